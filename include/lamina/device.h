@@ -1,0 +1,71 @@
+/* Devices, streams and memory.
+ *
+ * A device is where ops run: "cpu", "cuda:0" … It owns its engines, its plan cache and the workspace of the simple
+ * path. Work on a device is asynchronous in the order of a stream; lamina_stream_sync or lamina_copy waits for it.
+ * The CPU runs in the caller's thread, so there it is done when the call returns.
+ *
+ * Thread-safety: a device may be used from many threads; one stream from one thread at a time. */
+#ifndef LAMINA_DEVICE_H
+#define LAMINA_DEVICE_H
+
+#include "lamina/tensor.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct lamina_device lamina_device;
+typedef struct lamina_stream lamina_stream;
+
+/** Host memory of the library. alloc gives `size` bytes at a multiple of `align` (a power of two), or NULL; free gets
+ *  the same size. Both may be called from many threads. */
+typedef struct lamina_allocator {
+  void *(*alloc)(void *user, size_t size, size_t align);
+  void (*free)(void *user, void *memory, size_t size);
+  void *user;
+} lamina_allocator;
+
+typedef enum lamina_log_level { LAMINA_LOG_INFO, LAMINA_LOG_WARNING } lamina_log_level;
+typedef void lamina_log_fn(void *user, lamina_log_level level, const char *message);
+
+/** All zero: the defaults. */
+typedef struct lamina_device_options {
+  int threads; /**< CPU threads an op may use; 0: LAMINA_THREADS, else all that the process may use */
+  const lamina_allocator *allocator; /**< copied; NULL: malloc */
+  lamina_log_fn *log;                /**< NULL: silent */
+  void *log_user;
+  const char *engine; /**< as LAMINA_ENGINE: "conv/forward:onednn,fc:ref"; NULL: read LAMINA_ENGINE */
+  int plan_cache;     /**< plans kept for the simple path; 0: 256 */
+} lamina_device_options;
+
+/** Opens "cpu", or "KIND:INDEX" through the module liblamina-KIND.so, which is looked for in $LAMINA_MODULE_PATH,
+ *  beside liblamina and in the loader's path. Environment variables are read here, once; one that can't be understood
+ *  is INVALID and the sentence lists the choices. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_device_open(const char *name, const lamina_device_options *options,
+                                                             lamina_device **device);
+/** Plans, nets and streams of the device must be closed before. NULL is fine. */
+LAMINA_API void lamina_device_close(lamina_device *device);
+
+LAMINA_API const char *lamina_device_name(const lamina_device *device);
+/** One line for people: "cpu: 2 threads, AVX-512, oneDNN 2.6.3". */
+LAMINA_API const char *lamina_device_about(const lamina_device *device);
+LAMINA_API int lamina_device_threads(const lamina_device *device);
+
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_stream_open(lamina_device *device, lamina_stream **stream);
+LAMINA_API void lamina_stream_close(lamina_stream *stream);
+/** Waits for all work on the stream; NULL: the device's own stream. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_stream_sync(lamina_device *device, lamina_stream *stream);
+
+/** Memory of the device, 64-byte aligned, uninitialised. size 0 gives NULL. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_memory_alloc(lamina_device *device, size_t size, void **memory);
+LAMINA_API void lamina_memory_free(lamina_device *device, void *memory, size_t size);
+/** Copies in stream order between any two kinds of memory; returns when the bytes have arrived. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_copy(lamina_device *device, void *to, const void *from, size_t size,
+                                                      lamina_stream *stream);
+/** What the device's memory has handed out now, and at most since it was opened. */
+LAMINA_API void lamina_memory_used(const lamina_device *device, size_t *now, size_t *most);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,83 @@
+/* Engines: a way to run an op on a device. For those who add one, inside the tree or in a plug-in.
+ *
+ * An engine is a row. `candidates` offers variants or says why it can't; `prepare` makes one of them ready; `run` runs
+ * it; `release` frees what prepare made. The plan's fields below are what an engine sees and fills. */
+#ifndef LAMINA_ENGINE_H
+#define LAMINA_ENGINE_H
+
+#include "lamina/op.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LAMINA_ENGINE_ABI 1u
+
+/** How an engine rounds: from this the verifier derives its tolerance. All zero means f32 sums of unrounded inputs. */
+typedef struct lamina_numerics {
+  double u_acc;          /**< unit roundoff of the accumulator; 0: that of f32 (of f64 where all floats are f64) */
+  double u_in;           /**< of the rounding of inputs before they are multiplied; 0: none */
+  bool linear;           /**< the error grows like K, not sqrt(K): truncating accumulators */
+  bool inexact_integers; /**< small integers don't stay exact (large Winograd tiles): no EXACT tier */
+} lamina_numerics;
+
+/** Which strides an engine takes. The core packs and unpacks all others through workspace. */
+typedef enum lamina_strides {
+  LAMINA_STRIDES_ANY,   /**< any */
+  LAMINA_STRIDES_DENSE, /**< every argument row-major without gaps */
+  LAMINA_STRIDES_SAME   /**< all arguments of more than one element have the same strides, without gaps in some order */
+} lamina_strides;
+
+struct lamina_plan {
+  lamina_device *device;
+  const lamina_op_def *op;
+  lamina_problem problem; /**< as the engine sees it: packed where its row asks for that */
+  const struct lamina_engine *engine;
+  char variant[64];
+  int threads; /**< CPU threads that a run may use */
+  bool deterministic;
+  /* filled by prepare */
+  size_t workspace; /**< bytes, 64-byte aligned when it comes */
+  lamina_numerics numerics;
+  int align;      /**< bytes that every pointer must be a multiple of; 0: of its element */
+  char note[128]; /**< for people: "jit:avx512_core, weights reordered" */
+  void *state;    /**< the engine's own */
+};
+
+/** Called by `candidates` for each variant with its estimated seconds, or once with variant NULL and the reason. */
+typedef void lamina_candidate_fn(void *context, const char *variant, double seconds, const char *reason);
+
+typedef struct lamina_engine {
+  uint32_t size, abi; /**< sizeof(lamina_engine), LAMINA_ENGINE_ABI */
+  const char *device; /**< "cpu", "cuda" */
+  const char *name;   /**< "onednn", "kernel/implicit_gemm" */
+  const char *op;     /**< "conv/forward"; "*" for any op */
+  void *user;
+  lamina_strides strides;
+  /** Inputs are never empty, at least one output has elements, shapes and attributes are valid. */
+  void (*candidates)(lamina_device *device, const lamina_problem *problem, const struct lamina_engine *engine,
+                     lamina_candidate_fn *each, void *context);
+  lamina_status (*prepare)(lamina_plan *plan); /**< NULL: nothing to prepare; may still refuse with UNSUPPORTED */
+  lamina_status (*run)(const lamina_plan *plan, const lamina_args *args, void *workspace, lamina_stream *stream);
+  void (*release)(lamina_plan *plan); /**< also called after a prepare that failed; NULL: nothing to free */
+} lamina_engine;
+
+/** Adds an engine to a device; the row must live as long as the device. Only before the device's first plan. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_engine_register(lamina_device *device, const lamina_engine *engine);
+/** Engine number `index` of the device; NULL past the last. */
+LAMINA_API const lamina_engine *lamina_engine_at(const lamina_device *device, int index);
+/** Memory for engines' states, from the device's allocator, 64-byte aligned; NULL when there is none left (the error
+ *  sentence is set). */
+LAMINA_API void *lamina_host_alloc(lamina_device *device, size_t size);
+LAMINA_API void lamina_host_free(lamina_device *device, void *memory, size_t size);
+/** Sets this thread's error sentence and returns the status: `return lamina_error(LAMINA_UNSUPPORTED, "…", …);` */
+LAMINA_API lamina_status lamina_error(lamina_status status, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 2, 3)))
+#endif
+    ;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

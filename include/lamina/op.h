@@ -1,0 +1,219 @@
+/* Ops: what they are (rows), one concrete problem, and the plan that runs it.
+ *
+ * An op is a family and a pass, "conv/backward_data", described by one row: its arguments, its attributes, its shapes,
+ * its reference. Everything generic (planning, verification, the command line, nets) works from the rows. Each family
+ * also has typed calls in a header of its own (lamina/conv.h …); this header is the general way to the same things. */
+#ifndef LAMINA_OP_H
+#define LAMINA_OP_H
+
+#include "lamina/device.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LAMINA_MAX_ARGS   24
+#define LAMINA_ATTR_BYTES 256
+
+typedef enum lamina_role {
+  LAMINA_IN,
+  LAMINA_OUT,
+  LAMINA_INOUT,
+  LAMINA_SAVED /**< an output kept for the backward pass, in the public format that the header gives */
+} lamina_role;
+
+/** Which element types an argument takes. */
+typedef enum lamina_class { LAMINA_FLOATING, LAMINA_INTEGER, LAMINA_ANY } lamina_class;
+
+/** An argument of an op. Names bind within a family: x, w, y mean the same in every pass, dx is the gradient of x. */
+typedef struct lamina_arg_def {
+  const char *name; /**< NULL ends the list */
+  lamina_role role;
+  bool optional;
+  lamina_class type;
+  const char *alias; /**< the input that this output may share its memory with, or NULL */
+} lamina_arg_def;
+
+typedef enum lamina_attr_type {
+  LAMINA_ATTR_INT,  /**< int64_t */
+  LAMINA_ATTR_REAL, /**< double */
+  LAMINA_ATTR_BOOL, /**< int64_t, 0 or 1 */
+  LAMINA_ATTR_ENUM, /**< int64_t, an index into `choices` */
+  LAMINA_ATTR_AXES, /**< int64_t[3]: one number for each spatial axis, first axis first */
+  LAMINA_ATTR_PADS  /**< int64_t[3][2]: before and after, for each spatial axis */
+} lamina_attr_type;
+
+/** An attribute of an op, or of a layer: a field of the descriptor struct. */
+typedef struct lamina_attr_def {
+  const char *name; /**< NULL ends the list */
+  lamina_attr_type type;
+  size_t offset;              /**< of the field in the descriptor */
+  double preset;              /**< what a zero field means */
+  size_t has;                 /**< offset of the int64_t flag that says that zero is meant; 0: there is none */
+  const char *const *choices; /**< for ENUM, NULL-terminated */
+  double least, most;         /**< the range that is accepted; both 0: any (AXES and PADS: each number, from least) */
+} lamina_attr_def;
+
+typedef enum lamina_math {
+  LAMINA_MATH_DEFAULT, /**< the device's default; on the CPU: strict */
+  LAMINA_MATH_STRICT,  /**< products and sums in f32 or better */
+  LAMINA_MATH_TF32,    /**< factors may be rounded to 10 bits of fraction */
+  LAMINA_MATH_BF16,
+  LAMINA_MATH_F16
+} lamina_math;
+
+/** One problem: an op, the shape of every argument, every attribute. Without pointers or padding; after
+ *  lamina_problem_infer equal problems are equal bytes. Everything that decides which engine runs and how fast. */
+typedef struct lamina_problem {
+  int32_t op; /**< index, see lamina_op_at */
+  int32_t math;
+  uint32_t flags;
+  uint32_t aliased; /**< bit i: argument i shares memory with the input that its row names */
+  lamina_desc arg[LAMINA_MAX_ARGS];
+  uint8_t attr[LAMINA_ATTR_BYTES]; /**< the family's descriptor struct (lamina_conv …) */
+} lamina_problem;
+
+/** Data pointers in the order of the row's arguments; NULL for absent ones. */
+typedef struct lamina_args {
+  void *p[LAMINA_MAX_ARGS];
+} lamina_args;
+
+/** What the oracle expects of one element. */
+typedef struct lamina_expected {
+  double value;  /**< r: the result in f64 */
+  double q;      /**< sqrt(sum of the squared products); for terms 0 the whole error bound per unit roundoff */
+  int64_t terms; /**< K: how many products were added; 0: no sum of products; -1: exact, only the store rounds */
+} lamina_expected;
+
+/** What a reference sees: every input as a dense, row-major copy, whatever its type and strides were. */
+typedef struct lamina_reference {
+  const lamina_problem *problem;
+  const void *attr;                  /**< problem->attr, aligned: cast it to the family's descriptor */
+  const double *x[LAMINA_MAX_ARGS];  /**< floating and integer inputs as f64 (NULL: absent or not an input) */
+  const int64_t *i[LAMINA_MAX_ARGS]; /**< integer inputs also as i64 */
+  double *scratch;                   /**< what the row's `scratch` asked for, filled by `prepare` */
+} lamina_reference;
+
+/** How an argument is filled for a test. */
+typedef struct lamina_fill_def {
+  enum { LAMINA_FILL_NORMAL, LAMINA_FILL_INTEGERS, LAMINA_FILL_SEED } kind;
+  double low, high; /**< INTEGERS: uniform in low … high */
+  double density;   /**< INTEGERS: the share of elements that are not 0; 0 means 1 */
+} lamina_fill_def;
+
+/** What an op is: one row an op, in src/ops/. */
+typedef struct lamina_op_def {
+  const char *name;             /**< "conv/backward_data"; NULL ends a family's list */
+  const lamina_arg_def *args;   /**< in the order of lamina_problem.arg */
+  const lamina_attr_def *attrs; /**< fixed for a plan; a change between runs is an argument */
+  size_t attr_size;             /**< of the family's descriptor struct */
+  const char *const *parts;     /**< a fused op names the ops that it fuses; else NULL */
+  /** Validates shapes and attributes and fills in the outputs that are to be inferred. */
+  lamina_status (*infer)(lamina_problem *problem);
+  /** Doubles of scratch that `prepare` fills; NULL for none. */
+  int64_t (*scratch)(const lamina_problem *problem);
+  /** What elements share (a row's maximum, a channel's mean), computed once; NULL for nothing. */
+  lamina_status (*prepare)(const lamina_reference *reference);
+  /** The oracle: logical element `index` (row-major) of output `arg`, in f64. Pure, so it runs in any order. */
+  void (*element)(const lamina_reference *reference, int arg, int64_t index, lamina_expected *expected);
+  /** Fills for the arguments: NORMAL unless changed (an integer argument always needs a range). `exact`: integers for
+   *  which every order of summation gives the same bits; false when there are none. NULL: floats normal, no exact. */
+  bool (*fills)(const lamina_problem *problem, bool exact, lamina_fill_def *fill);
+  /** Floating-point operations and bytes that any algorithm must move. NULL: 0 and the size of all arguments. */
+  void (*work)(const lamina_problem *problem, double *flops, double *bytes);
+} lamina_op_def;
+
+/** Row number `id`, 0 …; NULL past the last. */
+LAMINA_API const lamina_op_def *lamina_op_at(int id);
+/** By name, "conv/forward"; -1 when there is none. */
+LAMINA_API int lamina_op_find(const char *name);
+LAMINA_API int lamina_op_arg_count(const lamina_op_def *op);
+/** Index of the argument named so; -1 when there is none. */
+LAMINA_API int lamina_op_arg(const lamina_op_def *op, const char *name);
+
+/** Starts a problem: `descriptor` is the family's struct (NULL: all zero), `arg[i]` the shape of argument i or NULL. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_problem_init(lamina_problem *problem, int op, const void *descriptor,
+                                                              const lamina_desc *const *arg);
+/** Fills in presets and inferred shapes, checks everything and brings the problem to its normal form. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_problem_infer(lamina_problem *problem);
+/** The work of an inferred problem. */
+LAMINA_API void lamina_problem_work(const lamina_problem *problem, double *flops, double *bytes);
+/** The problem in the command line's grammar: "conv/forward x=2x3x5x5 w=… pad=1,1". Returns buffer, cut if need be. */
+LAMINA_API const char *lamina_problem_text(const lamina_problem *problem, char *buffer, size_t size);
+
+/** The oracle: runs the op's reference on host memory. want[i] != NULL receives lamina_desc_count(arg i) expected
+ *  values of output i; args->p[i] != NULL of an output is written. Either may be left out; want may be NULL. Inputs
+ *  may overlap outputs where the row allows it. `threads`: 0 for one. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_reference_run(const lamina_problem *problem, const lamina_args *args,
+                                                               lamina_expected *const *want, int threads,
+                                                               const lamina_allocator *allocator);
+/** The same for n chosen elements of one output. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_reference_at(const lamina_problem *problem, const lamina_args *args,
+                                                              int arg, size_t n, const int64_t *element,
+                                                              lamina_expected *want, const lamina_allocator *allocator);
+
+/* ---- Plans --------------------------------------------------------------------------------------------------- */
+
+/** A problem with its chosen engine, prepared and immutable: run it many times, from many threads, on many streams. */
+typedef struct lamina_plan lamina_plan;
+
+/** All zero: the defaults. */
+typedef struct lamina_plan_options {
+  const char *engine; /**< "onednn", "loop", or ENGINE/VARIANT; matches by prefix of whole parts. NULL: choose */
+  lamina_math math;
+  bool deterministic;     /**< bitwise equal results run to run on one device and thread count, or a refusal */
+  size_t workspace_limit; /**< bytes; 0: no limit */
+} lamina_plan_options;
+
+/** Chooses an engine: options.engine, else LAMINA_ENGINE, else the smallest estimate. `problem` is inferred on the way.
+ *  UNSUPPORTED lists every engine's reason. Close the plan with lamina_plan_close. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_plan_open(lamina_device *device, const lamina_problem *problem,
+                                                           const lamina_plan_options *options, lamina_plan **plan);
+LAMINA_API void lamina_plan_close(lamina_plan *plan);
+/** Bytes of workspace that a run needs, 64-byte aligned. */
+LAMINA_API size_t lamina_plan_workspace(const lamina_plan *plan);
+LAMINA_API const lamina_problem *lamina_plan_problem(const lamina_plan *plan);
+/** "onednn" and the variant ("jit:avx512_core"); the variant may be "". */
+LAMINA_API const char *lamina_plan_engine(const lamina_plan *plan);
+LAMINA_API const char *lamina_plan_variant(const lamina_plan *plan);
+/** Every candidate with its estimate and every engine that refused with its reason, a line each, the chosen one first.
+ *  Lives as long as the plan. */
+LAMINA_API const char *lamina_plan_explain(const lamina_plan *plan);
+/** Runs the plan. Pointers must fit the problem's shapes and alignment; `workspace` may be NULL where none is needed.
+ */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_plan_run(const lamina_plan *plan, const lamina_args *args,
+                                                          void *workspace, lamina_stream *stream);
+
+/** One candidate of a problem on a device. */
+typedef struct lamina_candidate {
+  char engine[64], variant[64];
+  double seconds;   /**< estimated; < 0: refused */
+  char reason[192]; /**< why it was refused, or a note */
+} lamina_candidate;
+
+/** Lists the candidates of a problem, best first, refusals last. On entry *count is the room; on return how many there
+ *  are (which may be more). */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_candidates(lamina_device *device, const lamina_problem *problem,
+                                                            const lamina_plan_options *options, lamina_candidate *list,
+                                                            int *count);
+
+/** The simple path: plans (through the device's cache), takes workspace of the device, runs. `tensor[i]` is argument i
+ *  or NULL; all must have shapes. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_op_run(lamina_device *device, const char *op, const void *descriptor,
+                                                        const lamina_tensor *const *tensor, lamina_stream *stream);
+/** Plans from tensors, as lamina_op_run does, without running. Outputs may be lamina_infer. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_op_plan(lamina_device *device, const char *op, const void *descriptor,
+                                                         const lamina_tensor *const *tensor,
+                                                         const lamina_plan_options *options, lamina_plan **plan);
+
+typedef struct lamina_cache_info {
+  uint64_t hits, misses, evictions;
+  int plans;
+} lamina_cache_info;
+/** Counts of the device's plan cache. */
+LAMINA_API void lamina_device_cache(const lamina_device *device, lamina_cache_info *info);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

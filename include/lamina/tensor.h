@@ -1,0 +1,105 @@
+/* Tensors: plain, non-owning, strided views.
+ *
+ * A lamina_desc says what the elements are and where they lie relative to the first one; a lamina_tensor adds the
+ * address. Dims are logical and in the field's order (N C H W for pictures) whatever the strides: an NHWC picture is
+ * dims N C H W with strides H*W*C, 1, W*C, C. Strides count elements. Nothing here allocates or frees. */
+#ifndef LAMINA_TENSOR_H
+#define LAMINA_TENSOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lamina/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LAMINA_MAX_RANK 8
+
+/** X(name, bytes, floating, unit roundoff): every element type. */
+#define LAMINA_DTYPE_MAP(X)                                                                                            \
+  X(F64, 8, 1, 0x1p-53)                                                                                                \
+  X(F32, 4, 1, 0x1p-24)                                                                                                \
+  X(F16, 2, 1, 0x1p-11)                                                                                                \
+  X(BF16, 2, 1, 0x1p-8)                                                                                                \
+  X(I64, 8, 0, 0.0)                                                                                                    \
+  X(I32, 4, 0, 0.0)                                                                                                    \
+  X(U8, 1, 0, 0.0)
+
+typedef enum lamina_dtype {
+  LAMINA_NONE = 0, /**< an optional argument that is absent */
+#define X(name, bytes, floating, u) LAMINA_##name,
+  LAMINA_DTYPE_MAP(X)
+#undef X
+} lamina_dtype;
+
+/** Bytes of one element; 0 for LAMINA_NONE and unknown numbers. */
+LAMINA_API size_t lamina_dtype_size(lamina_dtype dtype);
+LAMINA_API bool lamina_dtype_is_floating(lamina_dtype dtype);
+/** Half the distance from 1 to the next number (2^-24 for f32); 0 for integers. */
+LAMINA_API double lamina_dtype_roundoff(lamina_dtype dtype);
+/** "f32"; "none" for LAMINA_NONE. */
+LAMINA_API const char *lamina_dtype_name(lamina_dtype dtype);
+/** The reverse; LAMINA_NONE for an unknown name. */
+LAMINA_API lamina_dtype lamina_dtype_find(const char *name);
+
+/** In lamina_desc.rank: the shape is to be inferred by lamina_problem_infer. */
+#define LAMINA_RANK_INFER (-1)
+
+/** Shape and element type, without padding so that it hashes by its bytes. */
+typedef struct lamina_desc {
+  int32_t dtype;                    /**< a lamina_dtype */
+  int32_t rank;                     /**< 0 … LAMINA_MAX_RANK, or LAMINA_RANK_INFER */
+  int32_t layout;                   /**< 0: strided; else a tag private to an engine */
+  int32_t align;                    /**< the address is a multiple of this many bytes; 0: of the element size */
+  int64_t dims[LAMINA_MAX_RANK];    /**< unused axes: 0 */
+  int64_t strides[LAMINA_MAX_RANK]; /**< in elements; may be negative or 0 for inputs; unused axes: 0 */
+} lamina_desc;
+
+typedef enum lamina_memory { LAMINA_MEMORY_HOST, LAMINA_MEMORY_PINNED, LAMINA_MEMORY_DEVICE } lamina_memory;
+
+typedef struct lamina_tensor {
+  lamina_desc desc;
+  void *data; /**< element [0, 0, …] */
+  lamina_memory memory;
+} lamina_tensor;
+
+/** Row-major (last axis fastest). rank 0 is one element. A rank outside 0…8 gives LAMINA_NONE. */
+LAMINA_API lamina_desc lamina_dense(lamina_dtype dtype, int rank, const int64_t *dims);
+LAMINA_API lamina_desc lamina_strided(lamina_dtype dtype, int rank, const int64_t *dims, const int64_t *strides);
+/** An output whose shape lamina_problem_infer shall fill in. */
+LAMINA_API lamina_desc lamina_infer(lamina_dtype dtype);
+
+LAMINA_API lamina_tensor lamina_tensor_of(lamina_desc desc, void *data);
+LAMINA_API lamina_tensor lamina_vector(lamina_dtype dtype, int64_t n, void *data);
+LAMINA_API lamina_tensor lamina_matrix(lamina_dtype dtype, int64_t rows, int64_t columns, void *data);
+LAMINA_API lamina_tensor lamina_ncw(lamina_dtype dtype, int64_t n, int64_t c, int64_t w, void *data);
+LAMINA_API lamina_tensor lamina_nchw(lamina_dtype dtype, int64_t n, int64_t c, int64_t h, int64_t w, void *data);
+/** Dims N C H W, channels fastest in memory. */
+LAMINA_API lamina_tensor lamina_nhwc(lamina_dtype dtype, int64_t n, int64_t c, int64_t h, int64_t w, void *data);
+LAMINA_API lamina_tensor lamina_ncdhw(lamina_dtype dtype, int64_t n, int64_t c, int64_t d, int64_t h, int64_t w,
+                                      void *data);
+
+/** Number of elements: the product of dims (1 for rank 0), or -1 where it overflows or a dim is negative. */
+LAMINA_API int64_t lamina_desc_count(const lamina_desc *desc);
+/** Bytes from the lowest to just past the highest element; -1 on overflow. 0 when there are no elements. */
+LAMINA_API int64_t lamina_desc_bytes(const lamina_desc *desc);
+/** Row-major without gaps (axes of size 1 may have any stride). */
+LAMINA_API bool lamina_desc_is_dense(const lamina_desc *desc);
+/** Offset in elements of the logical row-major element `index`. */
+LAMINA_API int64_t lamina_desc_offset(const lamina_desc *desc, int64_t index);
+/** "f32[2,3,5,7]", with "/105,35,7,1" after it where it isn't dense. Returns buffer. */
+LAMINA_API const char *lamina_desc_text(const lamina_desc *desc, char *buffer, size_t size);
+
+/** Element at `offset` (in elements, as stored) as f64, and back, rounded to nearest even; integers saturate. */
+LAMINA_API double lamina_load(lamina_dtype dtype, const void *data, int64_t offset);
+LAMINA_API void lamina_store(lamina_dtype dtype, void *data, int64_t offset, double value);
+/** The value that lamina_store would leave behind. */
+LAMINA_API double lamina_round(lamina_dtype dtype, double value);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -3,7 +3,11 @@
 #define LAMINA_LAMINA_H
 
 #include "lamina/data.h"
+#include "lamina/conv.h"
+#include "lamina/copy.h"
 #include "lamina/device.h"
+#include "lamina/engine.h"
+#include "lamina/module.h"
 #include "lamina/op.h"
 #include "lamina/status.h"
 #include "lamina/tensor.h"

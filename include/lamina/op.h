@@ -62,6 +62,9 @@ typedef enum lamina_math {
   LAMINA_MATH_F16
 } lamina_math;
 
+/** In lamina_problem.flags: bitwise equal results run to run. */
+#define LAMINA_DETERMINISTIC 1u
+
 /** One problem: an op, the shape of every argument, every attribute. Without pointers or padding; after
  *  lamina_problem_infer equal problems are equal bytes. Everything that decides which engine runs and how fast. */
 typedef struct lamina_problem {
@@ -119,8 +122,8 @@ typedef struct lamina_op_def {
   /** Fills for the arguments: NORMAL unless changed (an integer argument always needs a range). `exact`: integers for
    *  which every order of summation gives the same bits; false when there are none. NULL: floats normal, no exact. */
   bool (*fills)(const lamina_problem *problem, bool exact, lamina_fill_def *fill);
-  /** Floating-point operations and bytes that any algorithm must move. NULL: 0 and the size of all arguments. */
-  void (*work)(const lamina_problem *problem, double *flops, double *bytes);
+  /** Floating-point operations of the direct algorithm; NULL: none worth counting. */
+  double (*flops)(const lamina_problem *problem);
 } lamina_op_def;
 
 /** Row number `id`, 0 …; NULL past the last. */
@@ -136,7 +139,8 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_problem_init(lamina_problem *pr
                                                               const lamina_desc *const *arg);
 /** Fills in presets and inferred shapes, checks everything and brings the problem to its normal form. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_problem_infer(lamina_problem *problem);
-/** The work of an inferred problem. */
+/** The work of an inferred problem: floating-point operations of the direct algorithm, and the bytes of all arguments,
+ *  which any algorithm must move. */
 LAMINA_API void lamina_problem_work(const lamina_problem *problem, double *flops, double *bytes);
 /** The problem in the command line's grammar: "conv/forward x=2x3x5x5 w=… pad=1,1". Returns buffer, cut if need be. */
 LAMINA_API const char *lamina_problem_text(const lamina_problem *problem, char *buffer, size_t size);
@@ -205,6 +209,16 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_op_run(lamina_device *device, c
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_op_plan(lamina_device *device, const char *op, const void *descriptor,
                                                          const lamina_tensor *const *tensor,
                                                          const lamina_plan_options *options, lamina_plan **plan);
+
+/** Declares a pass of a family in its planned form, e.g. LAMINA_PLANNED(conv_forward, …):
+ *  lamina_conv_forward_plan(device, …tensors, options, &plan) plans as lamina_op_plan does; close with
+ * lamina_plan_close. lamina_conv_forward_run(plan, &(lamina_conv_forward_args){…}, workspace, stream) runs as
+ * lamina_plan_run does; INVALID for a plan of another op. */
+#define LAMINA_PLANNED(name, ...)                                                                                      \
+  LAMINA_API LAMINA_NODISCARD lamina_status lamina_##name##_plan(                                                      \
+      lamina_device *device, __VA_ARGS__, const lamina_plan_options *options, lamina_plan **plan);                     \
+  LAMINA_API LAMINA_NODISCARD lamina_status lamina_##name##_run(                                                       \
+      const lamina_plan *plan, const lamina_##name##_args *args, void *workspace, lamina_stream *stream)
 
 typedef struct lamina_cache_info {
   uint64_t hits, misses, evictions;

@@ -1,0 +1,89 @@
+/* Convolution in one to three dimensions, as deep learning means it: cross-correlation, the filter is not flipped.
+ *
+ *   y[n,k,o] = b[k] + sum over c, r of x[n, g*C' + c, o*stride - pad + r*dilation] * w[k, c, r]
+ *
+ * with x = 0 outside, C' = C/groups, g = k / (K/groups), and o, r one index for each spatial axis.
+ * Source: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016; as cuDNN's
+ * CUDNN_CROSS_CORRELATION.
+ *
+ * Shapes   x [N, C, spatial…], w [K, C/groups, filter…], b [K] (may be absent), y [N, K, out…] with
+ *          out = floor((size + pad before + pad after - dilation*(filter - 1) - 1) / stride) + 1, at least 1
+ * Dtypes   f64, f32, f16, bf16, mixed as you like on `ref`; sums in f32 or better (f64 in f64)
+ * Strides  any; an input may overlap itself, nothing may overlap an output
+ * Backward needs x and w; nothing else is saved. Gradients overwrite, they don't accumulate.
+ * Empty    N = 0: y is empty, dw and db are 0
+ * Workspace as the plan says; the simple calls take the device's. Work is in stream order; on the CPU it is done at
+ * return. Bitwise deterministic at a fixed thread count unless the plan's note says otherwise. Thread-safe.
+ * Errors   INVALID: shapes that don't fit, with the sentence naming the argument; UNSUPPORTED: no engine;
+ * OUT_OF_MEMORY; DEVICE. */
+#ifndef LAMINA_CONV_H
+#define LAMINA_CONV_H
+
+#include "lamina/op.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** All zero: no padding, stride 1, dilation 1, one group. Spatial axes in order, first axis first. */
+typedef struct lamina_conv {
+  int64_t pad[3][2];   /**< zeros before and after */
+  int64_t stride[3];   /**< 0: 1 */
+  int64_t dilation[3]; /**< 0: 1 */
+  int64_t groups;      /**< 0: 1; divides C and K */
+} lamina_conv;
+
+/** y = conv(x, w) + b. Mirrors cudnnConvolutionForward. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_conv_forward(lamina_device *device, const lamina_conv *conv,
+                                                              const lamina_tensor *x, const lamina_tensor *w,
+                                                              const lamina_tensor *b, const lamina_tensor *y,
+                                                              lamina_stream *stream);
+
+/** dx from dy and w: dx[n,c,i] = sum over k, r with o*stride - pad + r*dilation = i of dy[n,k,o] * w[k,c,r].
+ *  The shape of dx must be given: with a stride it doesn't follow. Mirrors cudnnConvolutionBackwardData. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_conv_backward_data(lamina_device *device, const lamina_conv *conv,
+                                                                    const lamina_tensor *dy, const lamina_tensor *w,
+                                                                    const lamina_tensor *dx, lamina_stream *stream);
+
+/** dw from x and dy: dw[k,c,r] = sum over n, o of dy[n,k,o] * x[n, c, o*stride - pad + r*dilation].
+ *  The shape of dw must be given. Mirrors cudnnConvolutionBackwardFilter. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_conv_backward_weights(lamina_device *device, const lamina_conv *conv,
+                                                                       const lamina_tensor *x, const lamina_tensor *dy,
+                                                                       const lamina_tensor *dw, lamina_stream *stream);
+
+/** db[k] = sum over n, o of dy[n,k,o]. Mirrors cudnnConvolutionBackwardBias. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_conv_backward_bias(lamina_device *device, const lamina_conv *conv,
+                                                                    const lamina_tensor *dy, const lamina_tensor *db,
+                                                                    lamina_stream *stream);
+
+/** Data pointers of each pass, in the order of the op's row. */
+typedef struct lamina_conv_forward_args {
+  const void *x, *w, *b;
+  void *y;
+} lamina_conv_forward_args;
+typedef struct lamina_conv_backward_data_args {
+  const void *dy, *w;
+  void *dx;
+} lamina_conv_backward_data_args;
+typedef struct lamina_conv_backward_weights_args {
+  const void *x, *dy;
+  void *dw;
+} lamina_conv_backward_weights_args;
+typedef struct lamina_conv_backward_bias_args {
+  const void *dy;
+  void *db;
+} lamina_conv_backward_bias_args;
+
+/** The same passes planned once, and run with your workspace on your stream: see LAMINA_PLANNED. */
+LAMINA_PLANNED(conv_forward, const lamina_conv *conv, const lamina_tensor *x, const lamina_tensor *w,
+               const lamina_tensor *b, const lamina_tensor *y);
+LAMINA_PLANNED(conv_backward_data, const lamina_conv *conv, const lamina_tensor *dy, const lamina_tensor *w,
+               const lamina_tensor *dx);
+LAMINA_PLANNED(conv_backward_weights, const lamina_conv *conv, const lamina_tensor *x, const lamina_tensor *dy,
+               const lamina_tensor *dw);
+LAMINA_PLANNED(conv_backward_bias, const lamina_conv *conv, const lamina_tensor *dy, const lamina_tensor *db);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

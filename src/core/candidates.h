@@ -1,0 +1,36 @@
+/* The candidates of a problem: what every engine offers, packed for it, best first. */
+#ifndef LAMINA_CORE_CANDIDATES_H
+#define LAMINA_CORE_CANDIDATES_H
+
+#include "core/device.h"
+
+typedef struct lamina_choice {
+  const lamina_engine *engine;
+  lamina_problem problem; /* as this engine sees it */
+  char variant[64];
+  double seconds; /* < 0: refused */
+  char reason[192];
+} lamina_choice;
+
+typedef struct lamina_choices {
+  lamina_choice *list;
+  int count, room;
+  bool lost; /* memory ran out while listing */
+} lamina_choices;
+
+/* The engine that options or LAMINA_ENGINE ask for; "" for none. */
+const char *lamina_engine_wanted(const lamina_device *device, const lamina_problem *problem,
+                                 const lamina_plan_options *options);
+/* `problem` is inferred; `engine` as lamina_engine_wanted gives it. Close the choices whatever the status. */
+lamina_status lamina_choices_of(lamina_device *device, const lamina_problem *problem, const char *engine,
+                                lamina_choices *choices);
+void lamina_choices_close(lamina_device *device, lamina_choices *choices);
+/* UNSUPPORTED with every reason. */
+lamina_status lamina_choices_error(const lamina_choices *choices, const lamina_problem *problem, const char *engine);
+/* For people, the chosen one first; NULL when memory runs out. */
+char *lamina_choices_text(lamina_device *device, const lamina_choices *choices, int chosen, const char *note,
+                          int packed);
+/* Options that belong to the problem, then infer. */
+lamina_status lamina_plan_key_problem(lamina_problem *problem, const lamina_plan_options *options);
+
+#endif

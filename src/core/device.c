@@ -1,0 +1,305 @@
+/* Opening and closing devices: options, environment, modules, engines, streams, memory. */
+#include "core/device.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/plan.h"
+
+const lamina_allocator *lamina_device_allocator(const lamina_device *device) { return &device->allocator; }
+const char *lamina_device_name(const lamina_device *device) { return device->name; }
+const char *lamina_device_about(const lamina_device *device) { return device->about; }
+int lamina_device_threads(const lamina_device *device) { return device->threads; }
+
+void *lamina_host_alloc(lamina_device *device, size_t size) { return lamina_alloc(&device->allocator, size); }
+
+void lamina_host_free(lamina_device *device, void *memory, size_t size) {
+  (void)size;
+  lamina_free(&device->allocator, memory);
+}
+
+void lamina_log(lamina_device *device, lamina_log_level level, const char *format, ...) {
+  char text[1024];
+  va_list list;
+  if (!device->log) return;
+  va_start(list, format);
+  vsnprintf(text, sizeof text, format, list);
+  va_end(list);
+  device->log(device->log_user, level, text);
+}
+
+static void host_log(lamina_device *device, lamina_log_level level, const char *message) {
+  lamina_log(device, level, "%s", message);
+}
+static void *host_device_state(const lamina_device *device) { return device->state; }
+static void *host_stream_state(const lamina_stream *stream) { return stream->state; }
+
+static const lamina_host host = {
+    .size = sizeof(lamina_host),
+    .abi = LAMINA_MODULE_ABI,
+    .error = lamina_error,
+    .log = host_log,
+    .alloc = lamina_host_alloc,
+    .free = lamina_host_free,
+    .device_state = host_device_state,
+    .stream_state = host_stream_state,
+    .op_at = lamina_op_at,
+};
+
+/* ---- Modules ---------------------------------------------------------------------------------------------------- */
+
+/* Tries PATH/liblamina-KIND.so and adds the reason of a failure to `tried`. */
+static void *load(const char *folder, const char *kind, char *tried, size_t size) {
+  char path[PATH_MAX];
+  snprintf(path, sizeof path, "%s%sliblamina-%s.so", folder, *folder ? "/" : "", kind);
+  void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (!library) lamina_append(tried, size, "\n  %s", dlerror());
+  return library;
+}
+
+static lamina_status module_load(lamina_device *device, const char *kind) {
+  char tried[1200] = "", folder[PATH_MAX] = "";
+  const char *path = getenv("LAMINA_MODULE_PATH");
+  Dl_info self;
+  if (path && *path) device->library = load(path, kind, tried, sizeof tried);
+  if (!device->library && dladdr(&host, &self) && strchr(self.dli_fname, '/')) {
+    snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(self.dli_fname, '/') - self.dli_fname), self.dli_fname);
+    device->library = load(folder, kind, tried, sizeof tried);
+  }
+  if (!device->library) device->library = load("", kind, tried, sizeof tried);
+  if (!device->library)
+    return lamina_error(LAMINA_DEVICE, "device %s: there is no module for \"%s\" devices; tried%s", device->name, kind,
+                        tried);
+  void *symbol = dlsym(device->library, "lamina_module_open");
+  lamina_module_open_fn *open_module;
+  memcpy(&open_module, &symbol, sizeof symbol); /* POSIX allows it, ISO C has no cast for it */
+  if (!symbol)
+    return lamina_error(LAMINA_DEVICE, "device %s: liblamina-%s.so has no lamina_module_open", device->name, kind);
+  LAMINA_TRY(open_module(&host, &device->module));
+  if (device->module.size != sizeof(lamina_module) || device->module.abi != LAMINA_MODULE_ABI)
+    return lamina_error(LAMINA_DEVICE, "device %s: its module was built for ABI %u, this library has %u", device->name,
+                        device->module.abi, LAMINA_MODULE_ABI);
+  return LAMINA_OK;
+}
+
+/* "cpu" is device 0 of kind "cpu", "cuda:1" device 1 of kind "cuda". */
+static lamina_status parse_name(const char *name, char *kind, size_t size, int *index) {
+  const char *colon = strchr(name, ':');
+  const size_t length = colon ? (size_t)(colon - name) : strlen(name);
+  char *end = NULL;
+  *index = 0;
+  if (length == 0 || length >= size || length != strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_"))
+    return lamina_error(LAMINA_INVALID, "\"%s\" names no device; expected cpu, or KIND:INDEX such as cuda:0", name);
+  snprintf(kind, size, "%.*s", (int)length, name);
+  if (!colon) return LAMINA_OK;
+  errno = 0;
+  const long value = strtol(colon + 1, &end, 10);
+  if (end == colon + 1 || *end || errno || value < 0 || value > 1023)
+    return lamina_error(LAMINA_INVALID, "\"%s\" names no device; expected a number from 0 after the colon", name);
+  *index = (int)value;
+  return LAMINA_OK;
+}
+
+/* ---- Engines and what the environment asks for ------------------------------------------------------------------ */
+
+bool lamina_part_of(const char *prefix, const char *name) {
+  const size_t length = strlen(prefix);
+  return strncmp(prefix, name, length) == 0 && (name[length] == 0 || name[length] == '/');
+}
+
+const lamina_engine *lamina_engine_at(const lamina_device *device, int index) {
+  return index >= 0 && index < device->engine_count ? device->engines[index] : NULL;
+}
+
+lamina_status lamina_engine_register(lamina_device *device, const lamina_engine *engine) {
+  if (engine->size != sizeof *engine || engine->abi != LAMINA_ENGINE_ABI)
+    return lamina_error(LAMINA_INVALID, "the engine was built for ABI %u, this library has %u", engine->abi,
+                        LAMINA_ENGINE_ABI);
+  if (!engine->name || !engine->op || !engine->candidates || !engine->run)
+    return lamina_error(LAMINA_INVALID, "an engine needs a name, an op, candidates and run");
+  if (strcmp(engine->op, "*") != 0 && lamina_op_find(engine->op) < 0)
+    return lamina_error(LAMINA_INVALID, "engine %s: there is no op \"%s\"", engine->name, engine->op);
+  if (lamina_plan_cache_used(device->plans))
+    return lamina_error(LAMINA_INVALID, "engine %s: engines are registered before the device's first plan",
+                        engine->name);
+  const lamina_engine **grown =
+      lamina_grow(&device->allocator, device->engines, (size_t)(device->engine_count + 1) * sizeof *grown);
+  if (!grown) return LAMINA_OUT_OF_MEMORY;
+  device->engines = grown;
+  device->engines[device->engine_count++] = engine;
+  return LAMINA_OK;
+}
+
+static lamina_status check_override(const lamina_device *device, const lamina_override *override) {
+  bool op = false, engine = false;
+  char names[1024] = "";
+  for (int id = 0; lamina_op_at(id); id++) op |= lamina_part_of(override->op, lamina_op_at(id)->name);
+  if (!op) return lamina_error(LAMINA_INVALID, "LAMINA_ENGINE: there is no op \"%s\"", override->op);
+  for (int i = 0; i < device->engine_count; i++) {
+    const char *name = device->engines[i]->name;
+    const size_t length = strlen(name);
+    bool repeated = false; /* listed once for all its ops */
+    for (int j = 0; j < i; j++) repeated |= strcmp(device->engines[j]->name, name) == 0;
+    if (!repeated) lamina_append(names, sizeof names, "%s%s", i ? ", " : "", name);
+    engine |= lamina_part_of(override->engine, name) ||
+              (strncmp(override->engine, name, length) == 0 && override->engine[length] == '/');
+  }
+  if (!engine)
+    return lamina_error(LAMINA_INVALID, "LAMINA_ENGINE: %s has no engine \"%s\"; it has %s", device->name,
+                        override->engine, names);
+  return LAMINA_OK;
+}
+
+/* "conv/forward:onednn,fc:ref" */
+static lamina_status read_overrides(lamina_device *device, const char *text) {
+  int count = 1;
+  for (const char *c = text; *c; c++) count += *c == ',';
+  device->overrides = lamina_alloc_zero(&device->allocator, (size_t)count * sizeof *device->overrides);
+  if (!device->overrides) return LAMINA_OUT_OF_MEMORY;
+  while (*text) {
+    const size_t length = strcspn(text, ",");
+    const char *colon = memchr(text, ':', length);
+    lamina_override *to = &device->overrides[device->override_count];
+    if (!colon || colon == text || colon + 1 == text + length || (size_t)(colon - text) >= sizeof to->op ||
+        length >= sizeof to->engine)
+      return lamina_error(LAMINA_INVALID, "LAMINA_ENGINE: \"%.*s\" is not OP:ENGINE, such as conv/forward:ref",
+                          (int)length, text);
+    snprintf(to->op, sizeof to->op, "%.*s", (int)(colon - text), text);
+    snprintf(to->engine, sizeof to->engine, "%.*s", (int)(text + length - colon - 1), colon + 1);
+    device->override_count++;
+    LAMINA_TRY(check_override(device, to));
+    text += length + (text[length] == ',');
+  }
+  return LAMINA_OK;
+}
+
+static lamina_status read_threads(lamina_device *device, int wanted) {
+  const char *text = getenv("LAMINA_THREADS");
+  cpu_set_t usable;
+  const int cores = sched_getaffinity(0, sizeof usable, &usable) == 0 ? CPU_COUNT(&usable) : 1;
+  device->threads = wanted > 0 ? wanted : cores;
+  if (wanted > 0 || !text || !*text) return LAMINA_OK;
+  char *end = NULL;
+  const long value = strtol(text, &end, 10);
+  if (*end || value < 1 || value > 4096)
+    return lamina_error(LAMINA_INVALID, "LAMINA_THREADS is \"%s\"; expected a number from 1 to 4096", text);
+  device->threads = (int)value;
+  return LAMINA_OK;
+}
+
+/* ---- Life ------------------------------------------------------------------------------------------------------- */
+
+static lamina_status open_in(lamina_device *device, const char *name, const lamina_device_options *options) {
+  char kind[24];
+  int index;
+  LAMINA_TRY(parse_name(name, kind, sizeof kind, &index));
+  snprintf(device->name, sizeof device->name, "%s", name);
+  LAMINA_TRY(read_threads(device, options->threads));
+  if (strcmp(kind, "cpu") == 0)
+    LAMINA_TRY(lamina_cpu_module(&host, &device->module));
+  else
+    LAMINA_TRY(module_load(device, kind));
+  LAMINA_TRY(device->module.open(device, index, &device->state, device->about, sizeof device->about));
+  device->plans = lamina_plan_cache_open(&device->allocator, options->plan_cache > 0 ? options->plan_cache : 256);
+  if (!device->plans) return LAMINA_OUT_OF_MEMORY;
+  for (int i = 0; device->module.engines[i]; i++) LAMINA_TRY(lamina_engine_register(device, device->module.engines[i]));
+  const char *engine = options->engine ? options->engine : getenv("LAMINA_ENGINE");
+  if (engine && *engine) LAMINA_TRY(read_overrides(device, engine));
+  device->stream.device = device;
+  return device->module.stream_open(device->state, &device->stream.state);
+}
+
+lamina_status lamina_device_open(const char *name, const lamina_device_options *options, lamina_device **out) {
+  static const lamina_device_options none;
+  if (!name || !out) return lamina_error(LAMINA_INVALID, "lamina_device_open: a NULL pointer");
+  *out = NULL;
+  if (!options) options = &none;
+  lamina_device *device = lamina_alloc_zero(options->allocator, sizeof *device);
+  if (!device) return LAMINA_OUT_OF_MEMORY;
+  device->allocator = options->allocator ? *options->allocator : lamina_malloc;
+  device->log = options->log;
+  device->log_user = options->log_user;
+  const lamina_status status = open_in(device, name, options);
+  if (status)
+    lamina_device_close(device);
+  else
+    *out = device;
+  return status;
+}
+
+static void stream_free_workspace(lamina_stream *stream) {
+  lamina_memory_free(stream->device, stream->workspace, stream->workspace_size);
+  stream->workspace = NULL;
+  stream->workspace_size = 0;
+}
+
+void lamina_device_close(lamina_device *device) {
+  if (!device) return;
+  const lamina_allocator allocator = device->allocator;
+  lamina_plan_cache_close(device->plans);
+  if (device->stream.device) stream_free_workspace(&device->stream);
+  if (device->stream.state) device->module.stream_close(device->state, device->stream.state);
+  if (device->state) device->module.close(device->state);
+  if (device->library) dlclose(device->library);
+  lamina_free(&allocator, device->engines);
+  lamina_free(&allocator, device->overrides);
+  lamina_free(&allocator, device);
+}
+
+lamina_status lamina_stream_open(lamina_device *device, lamina_stream **out) {
+  *out = NULL;
+  lamina_stream *stream = lamina_alloc_zero(&device->allocator, sizeof *stream);
+  if (!stream) return LAMINA_OUT_OF_MEMORY;
+  stream->device = device;
+  const lamina_status status = device->module.stream_open(device->state, &stream->state);
+  if (status)
+    lamina_free(&device->allocator, stream);
+  else
+    *out = stream;
+  return status;
+}
+
+void lamina_stream_close(lamina_stream *stream) {
+  if (!stream) return;
+  lamina_device *device = stream->device;
+  stream_free_workspace(stream);
+  device->module.stream_close(device->state, stream->state);
+  lamina_free(&device->allocator, stream);
+}
+
+lamina_status lamina_stream_sync(lamina_device *device, lamina_stream *stream) {
+  if (!stream) stream = &device->stream;
+  return device->module.stream_sync(device->state, stream->state);
+}
+
+lamina_status lamina_memory_alloc(lamina_device *device, size_t size, void **memory) {
+  *memory = NULL;
+  if (size == 0) return LAMINA_OK;
+  LAMINA_TRY(device->module.alloc(device->state, size, memory));
+  const size_t now = atomic_fetch_add(&device->memory_now, size) + size;
+  size_t most = atomic_load(&device->memory_most);
+  while (now > most && !atomic_compare_exchange_weak(&device->memory_most, &most, now)) {}
+  return LAMINA_OK;
+}
+
+void lamina_memory_free(lamina_device *device, void *memory, size_t size) {
+  if (!memory) return;
+  device->module.free(device->state, memory, size);
+  atomic_fetch_sub(&device->memory_now, size);
+}
+
+void lamina_memory_used(const lamina_device *device, size_t *now, size_t *most) {
+  if (now) *now = atomic_load(&device->memory_now);
+  if (most) *most = atomic_load(&device->memory_most);
+}
+
+lamina_status lamina_copy(lamina_device *device, void *to, const void *from, size_t size, lamina_stream *stream) {
+  if (!stream) stream = &device->stream;
+  if (size == 0) return LAMINA_OK;
+  if (!to || !from) return lamina_error(LAMINA_INVALID, "lamina_copy: a NULL pointer");
+  return device->module.copy(device->state, stream->state, to, from, size);
+}

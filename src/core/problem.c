@@ -1,0 +1,261 @@
+/* A problem's life: init takes what the user gave, infer makes it whole, checks it and brings it to its normal form. */
+#include "core/problem.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+lamina_status lamina_problem_error(const lamina_problem *problem, int arg, const char *format, ...) {
+  const lamina_op_def *op = lamina_op_at(problem->op);
+  char text[512], shape[256];
+  va_list list;
+  va_start(list, format);
+  vsnprintf(text, sizeof text, format, list);
+  va_end(list);
+  return lamina_error(LAMINA_INVALID, "%s: %s is %s; %s", op->name, op->args[arg].name,
+                      lamina_desc_text(&problem->arg[arg], shape, sizeof shape), text);
+}
+
+lamina_status lamina_want_rank(const lamina_problem *problem, int arg, int rank, int most) {
+  const int have = problem->arg[arg].rank;
+  if (have >= rank && have <= most) return LAMINA_OK;
+  if (rank == most) return lamina_problem_error(problem, arg, "expected %d axes", rank);
+  return lamina_problem_error(problem, arg, "expected %d to %d axes", rank, most);
+}
+
+lamina_status lamina_want_dims(const lamina_problem *problem, int arg, int rank, const int64_t *dims) {
+  const lamina_desc *desc = &problem->arg[arg];
+  if (!lamina_present(desc)) return LAMINA_OK;
+  bool same = desc->rank == rank;
+  for (int i = 0; i < rank && same; i++) same = desc->dims[i] == dims[i];
+  if (same) return LAMINA_OK;
+  char shape[256];
+  const lamina_desc want = lamina_dense((lamina_dtype)desc->dtype, rank, dims);
+  return lamina_problem_error(problem, arg, "expected %s", lamina_desc_text(&want, shape, sizeof shape));
+}
+
+lamina_status lamina_set_output(lamina_problem *problem, int arg, lamina_dtype dtype, int rank, const int64_t *dims) {
+  lamina_desc *desc = &problem->arg[arg];
+  if (desc->rank != LAMINA_RANK_INFER) return lamina_want_dims(problem, arg, rank, dims);
+  const int32_t align = desc->align;
+  *desc = lamina_dense(desc->dtype ? (lamina_dtype)desc->dtype : dtype, rank, dims);
+  desc->align = align;
+  return LAMINA_OK;
+}
+
+lamina_status lamina_want_shape(const lamina_problem *problem, int arg) {
+  const lamina_op_def *op = lamina_op_at(problem->op);
+  if (problem->arg[arg].rank != LAMINA_RANK_INFER) return LAMINA_OK;
+  return lamina_error(LAMINA_INVALID, "%s: the shape of %s doesn't follow from the others, so it must be given",
+                      op->name, op->args[arg].name);
+}
+
+void lamina_fill_integers(const lamina_problem *problem, lamina_fill_def *fill, double low, double high) {
+  const lamina_op_def *op = lamina_op_at(problem->op);
+  for (int i = 0; op->args[i].name; i++)
+    if (op->args[i].type == LAMINA_FLOATING)
+      fill[i] = (lamina_fill_def){.kind = LAMINA_FILL_INTEGERS, .low = low, .high = high};
+}
+
+void lamina_problem_work(const lamina_problem *problem, double *flops, double *bytes) {
+  const lamina_op_def *op = lamina_op_at(problem->op);
+  *flops = op && op->flops ? op->flops(problem) : 0;
+  *bytes = 0;
+  for (int i = 0; i < LAMINA_MAX_ARGS; i++)
+    if (problem->arg[i].dtype != LAMINA_NONE)
+      *bytes +=
+          (double)lamina_desc_count(&problem->arg[i]) * (double)lamina_dtype_size((lamina_dtype)problem->arg[i].dtype);
+}
+
+lamina_status lamina_problem_init(lamina_problem *problem, int op_id, const void *descriptor,
+                                  const lamina_desc *const *arg) {
+  const lamina_op_def *op = lamina_op_at(op_id);
+  memset(problem, 0, sizeof *problem);
+  if (!op) return lamina_error(LAMINA_INVALID, "there is no op number %d", op_id);
+  problem->op = op_id;
+  if (descriptor) memcpy(problem->attr, descriptor, op->attr_size);
+  for (int i = 0; op->args[i].name; i++) {
+    if (!arg[i]) continue;
+    const lamina_desc *from = arg[i];
+    lamina_desc *to = &problem->arg[i];
+    to->dtype = from->dtype, to->rank = from->rank, to->layout = from->layout, to->align = from->align;
+    for (int d = 0; d < from->rank && d < LAMINA_MAX_RANK;
+         d++) /* axes beyond the rank stay 0: equal problems, equal bytes */
+      to->dims[d] = from->dims[d], to->strides[d] = from->strides[d];
+  }
+  return LAMINA_OK;
+}
+
+/* ---- Attributes ------------------------------------------------------------------------------------------------ */
+
+static int numbers_in(const lamina_attr_def *attr) {
+  return attr->type == LAMINA_ATTR_PADS ? 6 : attr->type == LAMINA_ATTR_AXES ? 3 : 1;
+}
+
+static lamina_status range_error(const lamina_op_def *op, const lamina_attr_def *attr, double value) {
+  if (attr->type == LAMINA_ATTR_BOOL)
+    return lamina_error(LAMINA_INVALID, "%s: %s is %g; expected 0 or 1", op->name, attr->name, value);
+  if (attr->type == LAMINA_ATTR_ENUM) {
+    char choices[256] = "";
+    for (int c = 0; attr->choices[c]; c++)
+      lamina_append(choices, sizeof choices, "%s%s", c ? ", " : "", attr->choices[c]);
+    return lamina_error(LAMINA_INVALID, "%s: %s is %g; expected one of %s", op->name, attr->name, value, choices);
+  }
+  if (attr->most >= (double)INT64_MAX)
+    return lamina_error(LAMINA_INVALID, "%s: %s is %g; expected at least %g", op->name, attr->name, value, attr->least);
+  return lamina_error(LAMINA_INVALID, "%s: %s is %g; expected %g to %g", op->name, attr->name, value, attr->least,
+                      attr->most);
+}
+
+/* Fills in the preset of a zero field and checks the range. */
+static lamina_status check_attr(const lamina_op_def *op, const lamina_attr_def *attr, uint8_t *bytes) {
+  double most = attr->most;
+  const bool bounded =
+      attr->least != 0 || attr->most != 0 || attr->type == LAMINA_ATTR_BOOL || attr->type == LAMINA_ATTR_ENUM;
+  int64_t has = 0;
+  if (attr->has) memcpy(&has, bytes + attr->has, sizeof has);
+  if (attr->type == LAMINA_ATTR_BOOL) most = 1;
+  if (attr->type == LAMINA_ATTR_ENUM)
+    for (most = -1; attr->choices[(int)most + 1]; most++) {}
+  for (int n = 0; n < numbers_in(attr); n++) {
+    uint8_t *at = bytes + attr->offset + (size_t)n * 8;
+    double value;
+    int64_t integer = 0;
+    if (attr->type == LAMINA_ATTR_REAL) {
+      memcpy(&value, at, sizeof value);
+      if (value == 0 && !has) value = attr->preset;
+      memcpy(at, &value, sizeof value);
+    } else {
+      memcpy(&integer, at, sizeof integer);
+      if (integer == 0 && !has) integer = (int64_t)attr->preset;
+      memcpy(at, &integer, sizeof integer);
+      value = (double)integer;
+    }
+    if (bounded && !(value >= attr->least && value <= most)) return range_error(op, attr, value);
+    if (isnan(value)) return lamina_error(LAMINA_INVALID, "%s: %s is not a number", op->name, attr->name);
+  }
+  if (attr->has) { /* the presets are in place now: equal problems, equal bytes */
+    has = 1;
+    memcpy(bytes + attr->has, &has, sizeof has);
+  }
+  return LAMINA_OK;
+}
+
+lamina_status lamina_trim_axes(lamina_problem *problem, int axes) {
+  const lamina_op_def *op = lamina_op_at(problem->op);
+  for (const lamina_attr_def *attr = op->attrs; attr->name; attr++) {
+    if (attr->type != LAMINA_ATTR_AXES && attr->type != LAMINA_ATTR_PADS) continue;
+    const int each = numbers_in(attr) / 3;
+    for (int n = axes * each; n < 3 * each; n++) {
+      uint8_t *at = problem->attr + attr->offset + (size_t)n * 8;
+      int64_t value;
+      memcpy(&value, at, sizeof value);
+      if (value != 0 && value != (int64_t)attr->preset)
+        return lamina_error(LAMINA_INVALID, "%s: %s is given for %d axes, but there are %d spatial axes", op->name,
+                            attr->name, n / each + 1, axes);
+      memset(at, 0, sizeof value);
+    }
+  }
+  return LAMINA_OK;
+}
+
+/* ---- Arguments ------------------------------------------------------------------------------------------------- */
+
+static lamina_status check_arg(const lamina_problem *problem, int i) {
+  const lamina_arg_def *arg = &lamina_op_at(problem->op)->args[i];
+  const lamina_desc *desc = &problem->arg[i];
+  const char *op = lamina_op_at(problem->op)->name;
+  if (!lamina_present(desc))
+    return arg->optional ? LAMINA_OK : lamina_error(LAMINA_INVALID, "%s: %s is missing", op, arg->name);
+  if (desc->rank < LAMINA_RANK_INFER || desc->rank > LAMINA_MAX_RANK)
+    return lamina_error(LAMINA_INVALID, "%s: %s has %d axes; expected 0 to %d", op, arg->name, desc->rank,
+                        LAMINA_MAX_RANK);
+  const lamina_dtype dtype = (lamina_dtype)desc->dtype;
+  if (desc->dtype < 0 || (desc->dtype && !lamina_dtype_size(dtype)))
+    return lamina_error(LAMINA_INVALID, "%s: %s has the unknown element type %d", op, arg->name, desc->dtype);
+  if (desc->dtype && arg->type != LAMINA_ANY && lamina_dtype_is_floating(dtype) != (arg->type == LAMINA_FLOATING))
+    return lamina_problem_error(problem, i, "expected %s",
+                                arg->type == LAMINA_FLOATING ? "f64, f32, f16 or bf16" : "i64, i32 or u8");
+  if (desc->align & (desc->align - 1))
+    return lamina_problem_error(problem, i, "its alignment of %d bytes is no power of two", desc->align);
+  if (desc->rank == LAMINA_RANK_INFER)
+    return arg->role == LAMINA_IN ? lamina_problem_error(problem, i, "an input needs a shape") : LAMINA_OK;
+  for (int d = 0; d < desc->rank; d++)
+    if (desc->dims[d] < 0) return lamina_problem_error(problem, i, "no axis may be negative");
+  if (lamina_desc_count(desc) < 0 || lamina_desc_bytes(desc) < 0)
+    return lamina_problem_error(problem, i, "its size overflows");
+  return LAMINA_OK;
+}
+
+/* Two elements of an output must not share an address: sorted by stride, each axis must step over the ones within. */
+static bool overlaps_itself(const lamina_desc *desc) {
+  int64_t span = 1; /* elements that the axes so far reach */
+  bool used[LAMINA_MAX_RANK] = {false};
+  if (lamina_desc_count(desc) == 0) return false;
+  for (int n = 0; n < desc->rank; n++) {
+    int best = -1;
+    for (int d = 0; d < desc->rank; d++)
+      if (!used[d] && desc->dims[d] > 1 && (best < 0 || llabs(desc->strides[d]) < llabs(desc->strides[best]))) best = d;
+    if (best < 0) return false;
+    used[best] = true;
+    if (llabs(desc->strides[best]) < span) return true;
+    span += (desc->dims[best] - 1) * llabs(desc->strides[best]);
+  }
+  return false;
+}
+
+static lamina_status normalise_arg(lamina_problem *problem, int i) {
+  const lamina_arg_def *arg = &lamina_op_at(problem->op)->args[i];
+  lamina_desc *desc = &problem->arg[i];
+  if (!lamina_present(desc)) {
+    *desc = (lamina_desc){0};
+    return LAMINA_OK;
+  }
+  if (desc->rank == LAMINA_RANK_INFER)
+    return lamina_error(LAMINA_INTERNAL, "%s: the shape of %s was not inferred", lamina_op_at(problem->op)->name,
+                        arg->name);
+  LAMINA_TRY(check_arg(problem, i)); /* again: inferred shapes may overflow */
+  const int element = (int)lamina_dtype_size((lamina_dtype)desc->dtype);
+  desc->align = desc->align < element ? element : desc->align > 64 ? 64 : desc->align;
+  if (desc->layout) return LAMINA_OK;
+  if (lamina_desc_count(desc) == 0) { /* nothing is there: strides mean nothing */
+    const int32_t align = desc->align;
+    *desc = lamina_dense((lamina_dtype)desc->dtype, desc->rank, desc->dims);
+    desc->align = align;
+    return LAMINA_OK;
+  }
+  for (int d = desc->rank - 1; d >= 0; d--) /* what an axis of size 1 steps over means nothing: as if it were dense */
+    if (desc->dims[d] == 1) desc->strides[d] = d == desc->rank - 1 ? 1 : desc->strides[d + 1] * desc->dims[d + 1];
+  if (lamina_is_output(arg) && overlaps_itself(desc))
+    return lamina_problem_error(problem, i, "elements of an output may not overlap");
+  return LAMINA_OK;
+}
+
+static lamina_status check_alias(const lamina_problem *problem, int i) {
+  const lamina_op_def *op = lamina_op_at(problem->op);
+  if (!(problem->aliased >> i & 1)) return LAMINA_OK;
+  const int with = op->args[i].alias ? lamina_op_arg(op, op->args[i].alias) : -1;
+  if (with < 0)
+    return lamina_error(LAMINA_INVALID, "%s: %s may not share memory with another argument", op->name,
+                        op->args[i].name);
+  const lamina_desc *a = &problem->arg[i], *b = &problem->arg[with];
+  if (a->dtype != b->dtype || a->rank != b->rank || memcmp(a->dims, b->dims, sizeof a->dims) != 0 ||
+      memcmp(a->strides, b->strides, sizeof a->strides) != 0)
+    return lamina_error(LAMINA_INVALID,
+                        "%s: %s may share its memory with %s only where both have the same shape, type and strides",
+                        op->name, op->args[i].name, op->args[with].name);
+  return LAMINA_OK;
+}
+
+lamina_status lamina_problem_infer(lamina_problem *problem) {
+  const lamina_op_def *op = lamina_op_at(problem->op);
+  if (!op) return lamina_error(LAMINA_INVALID, "there is no op number %d", problem->op);
+  memset(problem->attr + op->attr_size, 0, LAMINA_ATTR_BYTES - op->attr_size);
+  for (const lamina_attr_def *attr = op->attrs; attr->name; attr++) LAMINA_TRY(check_attr(op, attr, problem->attr));
+  const int count = lamina_op_arg_count(op);
+  for (int i = 0; i < count; i++) LAMINA_TRY(check_arg(problem, i));
+  LAMINA_TRY(op->infer(problem));
+  for (int i = 0; i < count; i++) LAMINA_TRY(normalise_arg(problem, i));
+  for (int i = 0; i < count; i++) LAMINA_TRY(check_alias(problem, i));
+  return LAMINA_OK;
+}

@@ -1,0 +1,37 @@
+/* Building and checking problems; what an op's `infer` is written with. */
+#ifndef LAMINA_CORE_PROBLEM_H
+#define LAMINA_CORE_PROBLEM_H
+
+#include "core/base.h"
+
+/* Is the argument there (or to be inferred)? */
+static inline bool lamina_present(const lamina_desc *desc) {
+  return desc->dtype != LAMINA_NONE || desc->rank == LAMINA_RANK_INFER;
+}
+static inline bool lamina_is_input(const lamina_arg_def *arg) {
+  return arg->role == LAMINA_IN || arg->role == LAMINA_INOUT;
+}
+static inline bool lamina_is_output(const lamina_arg_def *arg) { return arg->role != LAMINA_IN; }
+
+/* The descriptor of the op's family. */
+static inline const void *lamina_attr(const lamina_problem *problem) { return problem->attr; }
+
+/* "conv/forward: x is f32[2,3]; " + the rest of the sentence. */
+lamina_status lamina_problem_error(const lamina_problem *problem, int arg, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Argument `arg` has `rank` axes, or at least `rank` and at most `most`. */
+lamina_status lamina_want_rank(const lamina_problem *problem, int arg, int rank, int most);
+/* Argument `arg` (skipped when absent) has exactly these dims. */
+lamina_status lamina_want_dims(const lamina_problem *problem, int arg, int rank, const int64_t *dims);
+/* An output: fills it in (dense, `dtype` unless it names one) where it is to be inferred, else checks its dims. */
+lamina_status lamina_set_output(lamina_problem *problem, int arg, lamina_dtype dtype, int rank, const int64_t *dims);
+/* A shape that can't be inferred must have been given. */
+lamina_status lamina_want_shape(const lamina_problem *problem, int arg);
+/* AXES and PADS attributes of more than `axes` spatial axes: an error unless they say nothing; cleared then. */
+lamina_status lamina_trim_axes(lamina_problem *problem, int axes);
+
+/* Fills for an exact test: every floating argument small integers, low … high. */
+void lamina_fill_integers(const lamina_problem *problem, lamina_fill_def *fill, double low, double high);
+
+#endif

@@ -1,0 +1,35 @@
+/* Strided copy: its row, reference and typed calls. */
+#include "lamina/copy.h"
+#include "core/plan.h"
+#include "core/problem.h"
+
+enum { X, Y };
+static const lamina_arg_def args[] = {
+    {"x", LAMINA_IN, false, LAMINA_ANY, NULL}, {"y", LAMINA_OUT, false, LAMINA_ANY, NULL}, {0}};
+static const lamina_attr_def attrs[] = {{0}};
+
+LAMINA_CHECK_ARGS(copy_forward, args);
+
+static lamina_status infer(lamina_problem *p) {
+  const lamina_desc *x = &p->arg[X];
+  LAMINA_TRY(lamina_set_output(p, Y, (lamina_dtype)x->dtype, x->rank, x->dims));
+  if (x->dtype != p->arg[Y].dtype)
+    return lamina_problem_error(p, Y, "expected %s, as x is", lamina_dtype_name((lamina_dtype)x->dtype));
+  return LAMINA_OK;
+}
+
+static void element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e) {
+  (void)arg;
+  *e = (lamina_expected){.value = ref->x[X][index], .terms = -1};
+}
+
+static bool fills(const lamina_problem *p, bool exact, lamina_fill_def *fill) {
+  const bool integers = !lamina_dtype_is_floating((lamina_dtype)p->arg[X].dtype);
+  if (exact || integers) fill[X] = (lamina_fill_def){.kind = LAMINA_FILL_INTEGERS, .low = 0, .high = 100};
+  return true;
+}
+
+const lamina_op_def lamina_ops_copy[] = {
+    {.name = "copy/forward", .args = args, .attrs = attrs, .infer = infer, .element = element, .fills = fills}, {0}};
+
+LAMINA_DEFINE_CALLS(copy_forward, "copy/forward", NULL, (x, y), const lamina_tensor *x, const lamina_tensor *y)

@@ -2,9 +2,9 @@
 #ifndef LAMINA_LAMINA_H
 #define LAMINA_LAMINA_H
 
-#include "lamina/data.h"
 #include "lamina/conv.h"
 #include "lamina/copy.h"
+#include "lamina/data.h"
 #include "lamina/device.h"
 #include "lamina/engine.h"
 #include "lamina/module.h"

@@ -1,0 +1,137 @@
+/* Options, errors and numbers of the command line. */
+#include "cli.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+int cli_usage(const cli_command *self, const char *format, ...) {
+  va_list list;
+  fprintf(stderr, "lamina %s: ", self->name);
+  va_start(list, format);
+  vfprintf(stderr, format, list);
+  va_end(list);
+  fprintf(stderr, "\nusage: lamina %s %s\n", self->name, self->usage);
+  return EXIT_USAGE;
+}
+
+int cli_failed(const cli_command *self, lamina_status status) {
+  fflush(stdout);
+  fprintf(stderr, "lamina %s: %s\n", self->name, lamina_last_error());
+  return status == LAMINA_INTERRUPTED ? EXIT_STOPPED : EXIT_FAILED;
+}
+
+static void help(const cli_command *self, const cli_option *options) {
+  printf("lamina %s %s\n  %s\n", self->name, self->usage, self->summary);
+  for (const cli_option *o = options; o->name; o++) {
+    char left[64];
+    snprintf(left, sizeof left, "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
+    printf("  %-22s %s\n", left, o->help);
+  }
+}
+
+static int set_option(const cli_command *self, const cli_option *option, const char *value) {
+  char *end = NULL;
+  if (option->flag) *option->flag = true;
+  if (option->text) *option->text = value;
+  if (option->each) option->each(option->user, value);
+  if (!option->number) return 0;
+  errno = 0;
+  *option->number = strtoll(value, &end, 10);
+  if (end == value || *end || errno)
+    return cli_usage(self, "--%s is \"%s\"; expected a whole number", option->name, value);
+  return 0;
+}
+
+/* Sets the option in argv[i]; returns how many words it took, or minus the exit code. */
+static int take_option(const cli_command *self, const cli_option *options, int argc, char **argv, int i) {
+  const char *name = argv[i] + 2;
+  const size_t length = strcspn(name, "=");
+  for (const cli_option *o = options; o->name; o++) {
+    if (strlen(o->name) != length || strncmp(o->name, name, length) != 0) continue;
+    const bool attached = name[length] == '=';
+    if (!o->value && attached) return -cli_usage(self, "--%s takes no value", o->name);
+    if (o->value && !attached && i + 1 >= argc) return -cli_usage(self, "--%s needs a value: %s", o->name, o->value);
+    const int error = set_option(self, o, attached ? name + length + 1 : o->value ? argv[i + 1] : NULL);
+    return error ? -error : o->value && !attached ? 2 : 1;
+  }
+  char known[512] = "--help";
+  for (const cli_option *o = options; o->name; o++) {
+    const size_t used = strlen(known);
+    snprintf(known + used, sizeof known - used, ", --%s", o->name);
+  }
+  return -cli_usage(self, "there is no option %s; there are %s", argv[i], known);
+}
+
+int cli_options(const cli_command *self, const cli_option *options, int *argc, char **argv) {
+  int kept = 1;
+  for (int i = 1; i < *argc;) {
+    if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+      help(self, options);
+      return -1;
+    }
+    if (strncmp(argv[i], "--", 2) != 0 || !argv[i][2]) {
+      argv[kept++] = argv[i++];
+      continue;
+    }
+    const int taken = take_option(self, options, *argc, argv, i);
+    if (taken < 0) return -taken;
+    i += taken;
+  }
+  *argc = kept - 1;
+  return 0;
+}
+
+int cli_device(const cli_command *self, const char *name, const lamina_device_options *options,
+               lamina_device **device) {
+  const lamina_status status = lamina_device_open(name ? name : "cpu", options, device);
+  return status ? cli_failed(self, status) : 0;
+}
+
+void cli_json_text(FILE *to, const char *text) {
+  fputc('"', to);
+  for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+    if (*c == '"' || *c == '\\')
+      fprintf(to, "\\%c", *c);
+    else if (*c == '\n')
+      fputs("\\n", to);
+    else if (*c < 0x20)
+      fprintf(to, "\\u%04x", *c);
+    else
+      fputc(*c, to);
+  }
+  fputc('"', to);
+}
+
+void cli_json_number(FILE *to, double value) {
+  if (isfinite(value))
+    fprintf(to, "%.9g", value);
+  else
+    fputs("null", to);
+}
+
+const char *cli_seconds(double seconds, char *buffer, size_t size) {
+  if (seconds < 1e-3)
+    snprintf(buffer, size, "%.3g us", seconds * 1e6);
+  else if (seconds < 1)
+    snprintf(buffer, size, "%.3g ms", seconds * 1e3);
+  else
+    snprintf(buffer, size, "%.3g s", seconds);
+  return buffer;
+}
+
+const char *cli_count(long long count, char *buffer, size_t size) {
+  char digits[32];
+  const int length = snprintf(digits, sizeof digits, "%lld", count < 0 ? -count : count);
+  size_t used = 0;
+  if (size) buffer[0] = 0;
+  if (count < 0 && used + 1 < size) buffer[used++] = '-';
+  for (int i = 0; i < length && used + 2 < size; i++) {
+    if (i && (length - i) % 3 == 0) buffer[used++] = ',';
+    buffer[used++] = digits[i];
+  }
+  if (size) buffer[used] = 0;
+  return buffer;
+}

@@ -1,0 +1,55 @@
+/* What the commands share: options, errors, the terminal. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped. */
+#ifndef LAMINA_TOOL_CLI_H
+#define LAMINA_TOOL_CLI_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "lamina/lamina.h"
+
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_STOPPED = 130 };
+
+/* A command's option. `--name` sets *flag, `--name V` or `--name=V` sets *text or *number; `each` may come often. */
+typedef struct cli_option {
+  const char *name;  /* without the dashes; NULL ends the list */
+  const char *value; /* what stands for the value in the help; NULL for a flag */
+  const char *help;
+  bool *flag;
+  const char **text;
+  long long *number;
+  void (*each)(void *user, const char *value);
+  void *user;
+} cli_option;
+
+typedef struct cli_command {
+  const char *name, *usage, *summary;
+  int (*run)(const struct cli_command *self, int argc, char **argv);
+} cli_command;
+
+/* Takes the options out of argv (argv[0] is the command's name) and leaves the other words in order, *argc of them
+ * after the name. Returns 0, or the exit code to leave with: -1 after --help, EXIT_USAGE after an error, which is said.
+ */
+int cli_options(const cli_command *self, const cli_option *options, int *argc, char **argv);
+
+/* "lamina train: " and the message on standard error; returns EXIT_USAGE. */
+int cli_usage(const cli_command *self, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The library's last error sentence on standard error; returns EXIT_FAILED, or EXIT_STOPPED for INTERRUPTED. */
+int cli_failed(const cli_command *self, lamina_status status);
+
+/* Opens --device (NULL: "cpu"). Returns 0 or an exit code; the reason is said. */
+int cli_device(const cli_command *self, const char *name, const lamina_device_options *options, lamina_device **device);
+
+/* Text as a JSON string with its quotes. */
+void cli_json_text(FILE *to, const char *text);
+/* A finite number, or null. */
+void cli_json_number(FILE *to, double value);
+
+/* "1.23 ms", "45.6 us", "3.2 s". Returns buffer. */
+const char *cli_seconds(double seconds, char *buffer, size_t size);
+/* "61,100,840". Returns buffer. */
+const char *cli_count(long long count, char *buffer, size_t size);
+
+int run_doctor(const cli_command *self, int argc, char **argv);
+int run_info(const cli_command *self, int argc, char **argv);
+
+#endif

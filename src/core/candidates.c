@@ -120,6 +120,10 @@ lamina_status lamina_choices_of(lamina_device *device, const lamina_problem *pro
     if (strcmp(ask.engine->op, "*") != 0 && strcmp(ask.engine->op, op) != 0) continue;
     if (empty && strcmp(ask.engine->name, "ref") != 0) continue;
     ask.packing = 2 * packed(ask.engine, problem, &ask.problem) / 5e9;
+    if (ask.packing > 0 && strcmp(op, "copy/forward") == 0) {
+      add_choice(&ask, NULL, 0, "it copies only dense tensors, and packing others is itself a copy");
+      continue;
+    }
     ask.engine->candidates(device, &ask.problem, ask.engine, add_choice, &ask);
   }
   if (choices->lost) return LAMINA_OUT_OF_MEMORY;

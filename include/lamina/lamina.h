@@ -7,6 +7,7 @@
 #include "lamina/data.h"
 #include "lamina/device.h"
 #include "lamina/engine.h"
+#include "lamina/io.h"
 #include "lamina/module.h"
 #include "lamina/op.h"
 #include "lamina/status.h"

@@ -7,6 +7,10 @@
 
 #include "lamina/engine.h"
 
+#ifdef __cplusplus /* for tests */
+extern "C" {
+#endif
+
 /* Returns from the function when the call fails; for functions that hold nothing. */
 #define LAMINA_TRY(call)                                                                                               \
   do {                                                                                                                 \
@@ -42,5 +46,9 @@ const char *lamina_nearest(const char *text, const char *const *choices);
 
 /* Prefixes the current error sentence: "layer 3 (conv): " + what was said. Returns status. */
 lamina_status lamina_error_at(lamina_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

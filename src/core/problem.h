@@ -4,6 +4,10 @@
 
 #include "core/base.h"
 
+#ifdef __cplusplus /* for tests */
+extern "C" {
+#endif
+
 /* Is the argument there (or to be inferred)? */
 static inline bool lamina_present(const lamina_desc *desc) {
   return desc->dtype != LAMINA_NONE || desc->rank == LAMINA_RANK_INFER;
@@ -33,5 +37,9 @@ lamina_status lamina_trim_axes(lamina_problem *problem, int axes);
 
 /* Fills for an exact test: every floating argument small integers, low … high. */
 void lamina_fill_integers(const lamina_problem *problem, lamina_fill_def *fill, double low, double high);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

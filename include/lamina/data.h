@@ -59,16 +59,15 @@ LAMINA_API const lamina_dataset_kind *lamina_dataset_kind_at(int index);
 
 /** Opens the dataset that `spec` describes: KIND:WHAT[,key=value]…
  *
- *  | spec                    | examples                                                                | keys (default)
- *  | idx:PREFIX              | IDX files, 1 x rows x columns, any size; see below                      | classes
- * (largest |                         |                                                                         | label
- * + 1) | digits:train or :test   | drawn digits 0 … 9, 1 x 28 x 28, in grey: no files                      | count
- * (20000, 4000) | xo:train or :test       | the lecture's X (class 0) and O (class 1), 1 x 9 x 9 of about -1 and 1  |
- * count (2000, 500) | pictures:train or :test | coloured gratings and shapes, 3 x size x size, one look a class |
- * classes (10), |                         |                                                                         |
- * size (32), count |                         | | (10000, 2000)
+ *  - idx:PREFIX — IDX files, 1 x rows x columns of any size. classes=N (default: the largest label + 1).
+ *  - digits:train, digits:test — digits 0 … 9 drawn in grey, 1 x 28 x 28. count=N (default 20000, 4000).
+ *  - xo:train, xo:test — the lecture's X (class 0) and O (class 1), 1 x 9 x 9 of -1 and 1. count=N (default 2000, 500),
+ *    jitter=PERCENT (default 100; at 0 every X is the lecture's X).
+ *  - pictures:train, pictures:test — coloured gratings behind shapes, 3 x size x size, one look a class. classes=N
+ *    (default 10), size=N (default 32), count=N (default 10000, 2000).
  *
- *  A drawn example depends on its number, its split and (pictures) on classes and size alone; `count` only cuts.
+ *  The last three need no files. Their example i depends on i, the split and the keys other than `count`, which only
+ *  cuts; classes take turns. Drawing one takes some 10 µs (pictures: 3 ns a value), so nothing is kept.
  *
  *  idx: the files PREFIX-images-idx3-ubyte and PREFIX-labels-idx1-ubyte, as LeCun's MNIST page has them; "-images." is
  *  taken for "-images-", and each may end in .gz. A relative PREFIX is looked for under `root`, then in the working
@@ -79,14 +78,14 @@ LAMINA_API const lamina_dataset_kind *lamina_dataset_kind_at(int index);
  *  Errors: INVALID for a spec that can't be understood (it names the nearest known word), for a normalisation that
  *  doesn't fit the channels and a deviation that isn't positive; IO for a file that is missing or can't be read;
  *  CORRUPT for one whose content is wrong (magic, sizes, counts that disagree, an early or late end, a label not
- *  below `classes`), with file, field and what was expected; OUT_OF_MEMORY.
+ *  below `classes`), with file, field and what was expected; UNSUPPORTED for IDX of other elements; OUT_OF_MEMORY.
  *  Thread-safety: an open dataset is immutable; any number of threads may read. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_dataset_open(const char *spec, const lamina_dataset_options *options,
                                                               lamina_dataset **dataset);
 
 /** Examples from anywhere: what a program gives to lamina_dataset_wrap. */
 typedef struct lamina_source {
-  lamina_dataset_info info; /**< name and class_names must live as long as the dataset */
+  lamina_dataset_info info; /**< name is copied, class_names must live as long as the dataset */
   /** Fills x: [channels, height, width] and *label with example `index`. Called from many threads at once. A failure is
    *  told by a status and a sentence through lamina_error of engine.h. */
   lamina_status (*read)(void *user, int64_t index, float *x, int32_t *label);
@@ -128,8 +127,8 @@ typedef struct lamina_loader lamina_loader;
 typedef struct lamina_loader_options {
   int64_t batch; /**< examples in a batch, at least 1 */
   bool shuffle;  /**< each epoch in an order of its own: lamina_permutation(seed, epoch); false: 0, 1, 2 … */
-  bool partial;  /**< keep the last, smaller batch of an epoch (evaluation); false: leave its examples out (training).
-                  *   A dataset smaller than one batch is one smaller batch either way */
+  bool partial;  /**< keep the last, smaller batch of an epoch (evaluation); false: leave its examples out (training),
+                  *   so that every batch is full; INVALID when the dataset is smaller than one batch */
   int shift; /**< move each picture by -shift … shift pixels down and right, drawn evenly from (seed, epoch, example
               *   number); what comes in is black (info.low), normalised like all the rest */
   uint64_t seed;
@@ -160,8 +159,8 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_loader_open(const lamina_datase
  *  fine. */
 LAMINA_API void lamina_loader_close(lamina_loader *loader);
 
-/** The next batch; after an epoch's last comes the next epoch's first. Waits where the threads are behind. The batch
- *  stays valid until the call after next (hold 1: until the next call) or until seek or close.
+/** The next batch; after an epoch's last comes the next epoch's first. Helps and waits where the threads are behind.
+ *  A batch stays valid while it is one of the `hold` latest, and until seek or close.
  *  When reading an example failed: that status and sentence, for this and every further call until lamina_loader_seek.
  */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_loader_next(lamina_loader *loader, lamina_batch *batch);

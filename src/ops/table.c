@@ -3,13 +3,7 @@
 
 #define FAMILIES(X)                                                                                                    \
   X(conv)                                                                                                              \
-  X(copy)                                                                                                              \
-  X(relu)                                                                                                              \
-  X(sigmoid)                                                                                                           \
-  X(tanh)                                                                                                              \
-  X(fc)                                                                                                                \
-  X(max_pool)                                                                                                          \
-  X(avg_pool)
+  X(copy)
 
 #define X(family) extern const lamina_op_def lamina_ops_##family[];
 FAMILIES(X)

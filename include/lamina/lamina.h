@@ -2,14 +2,17 @@
 #ifndef LAMINA_LAMINA_H
 #define LAMINA_LAMINA_H
 
+#include "lamina/activation.h"
 #include "lamina/conv.h"
 #include "lamina/copy.h"
 #include "lamina/data.h"
 #include "lamina/device.h"
 #include "lamina/engine.h"
+#include "lamina/fc.h"
 #include "lamina/io.h"
 #include "lamina/module.h"
 #include "lamina/op.h"
+#include "lamina/pool.h"
 #include "lamina/status.h"
 #include "lamina/tensor.h"
 

@@ -3,7 +3,13 @@
 
 #define FAMILIES(X)                                                                                                    \
   X(conv)                                                                                                              \
-  X(copy)
+  X(copy)                                                                                                              \
+  X(relu)                                                                                                              \
+  X(sigmoid)                                                                                                           \
+  X(tanh)                                                                                                              \
+  X(fc)                                                                                                                \
+  X(max_pool)                                                                                                          \
+  X(avg_pool)
 
 #define X(family) extern const lamina_op_def lamina_ops_##family[];
 FAMILIES(X)

@@ -118,7 +118,7 @@ int64_t lamina_desc_bytes(const lamina_desc *desc) {
 
 bool lamina_desc_is_dense(const lamina_desc *desc) {
   int64_t step = 1;
-  if (lamina_desc_count(desc) == 0) return true;
+  if (lamina_desc_count(desc) <= 0) return lamina_desc_count(desc) == 0;
   for (int i = desc->rank - 1; i >= 0; i--) {
     if (desc->dims[i] == 1) continue;
     if (desc->strides[i] != step) return false;
@@ -140,7 +140,10 @@ const char *lamina_desc_text(const lamina_desc *desc, char *buffer, size_t size)
   if (!size) return buffer;
   buffer[0] = 0;
   lamina_append(buffer, size, "%s[", lamina_dtype_name((lamina_dtype)desc->dtype));
-  if (desc->rank < 0) lamina_append(buffer, size, "?");
+  if (desc->rank < 0 || desc->rank > LAMINA_MAX_RANK) {
+    lamina_append(buffer, size, "?]");
+    return buffer;
+  }
   for (int i = 0; i < desc->rank; i++) lamina_append(buffer, size, "%s%lld", i ? "," : "", (long long)desc->dims[i]);
   lamina_append(buffer, size, "]");
   if (desc->rank > 0 && !lamina_desc_is_dense(desc))

@@ -1,0 +1,130 @@
+// Problems: what infer fills in, what it brings to one form, and what it tells of those that don't fit.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "lamina/conv.h"
+#include "lamina/op.h"
+
+namespace {
+
+lamina_desc dense(lamina_dtype dtype, const std::vector<int64_t> &dims) {
+  return lamina_dense(dtype, static_cast<int>(dims.size()), dims.data());
+}
+
+// conv/forward with the shapes given; y is inferred.
+struct Case {
+  lamina_conv conv = {};
+  lamina_desc x = dense(LAMINA_F32, {2, 4, 9, 7}), w = dense(LAMINA_F32, {6, 2, 3, 3}), y = lamina_infer(LAMINA_NONE);
+  const lamina_desc *b = nullptr;
+  lamina_problem problem = {};
+
+  lamina_status infer() {
+    const lamina_desc *arg[] = {&x, &w, b, &y};
+    const lamina_status status = lamina_problem_init(&problem, lamina_op_find("conv/forward"), &conv, arg);
+    return status ? status : lamina_problem_infer(&problem);
+  }
+  void expect_error(const std::string &sentence) {
+    EXPECT_EQ(infer(), LAMINA_INVALID);
+    EXPECT_EQ(lamina_last_error(), "conv/forward: " + sentence);
+  }
+};
+
+TEST(Problem, OutputsAreInferred) {
+  Case c;
+  c.conv.groups = 2;
+  c.conv.stride[0] = 2, c.conv.dilation[1] = 2;
+  c.conv.pad[0][0] = 1;
+  ASSERT_EQ(c.infer(), LAMINA_OK) << lamina_last_error();
+  char text[64];
+  EXPECT_STREQ(lamina_desc_text(&c.problem.arg[3], text, sizeof text), "f32[2,6,4,3]");
+  double flops = 0, bytes = 0;
+  lamina_problem_work(&c.problem, &flops, &bytes);
+  EXPECT_EQ(flops, 2.0 * 2 * 6 * 4 * 3 * 2 * 3 * 3);
+  EXPECT_EQ(bytes, 4.0 * (2 * 4 * 9 * 7 + 6 * 2 * 3 * 3 + 2 * 6 * 4 * 3));
+}
+
+// Presets written out, strides of axes of size 1 and rubbish beyond the rank: the same problem, so the same bytes.
+TEST(Problem, EqualProblemsAreEqualBytes) {
+  Case a, b;
+  a.x = b.x = dense(LAMINA_F32, {1, 2, 9, 7});
+  b.conv.groups = 1;
+  for (int i = 0; i < 2; i++) b.conv.stride[i] = b.conv.dilation[i] = 1;
+  b.x.strides[0] = 12345;
+  b.x.dims[6] = 3, b.x.strides[7] = 9;
+  b.x.align = 4;
+  b.y = dense(LAMINA_F32, {1, 6, 7, 5});
+  ASSERT_EQ(a.infer(), LAMINA_OK) << lamina_last_error();
+  ASSERT_EQ(b.infer(), LAMINA_OK) << lamina_last_error();
+  EXPECT_EQ(memcmp(&a.problem, &b.problem, sizeof a.problem), 0);
+  const lamina_problem once = a.problem;
+  ASSERT_EQ(lamina_problem_infer(&a.problem), LAMINA_OK);
+  EXPECT_EQ(memcmp(&a.problem, &once, sizeof once), 0) << "a normal form is its own normal form";
+}
+
+TEST(Problem, WhatDoesNotFitIsNamed) {
+  Case().expect_error("w is f32[6,2,3,3]; expected axis 1 to be the input's 4 channels over 1 groups");
+  Case c;
+  c.conv.groups = 2;
+  c.w = dense(LAMINA_F32, {5, 2, 3, 3});
+  c.expect_error("w is f32[5,2,3,3]; its 5 filters can't be split into 2 groups");
+  c = Case();
+  c.conv.groups = 2;
+  c.y = dense(LAMINA_F32, {2, 6, 7, 4});
+  c.expect_error("y is f32[2,6,7,4]; expected f32[2,6,7,5]");
+  c = Case();
+  c.x = dense(LAMINA_F32, {2, 4});
+  c.expect_error("x is f32[2,4]; expected 3 to 5 axes");
+  c = Case();
+  c.x.dtype = LAMINA_I32;
+  c.expect_error("x is i32[2,4,9,7]; expected f64, f32, f16 or bf16");
+  c = Case();
+  c.x.dtype = LAMINA_NONE;
+  c.expect_error("x is missing");
+  c = Case();
+  c.x.rank = 9;
+  c.expect_error("x has 9 axes; expected 0 to 8");
+  c = Case();
+  c.x.dims[2] = -1;
+  c.expect_error("x is f32[2,4,-1,7]/252,63,7,1; no axis may be negative");
+  c = Case();
+  c.x = dense(LAMINA_F32, {int64_t{1} << 40, 4, int64_t{1} << 40, 7});
+  EXPECT_EQ(c.infer(), LAMINA_INVALID);
+  EXPECT_NE(std::string(lamina_last_error()).find("its size overflows"), std::string::npos) << lamina_last_error();
+}
+
+TEST(Problem, AttributesAreChecked) {
+  Case c;
+  c.conv.stride[0] = -1;
+  c.expect_error("stride is -1; expected 1 to 2.14748e+09");
+  c = Case();
+  c.conv.groups = 2;
+  c.conv.stride[2] = 2;
+  c.expect_error("stride is given for 3 axes, but there are 2 spatial axes");
+}
+
+TEST(Problem, OutputsMayNotOverlapThemselves) {
+  Case c;
+  c.conv.groups = 2;
+  c.y = dense(LAMINA_F32, {2, 6, 7, 5});
+  c.y.strides[2] = 4; // rows of 5 that start 4 apart
+  EXPECT_EQ(c.infer(), LAMINA_INVALID);
+  EXPECT_NE(std::string(lamina_last_error()).find("elements of an output may not overlap"), std::string::npos);
+  c.y.strides[2] = 5, c.y.strides[3] = -1; // backwards is fine
+  EXPECT_EQ(c.infer(), LAMINA_OK) << lamina_last_error();
+}
+
+TEST(Problem, ShapesThatDontFollowMustBeGiven) {
+  const lamina_desc dy = dense(LAMINA_F32, {2, 6, 7, 5}), w = dense(LAMINA_F32, {6, 4, 3, 3});
+  const lamina_desc dx = lamina_infer(LAMINA_F32);
+  const lamina_desc *arg[] = {&dy, &w, &dx};
+  lamina_problem problem;
+  ASSERT_EQ(lamina_problem_init(&problem, lamina_op_find("conv/backward_data"), nullptr, arg), LAMINA_OK);
+  EXPECT_EQ(lamina_problem_infer(&problem), LAMINA_INVALID);
+  EXPECT_STREQ(lamina_last_error(),
+               "conv/backward_data: the shape of dx doesn't follow from the others, so it must be given");
+}
+
+} // namespace

@@ -13,6 +13,7 @@
 #include "lamina/module.h"
 #include "lamina/op.h"
 #include "lamina/pool.h"
+#include "lamina/softmax.h"
 #include "lamina/status.h"
 #include "lamina/tensor.h"
 

@@ -9,7 +9,9 @@
   X(tanh)                                                                                                              \
   X(fc)                                                                                                                \
   X(max_pool)                                                                                                          \
-  X(avg_pool)
+  X(avg_pool)                                                                                                          \
+  X(softmax)                                                                                                           \
+  X(log_softmax)
 
 #define X(family) extern const lamina_op_def lamina_ops_##family[];
 FAMILIES(X)

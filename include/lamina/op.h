@@ -97,12 +97,21 @@ typedef struct lamina_reference {
   double *scratch;                   /**< what the row's `scratch` asked for, filled by `prepare` */
 } lamina_reference;
 
-/** How an argument is filled for a test. */
+/** How an argument is filled for a test. What a backward pass takes from the forward pass (y, indices, prob …) is not
+ *  filled: the verifier finds it by name and runs the reference of the family's forward pass for it. */
 typedef struct lamina_fill_def {
-  enum { LAMINA_FILL_NORMAL, LAMINA_FILL_INTEGERS, LAMINA_FILL_SEED } kind;
-  double low, high; /**< INTEGERS: uniform in low … high */
-  double density;   /**< INTEGERS: the share of elements that are not 0; 0 means 1 */
+  enum {
+    LAMINA_FILL_NORMAL,    /**< standard normal numbers */
+    LAMINA_FILL_INTEGERS,  /**< whole numbers, uniform in low … high */
+    LAMINA_FILL_UNIFORM,   /**< real numbers, uniform in low … high: rates, second moments */
+    LAMINA_FILL_ASCENDING, /**< whole numbers in low … high that never fall; the last is high: ends of segments */
+    LAMINA_FILL_SEED       /**< a generator's state: any seed, then a small step */
+  } kind;
+  double low, high;
+  double density; /**< INTEGERS: the share of elements that are not 0; 0 means 1 */
 } lamina_fill_def;
+
+typedef struct lamina_draw lamina_draw;
 
 /** What an op is: one row an op, in src/ops/. */
 typedef struct lamina_op_def {
@@ -122,6 +131,10 @@ typedef struct lamina_op_def {
   /** Fills for the arguments: NORMAL unless changed (an integer argument always needs a range). `exact`: integers for
    *  which every order of summation gives the same bits; false when there are none. NULL: floats normal, no exact. */
   bool (*fills)(const lamina_problem *problem, bool exact, lamina_fill_def *fill);
+  /** Draws a test case with core/draw.h: the shapes of all inputs (optional ones, too) and the attributes; small, odd,
+   *  empty now and then. Only in a family's first pass; the other passes take their shapes from it by name (y and dy
+   *  are as its y is). NULL: all inputs have one shape, and any does. */
+  void (*sample)(lamina_problem *problem, lamina_draw *draw);
   /** Floating-point operations of the direct algorithm; NULL: none worth counting. */
   double (*flops)(const lamina_problem *problem);
 } lamina_op_def;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "failing_allocator.h"
 #include "lamina/io.h"
 #include "temporary.h"
 
@@ -200,6 +201,22 @@ TEST(Npy, EveryChangedHeaderByteGivesAStatus) {
       const lamina_status status = Read(bad, folder).status;
       EXPECT_TRUE(status == LAMINA_OK || status == LAMINA_CORRUPT) << i << " " << (int)byte;
     }
+}
+
+TEST(Npy, OutOfMemoryIsAStatus) {
+  const Temporary folder;
+  const std::string path = folder / "x.npy";
+  float data[] = {1, 2, 3};
+  const lamina_tensor from = lamina_vector(LAMINA_F32, 3, data);
+  expect_out_of_memory_is_a_status(
+      [&](const lamina_allocator *allocator) { return lamina_npy_write(path.c_str(), &from, allocator); });
+  expect_out_of_memory_is_a_status([&](const lamina_allocator *allocator) {
+    lamina_tensor to;
+    const lamina_status status = lamina_npy_read(path.c_str(), allocator, &to);
+    lamina_npy_free(allocator, &to);
+    return status;
+  });
+  EXPECT_EQ(folder.count(), 1);
 }
 
 } // namespace

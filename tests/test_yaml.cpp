@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "failing_allocator.h"
+
 extern "C" {
 #include "core/document.h"
 }
@@ -376,34 +378,14 @@ TEST(Text, Utf8IsJudgedAsUnicodeDoes) {
     EXPECT_EQ(length(bad), 0u) << bad;
 }
 
-// An allocator that fails after so many calls: no failure may leak or crash.
-struct Failing {
-  int left, open = 0;
-  lamina_allocator allocator = {[](void *user, size_t size, size_t align) -> void * {
-                                  Failing *self = static_cast<Failing *>(user);
-                                  if (self->left-- <= 0) return nullptr;
-                                  self->open++;
-                                  return aligned_alloc(align, (size + align - 1) / align * align);
-                                },
-                                [](void *user, void *memory, size_t) {
-                                  static_cast<Failing *>(user)->open--;
-                                  free(memory);
-                                },
-                                this};
-};
-
 TEST(Yaml, OutOfMemoryIsAStatus) {
   const std::string text = std::string(recipe) + "long: " + std::string(70000, 'x') + "\n";
-  for (int n = 0;; n++) {
-    Failing failing{n};
+  expect_out_of_memory_is_a_status([&](const lamina_allocator *allocator) {
     lamina_document *d = nullptr;
-    const lamina_status status = lamina_yaml_parse("x.yaml", text.data(), text.size(), &failing.allocator, &d);
+    const lamina_status status = lamina_yaml_parse("x.yaml", text.data(), text.size(), allocator, &d);
     lamina_document_close(d);
-    EXPECT_EQ(failing.open, 0) << n;
-    if (status == LAMINA_OK) break;
-    ASSERT_EQ(status, LAMINA_OUT_OF_MEMORY);
-    ASSERT_LT(n, 100);
-  }
+    return status;
+  });
 }
 
 } // namespace

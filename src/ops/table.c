@@ -11,7 +11,11 @@
   X(max_pool)                                                                                                          \
   X(avg_pool)                                                                                                          \
   X(softmax)                                                                                                           \
-  X(log_softmax)
+  X(log_softmax)                                                                                                       \
+  X(fill)                                                                                                              \
+  X(sgd)                                                                                                               \
+  X(softmax_cross_entropy)                                                                                             \
+  X(top_k)
 
 #define X(family) extern const lamina_op_def lamina_ops_##family[];
 FAMILIES(X)

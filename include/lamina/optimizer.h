@@ -1,0 +1,63 @@
+/* Optimizers: one step over a vector of parameters, in place.
+ *
+ * A net keeps all its parameters in one vector, so that a step is one pass over memory; segments give each of its parts
+ * a weight decay of its own. Everything that changes from step to step (the rate, the step's number) is an argument, in
+ * the device's memory, so plans stay valid.
+ *
+ * Shapes   w, g, m and v alike, any rank; rate [1]; step [1]; segments [S], decay [S]
+ * Segments end offsets into w in row-major order, increasing: element i belongs to the first segment s with
+ *          i < segments[s], and decay[s] is its weight decay. Elements past the last end have none. Offsets outside
+ *          0 … n touch no memory. decay without segments is [1], for all of w; without decay there is none, and segments
+ *          mean nothing.
+ * Dtypes   f64, f32, f16, bf16, mixed as you like on `ref`; computed in f32 or better (f64 in f64). What is stored in
+ *          fewer bits (a bf16 m) is rounded there only: w moves by the unrounded value. segments and step i64
+ * Strides  any; nothing may overlap
+ * In place w, m and v are read and overwritten; start m and v as zeros.
+ * Workspace as the plan says (packing of strides that differ); the simple calls take the device's. Work is in stream
+ * order; on the CPU it is done at return. Bitwise deterministic, whatever the number of threads. Thread-safe.
+ * Errors   INVALID: shapes that don't fit, with the sentence naming the argument; UNSUPPORTED: no engine;
+ * OUT_OF_MEMORY; DEVICE. */
+#ifndef LAMINA_OPTIMIZER_H
+#define LAMINA_OPTIMIZER_H
+
+#include "lamina/op.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** All zero: plain gradient descent. */
+typedef struct lamina_sgd {
+  double momentum;  /**< 0 … 1; anything but 0 needs m */
+  int64_t nesterov; /**< 0 or 1 */
+} lamina_sgd;
+
+/** Gradient descent, with momentum and weight decay as PyTorch's SGD has them (Sutskever et al., "On the importance of
+ *  initialization and momentum in deep learning", 2013, with the rate outside of m):
+ *    g' = g + decay * w
+ *    m  = momentum * m + g'            (momentum 0: m = g', the old m is not read, and m may be absent)
+ *    w  = w - rate * (nesterov ? g' + momentum * m : m)
+ *  m, segments and decay may be NULL. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_sgd_update(lamina_device *device, const lamina_sgd *sgd,
+                                                            const lamina_tensor *w, const lamina_tensor *g,
+                                                            const lamina_tensor *m, const lamina_tensor *rate,
+                                                            const lamina_tensor *segments, const lamina_tensor *decay,
+                                                            lamina_stream *stream);
+
+/** Data pointers, in the order of the op's row. */
+typedef struct lamina_sgd_update_args {
+  void *w;
+  const void *g;
+  void *m;
+  const void *rate, *segments, *decay;
+} lamina_sgd_update_args;
+
+/** The same planned once, and run with your workspace on your stream: see LAMINA_PLANNED. */
+LAMINA_PLANNED(sgd_update, const lamina_sgd *sgd, const lamina_tensor *w, const lamina_tensor *g,
+               const lamina_tensor *m, const lamina_tensor *rate, const lamina_tensor *segments,
+               const lamina_tensor *decay);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

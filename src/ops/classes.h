@@ -1,0 +1,39 @@
+/* Class scores x [N, C, spatial…] with one label for each [N, spatial…]: what losses and metrics share. */
+#ifndef LAMINA_OPS_CLASSES_H
+#define LAMINA_OPS_CLASSES_H
+
+#include "core/problem.h"
+
+typedef struct lamina_classes {
+  int64_t C, S, M; /* classes; spatial positions; labels: N times S */
+} lamina_classes;
+
+static inline lamina_classes lamina_classes_of(const lamina_desc *x) {
+  lamina_classes k = {.C = x->dims[1], .S = 1};
+  for (int d = 2; d < x->rank; d++) k.S *= x->dims[d];
+  k.M = x->dims[0] * k.S;
+  return k;
+}
+
+/* Where example `m` of 0 … M-1 has its first score; the others follow at steps of S. */
+static inline int64_t lamina_classes_at(const lamina_classes *k, int64_t m) {
+  return m / k->S * k->C * k->S + m % k->S;
+}
+
+/* The dims of the labels of x; returns how many. */
+static inline int lamina_label_dims(const lamina_desc *x, int64_t dims[LAMINA_MAX_RANK]) {
+  dims[0] = x->dims[0];
+  for (int d = 2; d < x->rank; d++) dims[d - 1] = x->dims[d];
+  return x->rank - 1;
+}
+
+/* Checks scores `x` and their labels. */
+static inline lamina_status lamina_want_classes(const lamina_problem *p, int x, int labels) {
+  const lamina_desc *desc = &p->arg[x];
+  int64_t dims[LAMINA_MAX_RANK];
+  LAMINA_TRY(lamina_want_rank(p, x, 2, LAMINA_MAX_RANK));
+  if (desc->dims[1] < 1) return lamina_problem_error(p, x, "expected at least one class on axis 1");
+  return lamina_want_dims(p, labels, lamina_label_dims(desc, dims), dims);
+}
+
+#endif

@@ -1,5 +1,6 @@
 // The rules that keep the layers apart and the library quiet: who may include what, what the library must not call, and
 // that it has no state of its own. The includes are read from the sources, the rest from the symbols of the objects.
+// And what the README shows is what is tested.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -36,7 +37,7 @@ const std::vector<Layer> layers = {
     {"src/io/", {"lamina/", "core/", "io/"}, {"yaml.h", "zlib.h"}},
     {"kernels/", {"./"}, {"cu"}},
     {"tools/", {"lamina/", "./"}, {}},
-    {"examples/", {"lamina/", "./"}, {}},
+    {"examples/", {"lamina/", "./"}, {"lamina/"}}, // as a user writes it
 };
 
 // C11's own headers: all that include/ may have from outside, so that the interface asks for no particular system.
@@ -274,6 +275,16 @@ TEST(Library, NamesBeginWithItsPrefix) {
         !begins(symbol.name, "__odr_asan"))
       ADD_FAILURE() << place(symbol.source, {symbol.name}) << ": " << symbol.name
                     << " is neither static nor begins with lamina_";
+}
+
+// ---- What the README shows ------------------------------------------------------------------------------------------
+
+TEST(Readme, ShowsTheExampleThatIsTested) {
+  std::string readme, example;
+  for (const std::string &line : lines_of(root / "README.md")) readme += line + "\n";
+  for (const std::string &line : lines_of(root / "examples/conv.c")) example += line + "\n";
+  EXPECT_NE(readme.find("```c\n" + example + "```\n"), std::string::npos)
+      << "the C example of README.md is not examples/conv.c, line for line";
 }
 
 } // namespace

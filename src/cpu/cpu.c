@@ -12,7 +12,14 @@
 #include "core/reference.h"
 
 /* Every engine of the CPU. A new engine adds its row's name here. */
-#define ENGINES(X) X(loop_copy)
+#define ENGINES(X)                                                                                                     \
+  X(loop_copy)                                                                                                         \
+  X(loop_relu_forward)                                                                                                 \
+  X(loop_relu_backward)                                                                                                \
+  X(loop_sigmoid_forward)                                                                                              \
+  X(loop_sigmoid_backward)                                                                                             \
+  X(loop_tanh_forward)                                                                                                 \
+  X(loop_tanh_backward)
 #ifdef LAMINA_ONEDNN
 #define ONEDNN_ENGINES(X)
 #else

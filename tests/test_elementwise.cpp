@@ -1,4 +1,5 @@
 // Ops that treat every element by itself: hand-worked values in all element types, and what bad arguments are told.
+#include <cmath>
 #include <limits>
 #include <vector>
 
@@ -6,7 +7,11 @@
 
 namespace {
 
+using Values = std::vector<float>;
+
 constexpr double inf = std::numeric_limits<double>::infinity();
+
+lamina_tensor tensor(Values &v) { return lamina_vector(LAMINA_F32, static_cast<int64_t>(v.size()), v.data()); }
 
 class Fill : public OnEngine {
 protected:
@@ -52,5 +57,185 @@ TEST_P(Fill, WhatItRefuses) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Engines, Fill, testing::Values("ref"));
+
+// ---- Add and scale -------------------------------------------------------------------------------------------------
+
+class Arithmetic : public OnEngine {
+protected:
+  Arithmetic() : OnEngine("add,scale") {}
+};
+
+TEST_P(Arithmetic, Add) {
+  Values a = {1, -2, 3.5f}, b = {10, 20, -3.5f}, y(3);
+  const lamina_tensor at = tensor(a), bt = tensor(b), yt = tensor(y);
+  EXPECT_OK(lamina_add_forward(device, &at, &bt, &yt, nullptr));
+  EXPECT_EQ(y, (Values{11, 18, 0}));
+  EXPECT_OK(lamina_add_forward(device, &at, &bt, &at, nullptr));
+  EXPECT_EQ(a, (Values{11, 18, 0}));
+  EXPECT_INVALID(lamina_add_forward(device, &yt, &bt, &bt, nullptr), "add/forward: y overlaps b in memory");
+}
+
+TEST_P(Arithmetic, AddBackward) {
+  Values dy = {1, -2, 3}, da(3), db(3), other(3);
+  const lamina_tensor dyt = tensor(dy), dat = tensor(da), dbt = tensor(db), ot = tensor(other);
+  EXPECT_OK(lamina_add_backward(device, &dyt, &dat, &dbt, nullptr));
+  EXPECT_EQ(da, dy);
+  EXPECT_EQ(db, dy);
+  EXPECT_OK(lamina_add_backward(device, &dyt, nullptr, &ot, nullptr));
+  EXPECT_EQ(other, dy);
+  EXPECT_OK(lamina_add_backward(device, &dyt, &dyt, &dbt, nullptr));
+  EXPECT_EQ(dy, (Values{1, -2, 3}));
+}
+
+TEST_P(Arithmetic, AddRoundsOnceToBf16) {
+  uint16_t a[] = {0x3F80, 0x3F80}, b[] = {0x3B80, 0x3BC0}, y[2]; // 1 + 2^-8: half way, to even; 1 + 1.5 * 2^-8: up
+  const lamina_tensor at = lamina_vector(LAMINA_BF16, 2, a), bt = lamina_vector(LAMINA_BF16, 2, b),
+                      yt = lamina_vector(LAMINA_BF16, 2, y);
+  EXPECT_OK(lamina_add_forward(device, &at, &bt, &yt, nullptr));
+  EXPECT_EQ(y[0], 0x3F80);
+  EXPECT_EQ(y[1], 0x3F81);
+}
+
+TEST_P(Arithmetic, Scale) {
+  Values x = {1, -2, 3}, y(3);
+  const lamina_tensor xt = tensor(x), yt = tensor(y);
+  lamina_scale scale = {-2.5, 0};
+  EXPECT_OK(lamina_scale_forward(device, &scale, &xt, &yt, nullptr));
+  EXPECT_EQ(y, (Values{-2.5f, 5, -7.5f}));
+  EXPECT_OK(lamina_scale_forward(device, nullptr, &xt, &yt, nullptr));
+  EXPECT_EQ(y, x);
+  EXPECT_OK(lamina_scale_backward(device, &scale, &xt, &xt, nullptr));
+  EXPECT_EQ(x, (Values{-2.5f, 5, -7.5f}));
+  scale = {0, 1};
+  EXPECT_OK(lamina_scale_forward(device, &scale, &xt, &yt, nullptr));
+  EXPECT_EQ(y, (Values{0, 0, 0}));
+}
+
+INSTANTIATE_TEST_SUITE_P(Engines, Arithmetic, testing::Values("ref"));
+
+// ---- Cast ----------------------------------------------------------------------------------------------------------
+
+const lamina_dtype types[] = {LAMINA_F64, LAMINA_F32, LAMINA_F16, LAMINA_BF16, LAMINA_I64, LAMINA_I32, LAMINA_U8};
+
+class Cast : public OnEngine {
+protected:
+  Cast() : OnEngine("cast") {}
+
+  // Casts the numbers, as `from` can hold them, and compares each with lamina_store's rounding.
+  void check(lamina_dtype from, lamina_dtype to, const std::vector<double> &numbers) {
+    const int64_t n = static_cast<int64_t>(numbers.size());
+    std::vector<double> x(numbers.size()), y(numbers.size());
+    for (int64_t i = 0; i < n; i++) lamina_store(from, x.data(), i, numbers[static_cast<size_t>(i)]);
+    const lamina_tensor xt = lamina_vector(from, n, x.data()), yt = lamina_vector(to, n, y.data());
+    EXPECT_OK(lamina_cast_forward(device, &xt, &yt, nullptr));
+    for (int64_t i = 0; i < n; i++) {
+      const double had = lamina_load(from, x.data(), i), want = lamina_round(to, had),
+                   got = lamina_load(to, y.data(), i);
+      if (std::isnan(want) ? !std::isnan(got) : got != want || std::signbit(got) != std::signbit(want))
+        ADD_FAILURE() << lamina_dtype_name(from) << " " << had << " became " << lamina_dtype_name(to) << " " << got
+                      << ", expected " << want;
+    }
+  }
+};
+
+TEST_P(Cast, EveryPairOfTypes) {
+  std::vector<double> numbers = {0.0,
+                                 -0.0,
+                                 1,
+                                 -1,
+                                 0.5,
+                                 1.5,
+                                 2.5,
+                                 -0.5,
+                                 -1.5,
+                                 254.5,
+                                 255.5,
+                                 256,
+                                 65504,
+                                 65519,
+                                 65520,
+                                 -7e4,
+                                 1e-5,
+                                 3e-8,
+                                 2.9e-8,
+                                 6e-8,
+                                 1e-40,
+                                 1e-46,
+                                 3.4e38,
+                                 3.5e38,
+                                 -1e39,
+                                 1e308,
+                                 2e9,
+                                 -3e9,
+                                 2147483647,
+                                 2147483648.,
+                                 -2147483648.5,
+                                 9e18,
+                                 1e19,
+                                 -1e19,
+                                 inf,
+                                 -inf,
+                                 std::nan(""),
+                                 1 + 0x1p-8,
+                                 1 + 3 * 0x1p-8,
+                                 1 + 0x1p-11,
+                                 1 + 0x1p-24,
+                                 1 + 0x1p-8 + 0x1p-40,
+                                 1 + 0x1p-11 + 0x1p-40,
+                                 0x1p-133,
+                                 0x1.8p-133,
+                                 0x1p-134,
+                                 0x1p-25};
+  while (numbers.size() % 67) numbers.push_back(static_cast<double>(numbers.size()));
+  for (const lamina_dtype from : types)
+    for (const lamina_dtype to : types) check(from, to, numbers);
+}
+
+TEST_P(Cast, EveryF16AndBf16ToF32AndBack) {
+  for (const lamina_dtype half : {LAMINA_F16, LAMINA_BF16}) {
+    std::vector<uint16_t> x(65536), back(65536);
+    Values y(65536);
+    for (size_t i = 0; i < x.size(); i++) x[i] = static_cast<uint16_t>(i);
+    const lamina_tensor xt = lamina_vector(half, 65536, x.data()), yt = tensor(y),
+                        bt = lamina_vector(half, 65536, back.data());
+    EXPECT_OK(lamina_cast_forward(device, &xt, &yt, nullptr));
+    EXPECT_OK(lamina_cast_backward(device, &yt, &bt, nullptr));
+    for (size_t i = 0; i < x.size(); i++) {
+      const double want = lamina_load(half, x.data(), static_cast<int64_t>(i));
+      if (std::isnan(want)) {
+        ASSERT_TRUE(std::isnan(y[i]) && std::isnan(lamina_load(half, back.data(), static_cast<int64_t>(i))));
+        continue;
+      }
+      ASSERT_EQ(y[i], want);
+      ASSERT_EQ(back[i], x[i]);
+    }
+  }
+}
+
+// Around every f16 and half way between each two, one f32 step to both sides.
+TEST_P(Cast, F32ToF16AtEveryTie) {
+  std::vector<double> numbers;
+  for (int64_t i = 0; i < 0x7C00; i++) {
+    const uint16_t two[] = {static_cast<uint16_t>(i), static_cast<uint16_t>(i + 1)};
+    const double low = lamina_load(LAMINA_F16, two, 0),
+                 high = i + 1 == 0x7C00 ? 65536 : lamina_load(LAMINA_F16, two, 1);
+    const float tie = static_cast<float>((low + high) / 2);
+    for (const float x : {std::nextafter(tie, 0.0f), tie, std::nextafter(tie, 1e9f)}) numbers.push_back(i % 2 ? x : -x);
+  }
+  check(LAMINA_F32, LAMINA_F16, numbers);
+}
+
+TEST_P(Cast, WhatItRefuses) {
+  Values x(3), y(3);
+  std::vector<int32_t> i(3);
+  const lamina_tensor xt = tensor(x), it = lamina_vector(LAMINA_I32, 3, i.data()),
+                      few = lamina_vector(LAMINA_F32, 2, y.data());
+  EXPECT_INVALID(lamina_cast_forward(device, &xt, &few, nullptr), "cast/forward: y is f32[2]; expected f32[3]");
+  EXPECT_INVALID(lamina_cast_backward(device, &xt, &it, nullptr),
+                 "cast/backward: dx is i32[3]; expected f64, f32, f16 or bf16");
+  EXPECT_INVALID(lamina_cast_forward(device, &xt, &xt, nullptr), "cast/forward: y overlaps x in memory");
+}
+
+INSTANTIATE_TEST_SUITE_P(Engines, Cast, testing::Values("ref"));
 
 } // namespace

@@ -1,4 +1,5 @@
 // Optimizers: steps worked by hand, segments and their weight decay, and what bad arguments are told.
+#include <cmath>
 #include <vector>
 
 #include "on_engine.h"
@@ -114,5 +115,109 @@ TEST_P(Sgd, WrongShapesAreNamed) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Engines, Sgd, testing::Values("ref"));
+
+// ---- Adam ----------------------------------------------------------------------------------------------------------
+
+class Adam : public OnEngine {
+protected:
+  Adam() : OnEngine("adam") {}
+
+  // One step with rate 0.5.
+  void update(lamina_adam adam, int64_t step, Values &w, Values g, Values &m, Values &v,
+              std::vector<int64_t> segments = {}, Values decay = {}) {
+    float rate = 0.5f;
+    const auto vector = [](Values &x) { return lamina_vector(LAMINA_F32, static_cast<int64_t>(x.size()), x.data()); };
+    const lamina_tensor wt = vector(w), gt = vector(g), mt = vector(m), vt = vector(v),
+                        rt = lamina_vector(LAMINA_F32, 1, &rate), tt = lamina_vector(LAMINA_I64, 1, &step),
+                        st = lamina_vector(LAMINA_I64, static_cast<int64_t>(segments.size()), segments.data()),
+                        dt = vector(decay);
+    EXPECT_OK(lamina_adam_update(device, &adam, &wt, &gt, &mt, &vt, &rt, &tt, segments.empty() ? nullptr : &st,
+                                 decay.empty() ? nullptr : &dt, nullptr));
+  }
+};
+
+lamina_adam dyadic() {
+  lamina_adam adam = {};
+  adam.beta1 = 0.5, adam.beta2 = 0.75, adam.epsilon = 2;
+  return adam;
+}
+
+void expect_near(const Values &got, const Values &want) {
+  ASSERT_EQ(got.size(), want.size());
+  for (size_t i = 0; i < got.size(); i++) EXPECT_NEAR(got[i], want[i], 4e-7f * (1 + std::fabs(want[i]))) << i;
+}
+
+// m = 1, then 1.5; v = 1, then 1.75; without their bias 2 and 4 both times, so w moves by 0.5 * 2 / (2 + 2).
+TEST_P(Adam, TwoSteps) {
+  Values w = {1}, m = {0}, v = {0};
+  update(dyadic(), 1, w, {2}, m, v);
+  expect_near(w, {0.75f});
+  expect_near(m, {1});
+  expect_near(v, {1});
+  update(dyadic(), 2, w, {2}, m, v);
+  expect_near(w, {0.5f});
+  expect_near(m, {1.5f});
+  expect_near(v, {1.75f});
+}
+
+TEST_P(Adam, ADifferentSecondStep) {
+  Values w = {1}, m = {1}, v = {1}; // m = -0.5, over 0.75: -2/3; v = 1.75, over 0.4375: 4
+  update(dyadic(), 2, w, {-2}, m, v);
+  expect_near(w, {1 + 0.5f * (2.0f / 3) / 4});
+}
+
+// The defaults: m = 0.1 g, v = 0.001 g^2, and both are g without their bias; epsilon counts where g is as small.
+TEST_P(Adam, Defaults) {
+  Values w = {1, 1}, m = {0, 0}, v = {0, 0};
+  update({}, 1, w, {4, -1e-8f}, m, v);
+  expect_near(m, {0.4f, -1e-9f});
+  EXPECT_NEAR(v[0], 0.016f, 1e-8f);
+  expect_near(w, {0.5f, 1.25f});
+}
+
+TEST_P(Adam, ZeroCanBeMeant) {
+  lamina_adam adam = {};
+  adam.has_beta1 = adam.has_beta2 = adam.has_epsilon = 1;
+  Values w = {1}, m = {7}, v = {7};
+  update(adam, 5, w, {-3}, m, v); // the sign of g
+  expect_near(m, {-3});
+  expect_near(v, {9});
+  expect_near(w, {1.5f});
+}
+
+TEST_P(Adam, DecayIsPartOfTheGradientOrDecoupled) {
+  lamina_adam adam = dyadic();
+  const Values g = {1, 2, 2};
+  Values w = {2, 2, 2}, m(3), v(3);
+  update(adam, 1, w, g, m, v, {1, 2}, {0.5f, 0}); // g' = 1 + 1, 2, 2
+  expect_near(w, {1.75f, 1.75f, 1.75f});
+  w = {2, 2, 2}, m = {0, 0, 0}, v = {0, 0, 0};
+  adam.decoupled = 1;
+  update(adam, 1, w, {2, 2, 2}, m, v, {1, 2}, {0.5f, 0});
+  expect_near(w, {1.25f, 1.75f, 1.75f});
+}
+
+TEST_P(Adam, WhatItRefuses) {
+  Values data(3), more(3), m(3), v(3);
+  float rate = 1;
+  int32_t narrow = 1;
+  int64_t step = 1;
+  lamina_adam adam = {};
+  const lamina_tensor w = lamina_vector(LAMINA_F32, 3, data.data()), g = lamina_vector(LAMINA_F32, 3, more.data()),
+                      mt = lamina_vector(LAMINA_F32, 3, m.data()), vt = lamina_vector(LAMINA_F32, 3, v.data()),
+                      few = lamina_vector(LAMINA_F32, 2, v.data()), rt = lamina_vector(LAMINA_F32, 1, &rate),
+                      st = lamina_vector(LAMINA_I64, 1, &step), nt = lamina_vector(LAMINA_I32, 1, &narrow);
+  adam.beta1 = 1;
+  EXPECT_INVALID(lamina_adam_update(device, &adam, &w, &g, &mt, &vt, &rt, &st, nullptr, nullptr, nullptr),
+                 "adam/update: beta1 is 1; expected less");
+  EXPECT_INVALID(lamina_adam_update(device, nullptr, &w, &g, &mt, &vt, &rt, &nt, nullptr, nullptr, nullptr),
+                 "adam/update: step is i32[1]; expected i64");
+  EXPECT_INVALID(lamina_adam_update(device, nullptr, &w, &g, &mt, &few, &rt, &st, nullptr, nullptr, nullptr),
+                 "adam/update: v is f32[2]; expected f32[3]");
+  EXPECT_INVALID(lamina_adam_update(device, nullptr, &w, &g, &mt, nullptr, &rt, &st, nullptr, nullptr, nullptr),
+                 "adam/update: v is missing");
+}
+
+INSTANTIATE_TEST_SUITE_P(Engines, Adam, testing::Values("ref"));
 
 } // namespace

@@ -3,10 +3,13 @@
 #define LAMINA_LAMINA_H
 
 #include "lamina/activation.h"
+#include "lamina/arithmetic.h"
+#include "lamina/cast.h"
 #include "lamina/conv.h"
 #include "lamina/copy.h"
 #include "lamina/data.h"
 #include "lamina/device.h"
+#include "lamina/dropout.h"
 #include "lamina/engine.h"
 #include "lamina/fc.h"
 #include "lamina/fill.h"

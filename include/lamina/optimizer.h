@@ -44,18 +44,53 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_sgd_update(lamina_device *devic
                                                             const lamina_tensor *segments, const lamina_tensor *decay,
                                                             lamina_stream *stream);
 
-/** Data pointers, in the order of the op's row. */
+/** All zero: the paper's settings. */
+typedef struct lamina_adam {
+  double beta1;        /**< 0 … below 1; 0: 0.9, unless has_beta1 */
+  double beta2;        /**< 0 … below 1; 0: 0.999, unless has_beta2 */
+  double epsilon;      /**< 0: 1e-8, unless has_epsilon */
+  int64_t decoupled;   /**< 0: decay is added to the gradient (Adam); 1: w shrinks by it (AdamW) */
+  int64_t has_beta1;   /**< 1: beta1 is meant, though it is 0 */
+  int64_t has_beta2;   /**< 1: beta2 is meant, though it is 0 */
+  int64_t has_epsilon; /**< 1: epsilon is meant, though it is 0 */
+} lamina_adam;
+
+/** Adam (Kingma and Ba, "Adam: a method for stochastic optimization", 2015) and AdamW (Loshchilov and Hutter, "Decoupled
+ *  weight decay regularization", 2019), as PyTorch has them:
+ *    g' = g + decay * w                   (decoupled: g' = g, and w = w * (1 - rate * decay) first)
+ *    m  = beta1 * m + (1 - beta1) * g'
+ *    v  = beta2 * v + (1 - beta2) * g'^2
+ *    w  = w - rate / (1 - beta1^step) * m / (sqrt(v / (1 - beta2^step)) + epsilon)
+ *  step is 1 at the first update; what comes of a step below 1 or a negative v is no number to rely on. segments and
+ *  decay may be NULL. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_adam_update(lamina_device *device, const lamina_adam *adam,
+                                                             const lamina_tensor *w, const lamina_tensor *g,
+                                                             const lamina_tensor *m, const lamina_tensor *v,
+                                                             const lamina_tensor *rate, const lamina_tensor *step,
+                                                             const lamina_tensor *segments, const lamina_tensor *decay,
+                                                             lamina_stream *stream);
+
+/** Data pointers of each update, in the order of the op's row. */
 typedef struct lamina_sgd_update_args {
   void *w;
   const void *g;
   void *m;
   const void *rate, *segments, *decay;
 } lamina_sgd_update_args;
+typedef struct lamina_adam_update_args {
+  void *w;
+  const void *g;
+  void *m, *v;
+  const void *rate, *step, *segments, *decay;
+} lamina_adam_update_args;
 
 /** The same planned once, and run with your workspace on your stream: see LAMINA_PLANNED. */
 LAMINA_PLANNED(sgd_update, const lamina_sgd *sgd, const lamina_tensor *w, const lamina_tensor *g,
                const lamina_tensor *m, const lamina_tensor *rate, const lamina_tensor *segments,
                const lamina_tensor *decay);
+LAMINA_PLANNED(adam_update, const lamina_adam *adam, const lamina_tensor *w, const lamina_tensor *g,
+               const lamina_tensor *m, const lamina_tensor *v, const lamina_tensor *rate, const lamina_tensor *step,
+               const lamina_tensor *segments, const lamina_tensor *decay);
 
 #ifdef __cplusplus
 }

@@ -34,6 +34,12 @@ lamina_status lamina_want_dims(const lamina_problem *problem, int arg, int rank,
   return lamina_problem_error(problem, arg, "expected %s", lamina_desc_text(&want, shape, sizeof shape));
 }
 
+lamina_status lamina_want_dtype(const lamina_problem *problem, int arg, lamina_dtype dtype) {
+  const lamina_desc *desc = &problem->arg[arg];
+  if (!lamina_present(desc) || desc->dtype == (int32_t)dtype) return LAMINA_OK;
+  return lamina_problem_error(problem, arg, "expected %s", lamina_dtype_name(dtype));
+}
+
 lamina_status lamina_set_output(lamina_problem *problem, int arg, lamina_dtype dtype, int rank, const int64_t *dims) {
   lamina_desc *desc = &problem->arg[arg];
   if (desc->rank != LAMINA_RANK_INFER) return lamina_want_dims(problem, arg, rank, dims);

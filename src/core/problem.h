@@ -28,6 +28,8 @@ lamina_status lamina_problem_error(const lamina_problem *problem, int arg, const
 lamina_status lamina_want_rank(const lamina_problem *problem, int arg, int rank, int most);
 /* Argument `arg` (skipped when absent) has exactly these dims. */
 lamina_status lamina_want_dims(const lamina_problem *problem, int arg, int rank, const int64_t *dims);
+/* Argument `arg` (skipped when absent) has elements of `dtype`. */
+lamina_status lamina_want_dtype(const lamina_problem *problem, int arg, lamina_dtype dtype);
 /* An output: fills it in (dense, `dtype` unless it names one) where it is to be inferred, else checks its dims. */
 lamina_status lamina_set_output(lamina_problem *problem, int arg, lamina_dtype dtype, int rank, const int64_t *dims);
 /* A shape that can't be inferred must have been given. */

@@ -10,15 +10,10 @@ static inline lamina_status lamina_want_one(const lamina_problem *p, int arg) {
   return lamina_want_dims(p, arg, 1, (int64_t[]){1});
 }
 
-/* Checks that `arg` holds i64. */
-static inline lamina_status lamina_want_i64(const lamina_problem *p, int arg) {
-  if (!lamina_present(&p->arg[arg]) || p->arg[arg].dtype == LAMINA_I64) return LAMINA_OK;
-  return lamina_problem_error(p, arg, "expected i64");
-}
-
+/* Segment ends and the decay that goes with them: both, either or neither. */
 static inline lamina_status lamina_want_segments(const lamina_problem *p, int segments, int decay) {
   const bool split = lamina_present(&p->arg[segments]);
-  LAMINA_TRY(lamina_want_i64(p, segments));
+  LAMINA_TRY(lamina_want_dtype(p, segments, LAMINA_I64));
   if (split) LAMINA_TRY(lamina_want_rank(p, segments, 1, 1));
   return lamina_want_dims(p, decay, 1, split ? p->arg[segments].dims : (int64_t[]){1});
 }

@@ -53,9 +53,10 @@ static void element(const lamina_reference *ref, int arg, int64_t index, lamina_
   *e = (lamina_expected){.value = next, .q = 2 * fabs(rate * step) + fabs(next) + fabs(rate) * es};
 }
 
-/* Small integers stay exact when momentum is a whole number of quarters. */
+/* Rates as they are in use. Small integers stay exact when momentum is a whole number of quarters. */
 static bool fills(const lamina_problem *p, bool exact, lamina_fill_def *fill) {
   const lamina_sgd *sgd = lamina_attr(p);
+  fill[RATE] = fill[DECAY] = (lamina_fill_def){.kind = LAMINA_FILL_UNIFORM, .low = 0.01, .high = 0.2};
   if (exact) lamina_fill_integers(p, fill, -3, 3);
   lamina_fill_segments(p, W, SEGMENTS, fill);
   return !exact || sgd->momentum * 4 == floor(sgd->momentum * 4);

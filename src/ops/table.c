@@ -12,10 +12,15 @@
   X(avg_pool)                                                                                                          \
   X(softmax)                                                                                                           \
   X(log_softmax)                                                                                                       \
+  X(add)                                                                                                               \
+  X(scale)                                                                                                             \
+  X(cast)                                                                                                              \
   X(fill)                                                                                                              \
-  X(sgd)                                                                                                               \
+  X(dropout)                                                                                                           \
   X(softmax_cross_entropy)                                                                                             \
-  X(top_k)
+  X(top_k)                                                                                                             \
+  X(sgd)                                                                                                               \
+  X(adam)
 
 #define X(family) extern const lamina_op_def lamina_ops_##family[];
 FAMILIES(X)

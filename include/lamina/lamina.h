@@ -14,14 +14,17 @@
 #include "lamina/fc.h"
 #include "lamina/fill.h"
 #include "lamina/io.h"
+#include "lamina/layers.h"
 #include "lamina/loss.h"
 #include "lamina/metric.h"
 #include "lamina/module.h"
+#include "lamina/net.h"
 #include "lamina/op.h"
 #include "lamina/optimizer.h"
 #include "lamina/pool.h"
 #include "lamina/softmax.h"
 #include "lamina/status.h"
 #include "lamina/tensor.h"
+#include "lamina/train.h"
 
 #endif

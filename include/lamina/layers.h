@@ -1,0 +1,127 @@
+/* Layers: what a net is made of, one descriptor struct a kind.
+ *
+ * A field that is 0 means its default; where 0 itself is useful, has_FIELD = 1 says that it is meant. In a recipe a
+ * layer is `- relu`, `- max_pool: 2` or `- conv: {filters: 6, kernel: 5, pad: 2}`: the keys are the fields below, and a
+ * plain value is the first of them. A number given for kernel, stride, dilation or pad counts for every spatial axis; a
+ * list names one for each axis (pad also a pair, before and after, for each axis); `pad: same` is `same: true`.
+ *
+ * x is the layer's input with the batch as its first axis, y its output. Parameters are named LAYER.w and LAYER.b,
+ * LAYER being the place in the net and the kind: "0.conv". Weight decay reaches w and not b.
+ *
+ * Initialisers (attribute `init`), with fan_in and fan_out the products that reach one output and leave one input:
+ *   he_normal       N(0, 2 / fan_in)                    He et al., "Delving Deep into Rectifiers", 2015
+ *   he_uniform      U(-a, a), a = sqrt(6 / fan_in)
+ *   xavier_normal   N(0, 2 / (fan_in + fan_out))        Glorot and Bengio, AISTATS 2010
+ *   xavier_uniform  U(-a, a), a = sqrt(6 / (fan_in + fan_out))
+ * The default is he_normal where a relu follows before the next layer with parameters, else xavier_uniform. Biases
+ * start at 0. Every element is a function of (seed, number of the parameter, its place), so it is the same on every
+ * device and whatever else the net holds in front of it. */
+#ifndef LAMINA_LAYERS_H
+#define LAMINA_LAYERS_H
+
+#include "lamina/op.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum lamina_initialiser {
+  LAMINA_INIT_DEFAULT,
+  LAMINA_INIT_HE_NORMAL,
+  LAMINA_INIT_HE_UNIFORM,
+  LAMINA_INIT_XAVIER_NORMAL,
+  LAMINA_INIT_XAVIER_UNIFORM,
+  LAMINA_INIT_ZERO
+} lamina_initialiser;
+
+/** "conv": x [N, C, spatial…] with 1 to 3 spatial axes, as lamina/conv.h; w [filters, C/groups, kernel…], b [filters].
+ *  kernel, stride and dilation: an axis that is 0 is as the first one. */
+typedef struct lamina_conv_layer {
+  int64_t filters;   /**< must be given */
+  int64_t kernel[3]; /**< must be given */
+  int64_t stride[3]; /**< 0: 1 */
+  int64_t pad[3][2]; /**< zeros before and after, for each axis */
+  int64_t same;      /**< 1: pad so that stride 1 keeps the size; an odd zero comes after. pad must be 0 then */
+  int64_t dilation[3];
+  int64_t groups; /**< 0: 1 */
+  int64_t bias;   /**< default 1 */
+  int64_t has_bias;
+  int64_t init; /**< a lamina_initialiser, for w */
+} lamina_conv_layer;
+
+/** "fc": y = x wT + b. All axes of x but the first are flattened; w [units, K], b [units], y [N, units]. */
+typedef struct lamina_fc_layer {
+  int64_t units; /**< must be given */
+  int64_t bias;  /**< default 1 */
+  int64_t has_bias;
+  int64_t init; /**< a lamina_initialiser, for w */
+} lamina_fc_layer;
+
+/** "max_pool" and "avg_pool": as lamina/pool.h. kernel and stride: an axis that is 0 is as the first one; stride 0: as
+ *  the kernel. count_pad is avg_pool's. */
+typedef struct lamina_pool_layer {
+  int64_t kernel[3]; /**< must be given unless global */
+  int64_t stride[3];
+  int64_t pad[3][2];
+  int64_t ceil;      /**< 1: a partial last window counts */
+  int64_t global;    /**< 1: one window, the whole spatial extent */
+  int64_t count_pad; /**< 1: padding counts in an average */
+} lamina_pool_layer;
+
+/** "dropout": in training each element (or each channel of each example) is 0 with probability p, else scaled by
+ *  1 / (1 - p); otherwise nothing happens. The mask depends on the seed, the step and the layer's place. */
+typedef struct lamina_dropout_layer {
+  double p;         /**< default 0.5 */
+  int64_t has_p;    /**< 1: a p of 0 is meant */
+  int64_t channels; /**< 1: whole channels */
+} lamina_dropout_layer;
+
+/** "softmax" and "log_softmax", along an axis: as lamina/softmax.h. */
+typedef struct lamina_softmax_layer {
+  int64_t axis; /**< default 1, the channels or classes */
+  int64_t has_axis;
+} lamina_softmax_layer;
+
+/** "scale": y = factor * x. */
+typedef struct lamina_scale_layer {
+  double factor; /**< default 1 */
+  int64_t has_factor;
+} lamina_scale_layer;
+
+/** "reshape": the axes after the first become these, a view. "flatten" (no fields) makes them one. */
+typedef struct lamina_reshape_layer {
+  int64_t shape[3]; /**< up to three axes; the first 0 ends them */
+} lamina_reshape_layer;
+
+/* "relu", "sigmoid", "tanh", "flatten": no fields; give NULL. */
+
+typedef struct lamina_graph lamina_graph;
+typedef struct lamina_layer lamina_layer;
+
+/** A parameter of a kind of layer. */
+typedef struct lamina_param_def {
+  const char *name; /**< "w"; NULL ends the list */
+  bool zero;        /**< starts at 0, whatever `init` says */
+  bool decay;       /**< weight decay reaches it */
+} lamina_param_def;
+
+/** What a layer is: one row a kind, in src/net/layers.c. */
+typedef struct lamina_layer_def {
+  const char *name;               /**< "conv" */
+  const char *about;              /**< one line */
+  const lamina_attr_def *attrs;   /**< of the descriptor struct; a plain value in a recipe is the first */
+  size_t attr_size;               /**< of the descriptor struct */
+  const lamina_param_def *params; /**< in the order that `expand` asks for them */
+  /** Emits the op nodes of the layer from graph's current value to its next one. */
+  lamina_status (*expand)(lamina_graph *graph, const lamina_layer *layer);
+} lamina_layer_def;
+
+/** Kind number `index`, 0 …; NULL past the last. */
+LAMINA_API const lamina_layer_def *lamina_layer_at(int index);
+/** By name; NULL when there is none. */
+LAMINA_API const lamina_layer_def *lamina_layer_find(const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

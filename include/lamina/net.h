@@ -1,0 +1,169 @@
+/* Nets: a stack of layers with its parameters, on one device.
+ *
+ *   lamina_net *net;                                                        or lamina_net_load
+ *   lamina_net_open(dev, &(lamina_net_options){.rank = 3, .dims = {1, 28, 28}}, &net);
+ *   lamina_net_add(net, "conv", &(lamina_conv_layer){.filters = 6, .kernel = {5}, .pad = {{2, 2}, {2, 2}}});
+ *   lamina_net_add(net, "relu", NULL);
+ *   lamina_net_add(net, "fc", &(lamina_fc_layer){.units = 10});
+ *
+ * A net is a static graph of ops. Shapes are inferred as layers are added. For each batch size, and for training and
+ * inference apart, it is planned once: every op gets its engine, and every activation, gradient and workspace its place
+ * in one arena, where tensors that don't live at the same time share memory. Parameters lie in one flat arena, in the
+ * order of the layers. Memory is taken when parameters are first set or used, and can be predicted before.
+ *
+ * Layers are named by place and kind, "0.conv"; parameters "0.conv.w".
+ * Numbers: parameters and activations are of one floating type, f32 unless the options say otherwise.
+ * Thread-safety: a net belongs to one thread at a time. Host pointers are ordinary memory; calls that take or give them
+ * return when the bytes have arrived. */
+#ifndef LAMINA_NET_H
+#define LAMINA_NET_H
+
+#include "lamina/data.h"
+#include "lamina/layers.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct lamina_net lamina_net;
+
+/** All zero but rank and dims. */
+typedef struct lamina_net_options {
+  int rank;                          /**< axes of one example, without the batch: 1 … 7 */
+  int64_t dims[LAMINA_MAX_RANK - 1]; /**< C H W for pictures */
+  lamina_dtype dtype;                /**< of parameters and activations; 0: f32 */
+  lamina_math math;                  /**< what engines may round to */
+  size_t memory_limit; /**< bytes that the net and its trainer may take; 0: what the machine has available */
+} lamina_net_options;
+
+/** A net without layers for inputs of one shape. Errors: INVALID, OUT_OF_MEMORY. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_open(lamina_device *device, const lamina_net_options *options,
+                                                          lamina_net **net);
+/** Adds a layer at the end; `descriptor` is the kind's struct of layers.h, or NULL for all defaults.
+ *  INVALID, naming the layer and the one before it, where it doesn't fit; the net is then as before. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_add(lamina_net *net, const char *kind, const void *descriptor);
+/** Trainers of the net must be closed before. NULL is fine. */
+LAMINA_API void lamina_net_close(lamina_net *net);
+
+/** All zero: the defaults. */
+typedef struct lamina_load_options {
+  const char *const *set; /**< NULL-terminated assignments to the recipe: "train.epochs=3", "net[0].conv.filters=8" */
+  const char *root;       /**< the folder that relative data files start from; NULL: $LAMINA_DATA */
+  size_t memory_limit;    /**< as in lamina_net_options */
+} lamina_load_options;
+
+/** Opens a net from a recipe (YAML; parameters are not set yet) or from a checkpoint (safetensors; with its parameters
+ *  and the recipe that it was trained by, so nothing else is needed). The net remembers its recipe, and a trainer takes
+ *  from it what its options leave open.
+ *
+ *    input: [1, 28, 28]                   shape of one example; without it the training data is opened to tell
+ *    data: {train: SPEC, test: SPEC, shift: 2, normalise: {mean: 0.13, deviation: 0.31}, threads: 1}
+ *    net: [LAYER…]                        see layers.h
+ *    train: {loss: softmax_cross_entropy, batch: 128, epochs: 12, optimizer: {sgd: {momentum: 0.9, decay: 5e-4}},
+ *            rate: {cosine: 0.05}, seed: 1, top_k: 5}         see train.h
+ *
+ *  Errors: IO; INVALID with file, line and column for what the recipe gets wrong, and the nearest known key; CORRUPT for
+ *  YAML that isn't, and for a checkpoint that was cut or altered; the errors of lamina_dataset_open. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_load(lamina_device *device, const char *path,
+                                                          const lamina_load_options *options, lamina_net **net);
+/** Writes a checkpoint that lamina_net_load opens: parameters, input shape, and the recipe or the layers as a recipe. A
+ *  trainer's lamina_trainer_save writes what training needs as well. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_save(lamina_net *net, const char *path);
+
+/* ---- What it is -------------------------------------------------------------------------------------------------- */
+
+LAMINA_API lamina_device *lamina_net_device(const lamina_net *net);
+/** The recipe after assignments, as YAML; NULL for a net that was built in C. Lives as long as the net. */
+LAMINA_API const char *lamina_net_recipe(const lamina_net *net);
+/** One example of the input and of the output, without the batch axis (rank 0 dims where it has none). */
+LAMINA_API lamina_desc lamina_net_input(const lamina_net *net);
+LAMINA_API lamina_desc lamina_net_output(const lamina_net *net);
+/** What class number `index` is called; NULL: it has a number only. Known after training on, or loading from, data that
+ *  names its classes. */
+LAMINA_API const char *lamina_net_class_name(const lamina_net *net, int64_t index);
+
+/** One layer, planned for a batch. */
+typedef struct lamina_layer_info {
+  const char *name; /**< "0.conv" */
+  const lamina_layer_def *kind;
+  lamina_desc output;       /**< with the batch axis */
+  int64_t parameters;       /**< numbers */
+  double flops;             /**< of its forward ops */
+  int64_t activation_bytes; /**< of its forward ops' outputs; 0 for a view and what works in place */
+} lamina_layer_info;
+
+LAMINA_API int lamina_net_layer_count(const lamina_net *net);
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_layer(lamina_net *net, int index, int64_t batch,
+                                                           lamina_layer_info *info);
+/** A table for people: layer, output shape, parameters, MFLOP forward, activation memory; totals. Lives until the next
+ *  call or until the net is closed. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_summary(lamina_net *net, int64_t batch, const char **text);
+/** For each op of the net, planned for this batch, the engine that runs it: a line each. As above. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_explain(lamina_net *net, int64_t batch, bool training,
+                                                             const char **text);
+
+/** Bytes that a net takes, each beside the others. */
+typedef struct lamina_memory_need {
+  size_t parameters;
+  size_t gradients;   /**< of parameters */
+  size_t optimizer;   /**< momentum and the like */
+  size_t activations; /**< one arena: activations, their gradients, workspace */
+  size_t input;       /**< a copy of the batch in the device's memory; 0 where the device works in host memory */
+  size_t other;       /**< tables and counters */
+  size_t device;      /**< the sum: what lamina_memory_used will say at most */
+  size_t loader;      /**< host memory of batches made ahead */
+  size_t total;       /**< device + loader */
+  size_t workspace;   /**< of the activations' arena: the largest workspace of an op */
+} lamina_memory_need;
+
+/** What inference with batches of this size takes, without taking it. lamina_training_memory is for training. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_memory(lamina_net *net, int64_t batch, lamina_memory_need *need);
+
+/* ---- Parameters -------------------------------------------------------------------------------------------------- */
+
+typedef struct lamina_parameter {
+  const char *name; /**< "0.conv.w" */
+  lamina_desc desc;
+  int layer;
+  int64_t offset; /**< in the flat arena, in elements */
+  bool decay;
+} lamina_parameter;
+
+LAMINA_API int lamina_net_parameter_count(const lamina_net *net);
+/** Number of all parameters' elements: 61,706 for LeNet-5. */
+LAMINA_API int64_t lamina_net_parameter_total(const lamina_net *net);
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_parameter(const lamina_net *net, int index,
+                                                               lamina_parameter *parameter);
+/** By name; -1 when there is none. */
+LAMINA_API int lamina_net_parameter_find(const lamina_net *net, const char *name);
+/** Sets every parameter by its initialiser. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_init(lamina_net *net, uint64_t seed);
+/** Copies a parameter to or from dense host memory of its shape and type. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_parameter_read(lamina_net *net, int index, void *to);
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_parameter_write(lamina_net *net, int index, const void *from);
+/** The gradient that the last lamina_net_gradients or training step left. INVALID before. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_gradient_read(lamina_net *net, int index, void *to);
+
+/* ---- Running ----------------------------------------------------------------------------------------------------- */
+
+/** y: [n, output…] = net(x: [n, input…]), in host memory, of the net's type; inference (no dropout). n = 0 does nothing.
+ *  The first call with a new n plans it. Errors: INVALID before parameters are set; OUT_OF_MEMORY, which says what is
+ *  needed, what there is and the largest batch that fits; those of the ops. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_forward(lamina_net *net, int64_t n, const void *x, void *y);
+/** prob: [n, classes] = softmax of the output (or the output, where the net ends in softmax); the net's output must be a
+ *  vector. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_predict(lamina_net *net, int64_t n, const float *x, float *prob);
+/** Turns a picture (0 black, 1 white) into one input x, as the training data was: its black and white, its
+ *  normalisation. INVALID, naming both sizes, where the picture's differs from the input's. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_picture(const lamina_net *net, const lamina_image *image,
+                                                             float *x);
+/** Forward and backward of a training step on one batch with the loss NAME ("softmax_cross_entropy"; NULL: it), without
+ *  an update: *loss, and the gradients for lamina_net_gradient_read. Dropout takes (seed, step). */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_gradients(lamina_net *net, const char *name, int64_t n,
+                                                               const void *x, const int32_t *labels, uint64_t seed,
+                                                               int64_t step, double *loss);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

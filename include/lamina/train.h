@@ -1,0 +1,133 @@
+/* Training: a trainer takes a net through its data, step by step.
+ *
+ *   lamina_trainer_open(net, &(lamina_training){.on_epoch = print, .user = me}, &t);
+ *   while (!lamina_trainer_done(t))
+ *     if (lamina_trainer_step(t)) ...
+ *
+ * A step takes the next batch, computes the loss and its gradients, and updates the parameters. Everything that changes
+ * from step to step lies in one small block of the device's memory that the ops read (rate, number of the step, random
+ * state), so plans stay valid and nothing is allocated inside a step. At the end of an epoch the net is evaluated on the
+ * test data, without dropout.
+ *
+ * A run is a function of recipe, data, seed and thread count: trained twice, or stopped, saved and resumed anywhere, it
+ * gives the same parameters bit for bit (with deterministic engines).
+ * Thread-safety: a trainer and its net belong to one thread at a time. */
+#ifndef LAMINA_TRAIN_H
+#define LAMINA_TRAIN_H
+
+#include "lamina/net.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct lamina_trainer lamina_trainer;
+
+typedef enum lamina_rate_kind { LAMINA_RATE_CONSTANT, LAMINA_RATE_STEP, LAMINA_RATE_COSINE } lamina_rate_kind;
+
+/** The learning rate at step s = 0 … S-1 of all steps, e = epoch, computed in f64:
+ *    constant  rate
+ *    step      rate * factor ^ floor(e / every)
+ *    cosine    final + (rate - final) * (1 + cos(pi * s' / S')) / 2       Loshchilov and Hutter, "SGDR", 2017
+ *  and before, in the first `warmup` epochs of W steps, rate * (s + 1) / W; s' and S' count the steps after those.
+ *  In a recipe: `rate: {constant: 0.1}`, `rate: {step: {rate: 0.1, every: 30, factor: 0.1}}`, `rate: {cosine: 0.05}`. */
+typedef struct lamina_rate {
+  int64_t kind;   /**< a lamina_rate_kind */
+  double rate;    /**< above 0 */
+  int64_t warmup; /**< epochs; default 0 */
+  int64_t every;  /**< epochs; step only, must be given */
+  double factor;  /**< step only; default 0.1 */
+  double final;   /**< cosine only; default 0 */
+} lamina_rate;
+
+/** Where a trainer is. */
+typedef struct lamina_progress {
+  int64_t epoch, epochs; /**< finished epochs, of how many */
+  int64_t step, steps;   /**< finished steps of the current epoch, of how many */
+  int64_t total;         /**< finished steps of all */
+  int64_t examples;      /**< finished examples of all */
+  double loss;           /**< of the last step */
+  double mean_loss;      /**< over the steps of the current epoch (at its end: of the one that ended) */
+  double rate;           /**< of the last step */
+} lamina_progress;
+
+/** How good a net is on some data. */
+typedef struct lamina_evaluation {
+  int64_t examples;
+  int64_t hits;      /**< examples whose label scored highest */
+  int64_t k, hits_k; /**< examples whose label is among the k highest */
+  double accuracy;   /**< hits / examples */
+  double accuracy_k;
+  double loss; /**< mean */
+} lamina_evaluation;
+
+/** Anything but LAMINA_OK ends the lamina_trainer_step that called it with that status (LAMINA_INTERRUPTED to stop on
+ *  request). The step is done by then, so the trainer may be saved or go on. */
+typedef lamina_status lamina_step_fn(void *user, const lamina_progress *progress);
+/** `test` is NULL without test data, and in epochs without an evaluation. */
+typedef lamina_status lamina_epoch_fn(void *user, const lamina_progress *progress, const lamina_evaluation *test);
+
+/** All zero: what the net's recipe says, else the default. */
+typedef struct lamina_training {
+  const lamina_dataset *train, *test; /**< must outlive the trainer; NULL: the recipe's */
+  const char *loss;                   /**< family of the loss op; default softmax_cross_entropy */
+  const char *optimizer;              /**< family of the update op, "sgd", "adam"; default sgd */
+  const void *optimizer_attrs;        /**< its struct of lamina/optimizer.h; NULL: all zero. Only beside `optimizer` */
+  double decay;                       /**< weight decay, of parameters that take it. Only beside `optimizer` */
+  lamina_rate rate;                   /**< taken from here if rate.rate is not 0; default constant 0.01 */
+  int64_t batch;                      /**< default 64 */
+  int64_t epochs;                     /**< default 10 */
+  uint64_t seed;                      /**< of initial parameters, order, shift and dropout; default 1 */
+  int64_t top_k;                      /**< also count labels among the k best; default 5, at most the classes */
+  int64_t shift;                      /**< as lamina_loader_options.shift; default 0 */
+  int64_t evaluate;                   /**< evaluate after every N epochs and the last; default 1; < 0: never */
+  int threads;                        /**< loader threads; default 1; < 0: none */
+  lamina_step_fn *on_step;            /**< after every step */
+  lamina_epoch_fn *on_epoch;          /**< after every epoch's last step, and after on_step for it */
+  void *user;
+} lamina_training;
+
+/** Plans everything, checks the memory, sets the parameters (unless they are set) and starts the loader. The net stays
+ *  the caller's and must outlive the trainer; one trainer a net.
+ *  Errors: INVALID for data that doesn't fit the net; OUT_OF_MEMORY before the work starts, with what is needed, what
+ *  there is and the largest batch that fits; those of datasets, loaders and plans. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_open(lamina_net *net, const lamina_training *training,
+                                                              lamina_trainer **trainer);
+/** NULL is fine. */
+LAMINA_API void lamina_trainer_close(lamina_trainer *trainer);
+
+/** One step; after the last one of an epoch, the evaluation. INVALID when all epochs are done.
+ *  NOT_FINITE when the loss is NaN or infinite, with the step and the first layer that made it; the parameters are then
+ *  those before the step. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_step(lamina_trainer *trainer);
+LAMINA_API bool lamina_trainer_done(const lamina_trainer *trainer);
+/** Steps until done, or until a step fails. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_run(lamina_trainer *trainer);
+LAMINA_API void lamina_trainer_progress(const lamina_trainer *trainer, lamina_progress *progress);
+/** What training uses after recipe and defaults: train and test datasets, batch, epochs, seed, rate … */
+LAMINA_API const lamina_training *lamina_trainer_training(const lamina_trainer *trainer);
+
+/** Writes a checkpoint: parameters, optimizer, place in schedule and data, the recipe. The old file stays until the new
+ *  one is whole. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_save(lamina_trainer *trainer, const char *path);
+/** Goes on where the checkpoint was written, bit for bit. INVALID when it is of another net or was trained with another
+ *  batch, seed or optimizer, saying which; CORRUPT when it was cut or altered. On an error the trainer is as before. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_resume(lamina_trainer *trainer, const char *path);
+
+/** Loss and accuracy on a dataset in order, without dropout; batch 0: the recipe's or 64. `loss` NULL: the recipe's or
+ *  softmax_cross_entropy. k 0: 5, at most the classes. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_evaluate(lamina_net *net, const lamina_dataset *dataset,
+                                                              const char *loss, int64_t batch, int64_t k,
+                                                              lamina_evaluation *evaluation);
+/** The training and test data of the net's recipe, opened at the first call, closed with the net. test NULL: not
+ *  wanted; *test is NULL when the recipe names none. INVALID for a net without a recipe or data. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_data(lamina_net *net, const lamina_dataset **train,
+                                                          const lamina_dataset **test);
+/** What training takes, without taking it. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_training_memory(lamina_net *net, const lamina_training *training,
+                                                                 lamina_memory_need *need);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -134,6 +134,6 @@ TEST_P(Dropout, WhatItRefuses) {
                  "dropout/forward: rng is i32[2]; expected i64");
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, Dropout, testing::Values("ref"));
+INSTANTIATE_TEST_SUITE_P(Engines, Dropout, testing::Values("ref", "loop"));
 
 } // namespace

@@ -56,7 +56,7 @@ TEST_P(Fill, WhatItRefuses) {
   EXPECT_INVALID(lamina_fill_forward(device, nullptr, nullptr, nullptr), "fill/forward: y is missing");
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, Fill, testing::Values("ref"));
+INSTANTIATE_TEST_SUITE_P(Engines, Fill, testing::Values("ref", "loop"));
 
 // ---- Add and scale -------------------------------------------------------------------------------------------------
 
@@ -111,7 +111,7 @@ TEST_P(Arithmetic, Scale) {
   EXPECT_EQ(y, (Values{0, 0, 0}));
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, Arithmetic, testing::Values("ref"));
+INSTANTIATE_TEST_SUITE_P(Engines, Arithmetic, testing::Values("ref", "loop"));
 
 // ---- Cast ----------------------------------------------------------------------------------------------------------
 
@@ -236,6 +236,6 @@ TEST_P(Cast, WhatItRefuses) {
   EXPECT_INVALID(lamina_cast_forward(device, &xt, &xt, nullptr), "cast/forward: y overlaps x in memory");
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, Cast, testing::Values("ref"));
+INSTANTIATE_TEST_SUITE_P(Engines, Cast, testing::Values("ref", "loop"));
 
 } // namespace

@@ -155,7 +155,7 @@ TEST_P(Loss, WrongShapesAreNamed) {
                  "softmax_cross_entropy/forward: reduction is 3; expected one of mean, sum, none");
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, Loss, testing::Values("ref"));
+INSTANTIATE_TEST_SUITE_P(Engines, Loss, testing::Values("ref", "loop"));
 
 class TopK : public OnEngine {
 protected:
@@ -200,6 +200,6 @@ TEST_P(TopK, NanAndStrangeLabelsNeverHit) {
   EXPECT_EQ(hits(3, x, {INT64_MAX}), 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, TopK, testing::Values("ref"));
+INSTANTIATE_TEST_SUITE_P(Engines, TopK, testing::Values("ref", "loop"));
 
 } // namespace

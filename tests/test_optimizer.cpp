@@ -114,7 +114,7 @@ TEST_P(Sgd, WrongShapesAreNamed) {
                  "sgd/update: w overlaps g in memory");
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, Sgd, testing::Values("ref"));
+INSTANTIATE_TEST_SUITE_P(Engines, Sgd, testing::Values("ref", "loop"));
 
 // ---- Adam ----------------------------------------------------------------------------------------------------------
 
@@ -218,6 +218,6 @@ TEST_P(Adam, WhatItRefuses) {
                  "adam/update: v is missing");
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, Adam, testing::Values("ref"));
+INSTANTIATE_TEST_SUITE_P(Engines, Adam, testing::Values("ref", "loop"));
 
 } // namespace

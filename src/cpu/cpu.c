@@ -19,7 +19,21 @@
   X(loop_sigmoid_forward)                                                                                              \
   X(loop_sigmoid_backward)                                                                                             \
   X(loop_tanh_forward)                                                                                                 \
-  X(loop_tanh_backward)
+  X(loop_tanh_backward)                                                                                                \
+  X(loop_add_forward)                                                                                                  \
+  X(loop_add_backward)                                                                                                 \
+  X(loop_scale_forward)                                                                                                \
+  X(loop_scale_backward)                                                                                               \
+  X(loop_cast_forward)                                                                                                 \
+  X(loop_cast_backward)                                                                                                \
+  X(loop_fill)                                                                                                         \
+  X(loop_dropout_forward)                                                                                              \
+  X(loop_dropout_backward)                                                                                             \
+  X(loop_softmax_cross_entropy_forward)                                                                                \
+  X(loop_softmax_cross_entropy_backward)                                                                               \
+  X(loop_top_k)                                                                                                        \
+  X(loop_sgd)                                                                                                          \
+  X(loop_adam)
 #ifdef LAMINA_ONEDNN
 #define ONEDNN_ENGINES(X)
 #else

@@ -1,6 +1,7 @@
 /* Adam and AdamW: the row, reference and typed calls. */
 #include <math.h>
 
+#include "core/draw.h"
 #include "core/plan.h"
 #include "ops/optimizer.h"
 
@@ -87,6 +88,17 @@ static bool fills(const lamina_problem *p, bool exact, lamina_fill_def *fill) {
   return !exact;
 }
 
+static void sample(lamina_problem *p, lamina_draw *draw) {
+  const lamina_adam adam = {.beta1 = (double)LAMINA_PICK(draw, "beta1", 0, 1, 3) / 4,
+                            .has_beta1 = LAMINA_PICK(draw, "has_beta1", 0, 1),
+                            .decoupled = LAMINA_PICK(draw, "decoupled", 0, 1)};
+  lamina_draw_weights(p, draw, W, G);
+  p->arg[M] = p->arg[V] = p->arg[W];
+  p->arg[STEP] = lamina_dense(LAMINA_I64, 1, (int64_t[]){1});
+  lamina_draw_rates(p, draw, RATE, SEGMENTS, DECAY);
+  memcpy(p->attr, &adam, sizeof adam);
+}
+
 /* m 3, v 4, w 5, decay 2. */
 static double flops(const lamina_problem *p) {
   return (12 + 2 * lamina_present(&p->arg[DECAY])) * (double)lamina_desc_count(&p->arg[W]);
@@ -99,6 +111,7 @@ const lamina_op_def lamina_ops_adam[] = {{.name = "adam/update",
                                           .infer = infer,
                                           .element = element,
                                           .fills = fills,
+                                          .sample = sample,
                                           .flops = flops},
                                          {0}};
 

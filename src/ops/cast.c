@@ -1,6 +1,7 @@
 /* Casts: rows, reference and the typed calls. Both passes are the same function of their first argument. */
 #include "lamina/cast.h"
 
+#include "core/draw.h"
 #include "core/plan.h"
 #include "core/problem.h"
 
@@ -32,9 +33,17 @@ static bool fills(const lamina_problem *p, bool exact, lamina_fill_def *fill) {
   return true;
 }
 
+static void sample(lamina_problem *p, lamina_draw *draw) {
+  const int64_t from = LAMINA_PICK(draw, "from", 0, 0, LAMINA_F32, LAMINA_BF16, LAMINA_I64, LAMINA_I32, LAMINA_U8);
+  const int64_t to = LAMINA_PICK(draw, "to", 0, LAMINA_F32, LAMINA_F16, LAMINA_BF16, LAMINA_F64, LAMINA_I32, LAMINA_U8);
+  lamina_draw_alike(p, draw);
+  if (from) p->arg[X].dtype = (int32_t)from;
+  p->arg[Y] = lamina_infer((lamina_dtype)to);
+}
+
 #define ROW(pass)                                                                                                      \
-  { .name = "cast/" #pass, .args = pass##_args, .attrs = attrs, .infer = infer, .element = element, .fills = fills }
-const lamina_op_def lamina_ops_cast[] = {ROW(forward), ROW(backward), {0}};
+  .name = "cast/" #pass, .args = pass##_args, .attrs = attrs, .infer = infer, .element = element, .fills = fills
+const lamina_op_def lamina_ops_cast[] = {{ROW(forward), .sample = sample}, {ROW(backward)}, {0}};
 
 LAMINA_DEFINE_CALLS(cast_forward, "cast/forward", NULL, (x, y), const lamina_tensor *x, const lamina_tensor *y)
 LAMINA_DEFINE_CALLS(cast_backward, "cast/backward", NULL, (dy, dx), const lamina_tensor *dy, const lamina_tensor *dx)

@@ -1,6 +1,7 @@
 /* Convolution: rows, validation, shapes and the typed calls. The reference is in conv_ref.c. */
 #include "ops/conv.h"
 
+#include "core/draw.h"
 #include "core/plan.h"
 
 static const lamina_attr_def attrs[] = {
@@ -128,13 +129,30 @@ static bool fills(const lamina_problem *p, bool exact, lamina_fill_def *fill) {
   return true;
 }
 
-#define ROW(pass)                                                                                                      \
-  {                                                                                                                    \
-    .name = "conv/" #pass, .args = pass##_args, .attrs = attrs, .attr_size = sizeof(lamina_conv),                      \
-    .infer = infer_##pass, .element = lamina_conv_##pass##_element, .fills = fills, .flops = flops_##pass              \
+static void sample(lamina_problem *p, lamina_draw *draw) {
+  lamina_conv conv = {.groups = LAMINA_PICK(draw, "groups", 1, 1, 2, 3)};
+  const int axes = (int)LAMINA_PICK(draw, "axes", 1, 2, 2, 3);
+  const int64_t C = LAMINA_PICK(draw, "channels", 1, 2, 3, 5, 8, 16, 17);
+  const int64_t K = conv.groups * LAMINA_PICK(draw, "filters", 1, 2, 3, 5, 16, 17);
+  int64_t x[5] = {LAMINA_PICK(draw, "batch", 1, 2, 3, 5, 0), C * conv.groups}, w[5] = {K, C};
+  for (int a = 0; a < axes; a++) {
+    x[2 + a] = LAMINA_PICK(draw, "size", 1, 2, 3, 5, 7, 11, 16);
+    w[2 + a] = LAMINA_PICK(draw, "filter", 1, 2, 3, 5);
+    conv.stride[a] = LAMINA_PICK(draw, "stride", 1, 1, 2, 3);
+    conv.dilation[a] = LAMINA_PICK(draw, "dilation", 1, 1, 2);
+    for (int side = 0; side < 2; side++) conv.pad[a][side] = LAMINA_PICK(draw, "pad", 0, 1, 2, 3);
   }
+  memcpy(p->attr, &conv, sizeof conv);
+  p->arg[LAMINA_CONV_FORWARD_X] = lamina_draw_shape(draw, 2 + axes, x);
+  p->arg[LAMINA_CONV_FORWARD_W] = lamina_draw_shape(draw, 2 + axes, w);
+  p->arg[LAMINA_CONV_FORWARD_B] = lamina_draw_shape(draw, 1, &K);
+}
+
+#define ROW(pass)                                                                                                      \
+  .name = "conv/" #pass, .args = pass##_args, .attrs = attrs, .attr_size = sizeof(lamina_conv), .infer = infer_##pass, \
+  .element = lamina_conv_##pass##_element, .fills = fills, .flops = flops_##pass
 const lamina_op_def lamina_ops_conv[] = {
-    ROW(forward), ROW(backward_data), ROW(backward_weights), ROW(backward_bias), {0}};
+    {ROW(forward), .sample = sample}, {ROW(backward_data)}, {ROW(backward_weights)}, {ROW(backward_bias)}, {0}};
 
 LAMINA_DEFINE_CALLS(conv_forward, "conv/forward", conv, (x, w, b, y), const lamina_conv *conv, const lamina_tensor *x,
                     const lamina_tensor *w, const lamina_tensor *b, const lamina_tensor *y)

@@ -1,5 +1,6 @@
 /* Strided copy: its row, reference and typed calls. */
 #include "lamina/copy.h"
+#include "core/draw.h"
 #include "core/plan.h"
 #include "core/problem.h"
 
@@ -29,7 +30,19 @@ static bool fills(const lamina_problem *p, bool exact, lamina_fill_def *fill) {
   return true;
 }
 
-const lamina_op_def lamina_ops_copy[] = {
-    {.name = "copy/forward", .args = args, .attrs = attrs, .infer = infer, .element = element, .fills = fills}, {0}};
+static void sample(lamina_problem *p, lamina_draw *draw) {
+  const int64_t type = LAMINA_PICK(draw, "integers", 0, 0, LAMINA_I64, LAMINA_I32, LAMINA_U8);
+  lamina_draw_alike(p, draw);
+  if (type) p->arg[X].dtype = (int32_t)type;
+}
+
+const lamina_op_def lamina_ops_copy[] = {{.name = "copy/forward",
+                                          .args = args,
+                                          .attrs = attrs,
+                                          .infer = infer,
+                                          .element = element,
+                                          .fills = fills,
+                                          .sample = sample},
+                                         {0}};
 
 LAMINA_DEFINE_CALLS(copy_forward, "copy/forward", NULL, (x, y), const lamina_tensor *x, const lamina_tensor *y)

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "core/draw.h"
 #include "core/plan.h"
 #include "core/problem.h"
 #include "kernels/philox.h"
@@ -64,14 +65,21 @@ static bool fills(const lamina_problem *p, bool exact, lamina_fill_def *fill) {
   return !exact || keep == 0 || frexp(keep, &exponent) == 0.5;
 }
 
+static void sample(lamina_problem *p, lamina_draw *draw) {
+  const lamina_dropout dropout = {.p = (double)LAMINA_PICK(draw, "p", 0, 1, 2, 3, 10) / 10,
+                                  .channels = LAMINA_PICK(draw, "channels", 0, 1),
+                                  .stream = LAMINA_PICK(draw, "stream", 0, 1, 77)};
+  lamina_draw_alike(p, draw);
+  p->arg[RNG] = lamina_dense(LAMINA_I64, 1, (int64_t[]){2});
+  memcpy(p->attr, &dropout, sizeof dropout);
+}
+
 static double flops(const lamina_problem *p) { return (double)lamina_desc_count(&p->arg[X]); }
 
 #define ROW(pass)                                                                                                      \
-  {                                                                                                                    \
-    .name = "dropout/" #pass, .args = pass##_args, .attrs = attrs, .attr_size = sizeof(lamina_dropout),                \
-    .infer = infer, .element = element, .fills = fills, .flops = flops                                                 \
-  }
-const lamina_op_def lamina_ops_dropout[] = {ROW(forward), ROW(backward), {0}};
+  .name = "dropout/" #pass, .args = pass##_args, .attrs = attrs, .attr_size = sizeof(lamina_dropout), .infer = infer,  \
+  .element = element, .fills = fills, .flops = flops
+const lamina_op_def lamina_ops_dropout[] = {{ROW(forward), .sample = sample}, {ROW(backward)}, {0}};
 
 LAMINA_DEFINE_CALLS(dropout_forward, "dropout/forward", dropout, (x, rng, y), const lamina_dropout *dropout,
                     const lamina_tensor *x, const lamina_tensor *rng, const lamina_tensor *y)

@@ -1,6 +1,7 @@
 /* Fully connected: rows, shapes and the typed calls. The reference is in fc_ref.c. */
 #include "ops/fc.h"
 
+#include "core/draw.h"
 #include "core/plan.h"
 
 static const lamina_attr_def attrs[] = {{0}};
@@ -79,13 +80,20 @@ static bool fills(const lamina_problem *p, bool exact, lamina_fill_def *fill) {
   return true;
 }
 
+static void sample(lamina_problem *p, lamina_draw *draw) {
+  const int64_t N = LAMINA_PICK(draw, "batch", 1, 2, 3, 7, 33, 0);
+  const int64_t K = LAMINA_PICK(draw, "inputs", 1, 2, 3, 7, 16, 65, 257, 0);
+  const int64_t O = LAMINA_PICK(draw, "outputs", 1, 2, 3, 10, 16, 67);
+  p->arg[LAMINA_FC_FORWARD_X] = lamina_draw_shape(draw, 2, (int64_t[]){N, K});
+  p->arg[LAMINA_FC_FORWARD_W] = lamina_draw_shape(draw, 2, (int64_t[]){O, K});
+  p->arg[LAMINA_FC_FORWARD_B] = lamina_draw_shape(draw, 1, &O);
+}
+
 #define ROW(pass)                                                                                                      \
-  {                                                                                                                    \
-    .name = "fc/" #pass, .args = pass##_args, .attrs = attrs, .infer = infer_##pass,                                   \
-    .element = lamina_fc_##pass##_element, .fills = fills, .flops = flops_##pass                                       \
-  }
+  .name = "fc/" #pass, .args = pass##_args, .attrs = attrs, .infer = infer_##pass,                                     \
+  .element = lamina_fc_##pass##_element, .fills = fills, .flops = flops_##pass
 const lamina_op_def lamina_ops_fc[] = {
-    ROW(forward), ROW(backward_data), ROW(backward_weights), ROW(backward_bias), {0}};
+    {ROW(forward), .sample = sample}, {ROW(backward_data)}, {ROW(backward_weights)}, {ROW(backward_bias)}, {0}};
 
 LAMINA_DEFINE_CALLS(fc_forward, "fc/forward", NULL, (x, w, b, y), const lamina_tensor *x, const lamina_tensor *w,
                     const lamina_tensor *b, const lamina_tensor *y)

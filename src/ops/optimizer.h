@@ -2,6 +2,7 @@
 #ifndef LAMINA_OPS_OPTIMIZER_H
 #define LAMINA_OPS_OPTIMIZER_H
 
+#include "core/draw.h"
 #include "core/problem.h"
 #include "lamina/optimizer.h"
 
@@ -31,6 +32,21 @@ static inline double lamina_decay_of(const lamina_reference *ref, int segments, 
 static inline void lamina_fill_segments(const lamina_problem *p, int w, int segments, lamina_fill_def *fill) {
   fill[segments] =
       (lamina_fill_def){.kind = LAMINA_FILL_ASCENDING, .low = 0, .high = (double)lamina_desc_count(&p->arg[w])};
+}
+
+/* Weights and their gradient: any shape. */
+static inline void lamina_draw_weights(lamina_problem *p, lamina_draw *draw, int w, int g) {
+  const int rank = (int)LAMINA_PICK(draw, "rank", 1, 1, 2);
+  const int64_t dims[] = {LAMINA_PICK(draw, "size", 1, 2, 17, 1000, 40009, 0), LAMINA_PICK(draw, "columns", 1, 3)};
+  p->arg[w] = p->arg[g] = lamina_draw_shape(draw, rank, dims);
+}
+
+/* The rate, and decay for some segments or for all. */
+static inline void lamina_draw_rates(lamina_problem *p, lamina_draw *draw, int rate, int segments, int decay) {
+  const int64_t S = LAMINA_PICK(draw, "segments", 0, 1, 2, 5), one = 1;
+  p->arg[rate] = lamina_dense((lamina_dtype)LAMINA_PICK(draw, "rate", LAMINA_F32, LAMINA_F64), 1, &one);
+  if (S) p->arg[segments] = lamina_dense(LAMINA_I64, 1, &S);
+  p->arg[decay] = lamina_draw_shape(draw, 1, S ? &S : &one);
 }
 
 #endif

@@ -1,6 +1,7 @@
 /* Max and average pooling: rows, validation, shapes and the typed calls. The references are in pool_ref.c. */
 #include "ops/pool.h"
 
+#include "core/draw.h"
 #include "core/plan.h"
 
 #define WINDOW_ATTRS                                                                                                   \
@@ -192,6 +193,24 @@ static double flops_avg(const lamina_problem *p, const lamina_desc *y) {
 static double flops_avg_forward(const lamina_problem *p) { return flops_avg(p, &p->arg[LAMINA_AVG_POOL_FORWARD_Y]); }
 static double flops_avg_backward(const lamina_problem *p) { return flops_avg(p, &p->arg[LAMINA_AVG_POOL_BACKWARD_DY]); }
 
+/* Both have their x first. */
+static void sample(lamina_problem *p, lamina_draw *draw) {
+  lamina_pool pool = {.global = LAMINA_PICK(draw, "global", 0, 0, 0, 0, 1)};
+  const int axes = (int)LAMINA_PICK(draw, "axes", 1, 2, 2, 3);
+  int64_t x[5] = {LAMINA_PICK(draw, "batch", 1, 2, 3, 0), LAMINA_PICK(draw, "channels", 1, 3, 5, 16, 17)};
+  for (int a = 0; a < axes; a++) {
+    x[2 + a] = LAMINA_PICK(draw, "size", 1, 2, 3, 5, 7, 12);
+    if (pool.global) continue;
+    pool.kernel[a] = LAMINA_PICK(draw, "kernel", 1, 2, 2, 3, 4);
+    pool.stride[a] = LAMINA_PICK(draw, "stride", 0, 1, 2, 3);
+    for (int side = 0; side < 2; side++) pool.pad[a][side] = LAMINA_PICK(draw, "pad", 0, 0, 1, 2);
+  }
+  pool.ceil_mode = LAMINA_PICK(draw, "ceil_mode", 0, 1);
+  if (p->op == lamina_op_find("avg_pool/forward")) pool.count_pad = LAMINA_PICK(draw, "count_pad", 0, 1);
+  memcpy(p->attr, &pool, sizeof pool);
+  p->arg[0] = lamina_draw_shape(draw, 2 + axes, x);
+}
+
 /* ---- Rows ------------------------------------------------------------------------------------------------------- */
 
 const lamina_op_def lamina_ops_max_pool[] = {{.name = "max_pool/forward",
@@ -200,7 +219,8 @@ const lamina_op_def lamina_ops_max_pool[] = {{.name = "max_pool/forward",
                                               .attr_size = sizeof(lamina_pool),
                                               .infer = infer_max_forward,
                                               .element = lamina_max_pool_forward_element,
-                                              .fills = fills_max_forward},
+                                              .fills = fills_max_forward,
+                                              .sample = sample},
                                              {.name = "max_pool/backward",
                                               .args = max_pool_backward_args,
                                               .attrs = max_attrs,
@@ -219,6 +239,7 @@ const lamina_op_def lamina_ops_avg_pool[] = {{.name = "avg_pool/forward",
                                               .infer = infer_avg_forward,
                                               .element = lamina_avg_pool_forward_element,
                                               .fills = fills_avg_forward,
+                                              .sample = sample,
                                               .flops = flops_avg_forward},
                                              {.name = "avg_pool/backward",
                                               .args = avg_pool_backward_args,

@@ -1,6 +1,7 @@
 /* Multiples: rows, reference and the typed calls. Both passes are the same function of their first argument. */
 #include <math.h>
 
+#include "core/draw.h"
 #include "core/plan.h"
 #include "core/problem.h"
 #include "lamina/arithmetic.h"
@@ -41,12 +42,16 @@ static bool fills(const lamina_problem *p, bool exact, lamina_fill_def *fill) {
 
 static double flops(const lamina_problem *p) { return (double)lamina_desc_count(&p->arg[X]); }
 
+static void sample(lamina_problem *p, lamina_draw *draw) {
+  const lamina_scale scale = {.factor = (double)LAMINA_PICK(draw, "factor", 0, 1, -3, 16, 7) / 8, .has_factor = 1};
+  lamina_draw_alike(p, draw);
+  memcpy(p->attr, &scale, sizeof scale);
+}
+
 #define ROW(pass)                                                                                                      \
-  {                                                                                                                    \
-    .name = "scale/" #pass, .args = pass##_args, .attrs = attrs, .attr_size = sizeof(lamina_scale), .infer = infer,    \
-    .element = element, .fills = fills, .flops = flops                                                                 \
-  }
-const lamina_op_def lamina_ops_scale[] = {ROW(forward), ROW(backward), {0}};
+  .name = "scale/" #pass, .args = pass##_args, .attrs = attrs, .attr_size = sizeof(lamina_scale), .infer = infer,      \
+  .element = element, .fills = fills, .flops = flops
+const lamina_op_def lamina_ops_scale[] = {{ROW(forward), .sample = sample}, {ROW(backward)}, {0}};
 
 LAMINA_DEFINE_CALLS(scale_forward, "scale/forward", scale, (x, y), const lamina_scale *scale, const lamina_tensor *x,
                     const lamina_tensor *y)

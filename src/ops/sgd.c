@@ -1,6 +1,7 @@
 /* Gradient descent: its row, reference and typed calls. */
 #include <math.h>
 
+#include "core/draw.h"
 #include "core/plan.h"
 #include "ops/optimizer.h"
 
@@ -62,6 +63,15 @@ static bool fills(const lamina_problem *p, bool exact, lamina_fill_def *fill) {
   return !exact || sgd->momentum * 4 == floor(sgd->momentum * 4);
 }
 
+static void sample(lamina_problem *p, lamina_draw *draw) {
+  const lamina_sgd sgd = {.momentum = (double)LAMINA_PICK(draw, "momentum", 0, 1, 3) / 4,
+                          .nesterov = LAMINA_PICK(draw, "nesterov", 0, 1)};
+  lamina_draw_weights(p, draw, W, G);
+  p->arg[M] = p->arg[W];
+  lamina_draw_rates(p, draw, RATE, SEGMENTS, DECAY);
+  memcpy(p->attr, &sgd, sizeof sgd);
+}
+
 /* w += rate*g, and two more for each of decay, momentum and Nesterov's step. */
 static double flops(const lamina_problem *p) {
   const lamina_sgd *sgd = lamina_attr(p);
@@ -76,6 +86,7 @@ const lamina_op_def lamina_ops_sgd[] = {{.name = "sgd/update",
                                          .infer = infer,
                                          .element = element,
                                          .fills = fills,
+                                         .sample = sample,
                                          .flops = flops},
                                         {0}};
 

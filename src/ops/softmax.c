@@ -1,6 +1,7 @@
 /* Softmax and log-softmax: rows, shapes and the typed calls. The references are in softmax_ref.c. */
 #include "ops/softmax.h"
 
+#include "core/draw.h"
 #include "core/plan.h"
 
 static const lamina_attr_def attrs[] = {{.name = "axis",
@@ -45,6 +46,12 @@ static lamina_status infer_backward(lamina_problem *p) {
   return lamina_set_output(p, LAMINA_SOFTMAX_BACKWARD_DX, (lamina_dtype)dy->dtype, y->rank, y->dims);
 }
 
+static void sample(lamina_problem *p, lamina_draw *draw) {
+  const lamina_softmax softmax = {.axis = LAMINA_PICK(draw, "axis", 0, 1, 1, 2, -1), .has_axis = 1};
+  memcpy(p->attr, &softmax, sizeof softmax);
+  lamina_draw_alike(p, draw);
+}
+
 #define ROWS(family)                                                                                                   \
   const lamina_op_def lamina_ops_##family[] = {{.name = #family "/forward",                                            \
                                                 .args = forward_args,                                                  \
@@ -53,7 +60,8 @@ static lamina_status infer_backward(lamina_problem *p) {
                                                 .infer = infer_forward,                                                \
                                                 .scratch = lamina_softmax_scratch,                                     \
                                                 .prepare = lamina_softmax_forward_prepare,                             \
-                                                .element = lamina_##family##_forward_element},                         \
+                                                .element = lamina_##family##_forward_element,                          \
+                                                .sample = sample},                                                     \
                                                {.name = #family "/backward",                                           \
                                                 .args = backward_args,                                                 \
                                                 .attrs = attrs,                                                        \

@@ -1,6 +1,7 @@
 /* Softmax cross-entropy: rows, shapes, reference and the typed calls. */
 #include <math.h>
 
+#include "core/draw.h"
 #include "core/plan.h"
 #include "lamina/loss.h"
 #include "ops/classes.h"
@@ -150,6 +151,19 @@ static bool fills_backward(const lamina_problem *p, bool exact, lamina_fill_def 
   return fill_labels(&p->arg[B_PROB], exact, &fill[B_LABELS]);
 }
 
+static void sample(lamina_problem *p, lamina_draw *draw) {
+  const lamina_softmax_cross_entropy loss = {.reduction = LAMINA_PICK(draw, "reduction", 0, 1, 2)};
+  const int rank = (int)LAMINA_PICK(draw, "rank", 2, 2, 3, 4);
+  int64_t x[LAMINA_MAX_RANK], labels[LAMINA_MAX_RANK];
+  x[0] = LAMINA_PICK(draw, "batch", 1, 2, 5, 33, 0);
+  x[1] = LAMINA_PICK(draw, "classes", 1, 2, 10, 17, 101);
+  for (int d = 2; d < rank; d++) x[d] = LAMINA_PICK(draw, "size", 1, 2, 3, 5);
+  memcpy(p->attr, &loss, sizeof loss);
+  p->arg[X] = lamina_draw_shape(draw, rank, x);
+  lamina_label_dims(&p->arg[X], labels);
+  p->arg[LABELS] = lamina_dense((lamina_dtype)LAMINA_PICK(draw, "labels", LAMINA_I32, LAMINA_I64), rank - 1, labels);
+}
+
 /* A difference, an exponential, a sum and a product for each score. */
 static double flops_forward(const lamina_problem *p) { return 4 * (double)lamina_desc_count(&p->arg[X]); }
 static double flops_backward(const lamina_problem *p) { return (double)lamina_desc_count(&p->arg[B_PROB]); }
@@ -163,6 +177,7 @@ const lamina_op_def lamina_ops_softmax_cross_entropy[] = {{.name = "softmax_cros
                                                            .prepare = prepare,
                                                            .element = element_forward,
                                                            .fills = fills_forward,
+                                                           .sample = sample,
                                                            .flops = flops_forward},
                                                           {.name = "softmax_cross_entropy/backward",
                                                            .args = backward_args,

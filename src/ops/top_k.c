@@ -1,6 +1,7 @@
 /* Top-k hits: the row, reference and typed calls. */
 #include <math.h>
 
+#include "core/draw.h"
 #include "core/plan.h"
 #include "lamina/metric.h"
 #include "ops/classes.h"
@@ -48,13 +49,25 @@ static bool fills(const lamina_problem *p, bool exact, lamina_fill_def *fill) {
   return true;
 }
 
+static void sample(lamina_problem *p, lamina_draw *draw) {
+  const lamina_top_k top_k = {.k = LAMINA_PICK(draw, "k", 1, 2, 5, 200)};
+  const int64_t N = LAMINA_PICK(draw, "batch", 1, 2, 7, 100, 0), C = LAMINA_PICK(draw, "classes", 1, 2, 10, 101);
+  const int64_t S = LAMINA_PICK(draw, "size", 1, 2, 5);
+  const int rank = (int)LAMINA_PICK(draw, "rank", 2, 2, 3);
+  memcpy(p->attr, &top_k, sizeof top_k);
+  p->arg[X] = lamina_draw_shape(draw, rank, (int64_t[]){N, C, S});
+  p->arg[LABELS] =
+      lamina_dense((lamina_dtype)LAMINA_PICK(draw, "labels", LAMINA_I32, LAMINA_I64), rank - 1, (int64_t[]){N, S});
+}
+
 const lamina_op_def lamina_ops_top_k[] = {{.name = "top_k/forward",
                                            .args = args,
                                            .attrs = attrs,
                                            .attr_size = sizeof(lamina_top_k),
                                            .infer = infer,
                                            .element = element,
-                                           .fills = fills},
+                                           .fills = fills,
+                                           .sample = sample},
                                           {0}};
 
 LAMINA_DEFINE_CALLS(top_k_forward, "top_k/forward", top_k, (x, labels, hits), const lamina_top_k *top_k,

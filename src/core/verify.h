@@ -1,0 +1,54 @@
+/* What the parts of the verifier share: fills, the buffers of a case, tolerances. */
+#ifndef LAMINA_CORE_VERIFY_H
+#define LAMINA_CORE_VERIFY_H
+
+#include "core/problem.h"
+#include "lamina/verify.h"
+
+/* Fills every element of a host tensor; `stream` tells tensors of one seed apart. */
+void lamina_fill_values(const lamina_desc *desc, void *data, const lamina_fill_def *fill, uint64_t seed,
+                        uint32_t stream);
+
+/* The problem of the family's first pass (FAMILY/forward) that a later pass belongs to: its argument m has the shape
+ * that m or dm has in `problem`. False when there is none or its shapes don't follow. */
+bool lamina_first_pass(const lamina_problem *problem, lamina_problem *first);
+/* The reverse: the shapes of the later pass `op` from those of an inferred first pass. False when one is missing. */
+bool lamina_later_pass(const lamina_problem *first, int op, lamina_problem *later);
+
+/* Fills the inputs of a case that no file gives; tensor[i] is the host's view of argument i. */
+lamina_status lamina_fill_inputs(const lamina_case *c, const lamina_tensor *const *tensor,
+                                 const lamina_allocator *allocator);
+
+/* What an address `offset` elements past a 64-byte boundary is a multiple of, as lamina_desc.align has it. */
+static inline int32_t lamina_alignment(const lamina_desc *desc, int64_t offset) {
+  const int64_t bytes = offset * (int64_t)lamina_dtype_size((lamina_dtype)desc->dtype);
+  return bytes & 63 ? (int32_t)(bytes & -bytes) : 64;
+}
+
+/* The spatial axes of a problem: those past the first two of its first argument that has any. */
+int lamina_spatial_axes(const lamina_problem *problem);
+
+/* Copies the elements of a host tensor to one of the same dims. */
+void lamina_copy_values(const lamina_desc *from, const void *data, const lamina_desc *to, void *out);
+
+/* The input that argument `arg` shares its memory with; -1: none. */
+int lamina_alias_of(const lamina_problem *problem, int arg);
+
+/* Outputs and red zones are filled with one of these bytes: a NaN in every floating type and far out of range, or a
+ * large finite number. */
+enum { LAMINA_POISON_NAN = 0xFF, LAMINA_POISON_FINITE = 0x5A };
+
+/* As lamina_data_reset, with another poison. */
+lamina_status lamina_data_poison(lamina_data *data, int poison);
+/* An argument's data as they were before the run. */
+const void *lamina_data_before(const lamina_data *data, int arg);
+/* After lamina_data_fetch: is everything but the elements of outputs as it was? Writes what isn't. The results are gone
+ * then: outputs are put back. */
+bool lamina_data_intact(lamina_data *data, char *what, size_t size);
+
+/* How far an element of `dtype` may be from e->value. */
+double lamina_tolerance(const lamina_expected *e, lamina_dtype dtype, const lamina_numerics *numerics, bool all_f64);
+/* Is `got` what e expects? `exact`: bit for bit. Writes the tolerance (0: exact) and the error as a share of it. */
+bool lamina_agrees(const lamina_expected *e, double got, lamina_dtype dtype, double tolerance, double *share);
+
+#endif

@@ -1,0 +1,163 @@
+// Every candidate of every engine, for every op and pass, against the oracle. Ops, engines and cases are found, not
+// listed: a new row is tested as soon as it exists. LAMINA_TEST_CASES sets how many cases each op gets in each type.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "lamina/verify.h"
+
+namespace {
+
+int case_count() {
+  const char *text = std::getenv("LAMINA_TEST_CASES");
+  return text ? std::max(1, std::atoi(text)) : 24;
+}
+
+struct Param {
+  int op;
+  lamina_dtype dtype; // NONE: any, mixed
+};
+
+std::vector<Param> params() {
+  std::vector<Param> all;
+  for (int op = 0; lamina_op_at(op); op++)
+    for (const lamina_dtype dtype : {LAMINA_F32, LAMINA_BF16, LAMINA_NONE}) all.push_back({op, dtype});
+  return all;
+}
+
+std::string name_of(const testing::TestParamInfo<Param> &info) {
+  std::string name = lamina_op_at(info.param.op)->name;
+  for (char &c : name)
+    if (c == '/') c = '_';
+  return name + "_" + (info.param.dtype ? lamina_dtype_name(info.param.dtype) : "mixed");
+}
+
+class Oracle : public testing::TestWithParam<Param> {
+protected:
+  void SetUp() override {
+    ASSERT_EQ(lamina_device_open("cpu", nullptr, &device), LAMINA_OK) << lamina_last_error();
+    ASSERT_EQ(lamina_cases_open(GetParam().op, GetParam().dtype, 1, nullptr, &cases), LAMINA_OK) << lamina_last_error();
+  }
+  void TearDown() override {
+    lamina_cases_close(cases);
+    lamina_device_close(device);
+  }
+
+  // Verifies one case as it is filled; counts who agreed.
+  void verify(const lamina_case &c) {
+    std::vector<lamina_verdict> verdicts(64);
+    int count = static_cast<int>(verdicts.size());
+    ASSERT_EQ(lamina_verify(device, &c, nullptr, verdicts.data(), &count), LAMINA_OK) << lamina_last_error();
+    ASSERT_LE(count, static_cast<int>(verdicts.size()));
+    for (int i = 0; i < count; i++) {
+      if (verdicts[i].status == LAMINA_UNSUPPORTED) continue;
+      agreed[verdicts[i].engine]++;
+      elements += verdicts[i].elements;
+      exact += verdicts[i].tier == LAMINA_TIER_EXACT;
+    }
+  }
+
+  lamina_device *device = nullptr;
+  lamina_cases *cases = nullptr;
+  std::map<std::string, int> agreed;
+  int64_t elements = 0;
+  int exact = 0;
+};
+
+// Ops that have nothing but `ref` so far, and those that would have nothing to gain.
+const std::set<std::string> only_ref = {"avg_pool/backward",
+                                        "avg_pool/forward",
+                                        "adam/update",
+                                        "add/backward",
+                                        "add/forward",
+                                        "cast/backward",
+                                        "cast/forward",
+                                        "conv/backward_bias",
+                                        "conv/backward_data",
+                                        "conv/backward_weights",
+                                        "conv/forward",
+                                        "dropout/backward",
+                                        "dropout/forward",
+                                        "fc/backward_bias",
+                                        "fc/backward_data",
+                                        "fc/backward_weights",
+                                        "fc/forward",
+                                        "fill/forward",
+                                        "log_softmax/backward",
+                                        "log_softmax/forward",
+                                        "max_pool/backward",
+                                        "max_pool/forward",
+                                        "scale/backward",
+                                        "scale/forward",
+                                        "sgd/update",
+                                        "softmax/backward",
+                                        "softmax/forward",
+                                        "softmax_cross_entropy/backward",
+                                        "softmax_cross_entropy/forward",
+                                        "top_k/forward"};
+
+TEST_P(Oracle, EveryCandidateAgrees) {
+  const lamina_op_def *op = lamina_op_at(GetParam().op);
+  for (int i = 0; i < case_count() && !HasFailure(); i++) {
+    lamina_case c;
+    ASSERT_EQ(lamina_cases_next(cases, &c), LAMINA_OK) << lamina_last_error();
+    verify(c);
+    c.exact = true;
+    if (lamina_case_can_be_exact(&c)) verify(c);
+  }
+  ASSERT_FALSE(HasFailure());
+  EXPECT_GE(agreed["ref"], case_count());
+  EXPECT_GT(elements, 0);
+  std::string engines;
+  for (const auto &[engine, count] : agreed) engines += " " + engine + " " + std::to_string(count);
+  std::printf("%s: %lld elements, %d exact runs;%s\n", op->name, static_cast<long long>(elements), exact,
+              engines.c_str());
+  if (GetParam().dtype == LAMINA_NONE) return;
+  if (only_ref.count(op->name))
+    std::printf("%s has no fast engine yet\n", op->name);
+  else
+    EXPECT_GT(agreed.size(), 1u) << op->name << " has no engine but ref for " << lamina_dtype_name(GetParam().dtype);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Oracle, testing::ValuesIn(params()), name_of);
+
+// The same seed gives the same cases, and cases come as promised: empty ones, strided ones, aliased ones.
+TEST(Cases, RepeatAndAreVaried) {
+  lamina_cases *a = nullptr, *b = nullptr;
+  const int op = lamina_op_find("relu/forward");
+  ASSERT_EQ(lamina_cases_open(op, LAMINA_F32, 5, nullptr, &a), LAMINA_OK);
+  ASSERT_EQ(lamina_cases_open(op, LAMINA_F32, 5, nullptr, &b), LAMINA_OK);
+  int empty = 0, strided = 0, aliased = 0, broadcast = 0, backwards = 0, placed = 0;
+  for (int i = 0; i < 40; i++) {
+    lamina_case c, again;
+    ASSERT_EQ(lamina_cases_next(a, &c), LAMINA_OK);
+    ASSERT_EQ(lamina_cases_next(b, &again), LAMINA_OK);
+    ASSERT_EQ(std::memcmp(&c.problem, &again.problem, sizeof c.problem), 0);
+    ASSERT_EQ(c.seed, again.seed);
+    const lamina_desc &x = c.problem.arg[0];
+    const bool some = lamina_desc_count(&x) > 0;
+    empty += !some;
+    strided += !lamina_desc_is_dense(&x);
+    aliased += c.problem.aliased != 0;
+    placed += c.offset[0] != 0;
+    for (int d = 0; d < x.rank && some; d++) broadcast += x.dims[d] > 1 && x.strides[d] == 0;
+    for (int d = 0; d < x.rank && some; d++) backwards += x.dims[d] > 1 && x.strides[d] < 0;
+  }
+  EXPECT_GT(empty, 0);
+  EXPECT_GT(strided, 5);
+  EXPECT_GT(aliased, 5);
+  EXPECT_GT(broadcast, 0);
+  EXPECT_GT(backwards, 0);
+  EXPECT_GT(placed, 5);
+  lamina_cases_close(a);
+  lamina_cases_close(b);
+}
+
+} // namespace

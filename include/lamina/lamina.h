@@ -26,5 +26,6 @@
 #include "lamina/status.h"
 #include "lamina/tensor.h"
 #include "lamina/train.h"
+#include "lamina/verify.h"
 
 #endif

@@ -2,9 +2,6 @@
 #include "cpu/cpu.h"
 
 #include <stdio.h>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 #ifdef LAMINA_ONEDNN
 #include <oneapi/dnnl/dnnl.h>
 #endif
@@ -35,7 +32,10 @@
   X(loop_sgd)                                                                                                          \
   X(loop_adam)
 #ifdef LAMINA_ONEDNN
-#define ONEDNN_ENGINES(X)
+#define ONEDNN_ENGINES(X)                                                                                              \
+  X(onednn_conv_forward)                                                                                               \
+  X(onednn_conv_backward_data)                                                                                         \
+  X(onednn_conv_backward_weights)
 #else
 #define ONEDNN_ENGINES(X)
 #endif
@@ -97,14 +97,9 @@ static lamina_status cpu_stream_sync(void *state, void *stream) {
 
 /* oneDNN and our loops take their team's width from the calling thread's setting, which is the caller's to keep. */
 static lamina_status cpu_run(const lamina_plan *plan, const lamina_args *args, void *workspace, lamina_stream *stream) {
-#ifdef _OPENMP
-  const int before = omp_get_max_threads();
-  if (before != plan->threads) omp_set_num_threads(plan->threads);
-#endif
+  const int before = lamina_cpu_width(plan->threads);
   const lamina_status status = plan->engine->run(plan, args, workspace, stream);
-#ifdef _OPENMP
-  if (before != plan->threads) omp_set_num_threads(before);
-#endif
+  lamina_cpu_width(before);
   return status;
 }
 

@@ -1,0 +1,446 @@
+/* oneDNN engines: the part that is the same for every op. The picture is in onednn_base.h. */
+#include "cpu/onednn_base.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- oneDNN's words --------------------------------------------------------------------------------------------- */
+
+static const struct {
+  dnnl_status_t theirs;
+  lamina_status ours;
+  const char *meaning;
+} statuses[] = {
+    {dnnl_out_of_memory, LAMINA_OUT_OF_MEMORY, "out of memory"},
+    {dnnl_invalid_arguments, LAMINA_INTERNAL, "arguments that it does not take"},
+    {dnnl_unimplemented, LAMINA_UNSUPPORTED, "it has no such implementation"},
+    {dnnl_iterator_ends, LAMINA_UNSUPPORTED, "it has no further implementation"},
+    {dnnl_runtime_error, LAMINA_DEVICE, "it failed while it ran"},
+    {dnnl_not_required, LAMINA_INTERNAL, "a query for something that is not there"},
+};
+
+lamina_status lamina_onednn_status(dnnl_status_t status, const char *op, const char *what) {
+  if (status == dnnl_success) return LAMINA_OK;
+  for (size_t i = 0; i < LAMINA_COUNT_OF(statuses); i++)
+    if (statuses[i].theirs == status)
+      return lamina_error(statuses[i].ours, "%s: oneDNN, %s: %s", op, what, statuses[i].meaning);
+  return lamina_error(LAMINA_INTERNAL, "%s: oneDNN, %s: the unknown status %d", op, what, (int)status);
+}
+
+static dnnl_data_type_t type_of(int32_t dtype) {
+  return dtype == LAMINA_F32 ? dnnl_f32 : dtype == LAMINA_BF16 ? dnnl_bf16 : dnnl_data_type_undef;
+}
+
+static bool machine_has(dnnl_cpu_isa_t isa) { return ((unsigned)dnnl_get_effective_cpu_isa() & isa) == isa; }
+
+/* ---- What is never offered -------------------------------------------------------------------------------------- */
+
+/* NULL, or why oneDNN can't take the problem whatever the layout. */
+static const char *refusal(const lamina_onednn_recipe *recipe, const lamina_problem *problem, char *text, size_t size) {
+  const lamina_op_def *op = lamina_op_at(problem->op);
+  bool bf16 = false;
+  for (int i = 0; op->args[i].name; i++) {
+    const lamina_desc *desc = &problem->arg[i];
+    if (desc->dtype == LAMINA_NONE) continue;
+    if (type_of(desc->dtype) == dnnl_data_type_undef) {
+      snprintf(text, size, "%s is %s, which oneDNN 2.6 does not compute with on a CPU", op->args[i].name,
+               lamina_dtype_name((lamina_dtype)desc->dtype));
+      return text;
+    }
+    bf16 |= desc->dtype == LAMINA_BF16;
+    if (lamina_desc_count(desc) > INT32_MAX) {
+      snprintf(text, size, "%s has more than 2^31 - 1 elements, and oneDNN's kernels count in 32 bits",
+               op->args[i].name);
+      return text;
+    }
+    for (int d = 0; d < desc->rank; d++)
+      if (desc->strides[d] < 0) {
+        snprintf(text, size, "oneDNN takes no negative strides, as %s has", op->args[i].name);
+        return text;
+      }
+  }
+  if (bf16 && !machine_has(dnnl_cpu_isa_avx512_core)) return "oneDNN's bf16 needs AVX-512 (avx512_core)";
+  return recipe->refuse ? recipe->refuse(problem) : NULL;
+}
+
+/* ---- One attempt ------------------------------------------------------------------------------------------------ */
+
+/* `desc` with its axes in another order. oneDNN's own layouts are the strided ones and FREE. */
+static dnnl_status_t ordered(dnnl_memory_desc_t *to, const lamina_desc *desc, dnnl_data_type_t type,
+                             lamina_onednn_order order) {
+  dnnl_dims_t dims = {0}, strides = {0};
+  const int rank = desc->rank ? desc->rank : 1;
+  int64_t step = 1;
+  for (int d = 0; d < rank; d++) dims[d] = desc->rank ? desc->dims[d] : 1;
+  if (order == LAMINA_ONEDNN_FREE) return dnnl_memory_desc_init_by_tag(to, rank, dims, type, dnnl_format_tag_any);
+  if (order == LAMINA_ONEDNN_LAST && rank > 2) strides[1] = 1, step = dims[1];
+  for (int d = rank - 1; d >= 0; d--) {
+    if (order == LAMINA_ONEDNN_LAST && rank > 2 && d == 1) continue;
+    strides[d] = step;
+    step *= dims[d];
+  }
+  if (order == LAMINA_ONEDNN_GIVEN)
+    for (int d = 0; d < desc->rank; d++) strides[d] = desc->strides[d];
+  return dnnl_memory_desc_init_by_strides(to, rank, dims, type, strides);
+}
+
+static void setup_close(lamina_onednn_setup *s) {
+  if (s->primitive) dnnl_primitive_desc_destroy(s->primitive);
+  if (s->hint) dnnl_primitive_desc_destroy(s->hint);
+  if (s->attr) dnnl_primitive_attr_destroy(s->attr);
+  if (s->engine) dnnl_engine_destroy(s->engine);
+  s->primitive = s->hint = NULL, s->attr = NULL, s->engine = NULL;
+}
+
+static dnnl_status_t own_scratchpad(dnnl_primitive_attr_t *attr) {
+  const dnnl_status_t status = dnnl_primitive_attr_create(attr);
+  return status ? status : dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user);
+}
+
+/* Is N C H W the same as N H W C for every tensor? oneDNN tells such descriptors apart by strides that mean nothing, and
+ * then again takes one for the other in its cache. */
+static bool is_both(const lamina_onednn_recipe *recipe, const lamina_problem *problem) {
+  for (int i = 0; recipe->bind[i].slot; i++) {
+    const lamina_desc *desc = &problem->arg[i];
+    if (recipe->bind[i].kind != LAMINA_ONEDNN_DATA || desc->dtype == LAMINA_NONE || desc->rank < 3) continue;
+    if (desc->dims[1] > 1 && lamina_desc_count(desc) != desc->dims[0] * desc->dims[1]) return false;
+  }
+  return true;
+}
+
+/* Describes the primitive in one layout, with its inputs as `compute`. Close the setup whatever the status. */
+static dnnl_status_t setup_open(lamina_onednn_setup *s, const lamina_onednn_recipe *recipe,
+                                const lamina_problem *problem, const lamina_onednn_layout *layout,
+                                dnnl_data_type_t compute, int threads) {
+  const lamina_op_def *op = lamina_op_at(problem->op);
+  const lamina_onednn_order data =
+      layout->data == LAMINA_ONEDNN_PLAIN && is_both(recipe, problem) ? LAMINA_ONEDNN_LAST : layout->data;
+  memset(s, 0, sizeof *s);
+  s->problem = problem, s->layout = layout, s->threads = threads;
+  dnnl_status_t status = dnnl_engine_create(&s->engine, dnnl_cpu, 0);
+  if (!status) status = own_scratchpad(&s->attr);
+  for (int i = 0; !status && recipe->bind[i].slot; i++) {
+    lamina_desc desc = problem->arg[i];
+    if (desc.dtype == LAMINA_NONE) continue;
+    if (recipe->view) recipe->view(problem, i, &desc);
+    const dnnl_data_type_t type = type_of(desc.dtype);
+    const lamina_onednn_kind kind = recipe->bind[i].kind;
+    const bool keep = compute == dnnl_bf16 && (lamina_is_output(&op->args[i]) || kind == LAMINA_ONEDNN_BIAS);
+    status = ordered(&s->given[i], &desc, type, LAMINA_ONEDNN_GIVEN);
+    if (!status)
+      status = ordered(&s->wanted[i], &desc, keep ? type : compute,
+                       kind == LAMINA_ONEDNN_DATA     ? data
+                       : kind == LAMINA_ONEDNN_FILTER ? layout->filter
+                                                      : LAMINA_ONEDNN_PLAIN);
+  }
+  if (!status) status = recipe->describe(s);
+  if (!status) status = dnnl_primitive_desc_query(s->primitive, dnnl_query_impl_info_str, 0, (void *)&s->impl);
+  for (int i = 0; !status && recipe->bind[i].slot; i++)
+    if (s->given[i].ndims)
+      s->wanted[i] = *dnnl_primitive_desc_query_md(s->primitive, dnnl_query_exec_arg_md, recipe->bind[i].slot);
+  return status;
+}
+
+/* Are the bytes the same? Steps over axes of size 1 mean nothing. */
+static bool same_bytes(const dnnl_memory_desc_t *a, const dnnl_memory_desc_t *b) {
+  if (dnnl_memory_desc_equal(a, b)) return true;
+  if (a->data_type != b->data_type || a->format_kind != dnnl_blocked || b->format_kind != dnnl_blocked) return false;
+  const dnnl_blocking_desc_t *s = &a->format_desc.blocking, *t = &b->format_desc.blocking;
+  if (s->inner_nblks || t->inner_nblks || a->offset0 != b->offset0 || b->extra.flags) return false;
+  for (int d = 0; d < a->ndims; d++)
+    if (a->padded_dims[d] != b->padded_dims[d] || (a->dims[d] > 1 && s->strides[d] != t->strides[d])) return false;
+  return true;
+}
+
+static bool is_reference(const lamina_onednn_setup *s) { return strncmp(s->impl, "ref", 3) == 0; }
+
+/* Are all factors bf16, so that bf16 kernels lose nothing? They take and store f32 otherwise, too. */
+static bool all_bf16(const lamina_onednn_recipe *recipe, const lamina_problem *problem) {
+  const lamina_op_def *op = lamina_op_at(problem->op);
+  for (int i = 0; recipe->bind[i].slot; i++)
+    if (lamina_is_input(&op->args[i]) && recipe->bind[i].kind != LAMINA_ONEDNN_BIAS &&
+        problem->arg[i].dtype == LAMINA_F32)
+      return false;
+  return true;
+}
+
+/* ---- Estimates -------------------------------------------------------------------------------------------------- */
+
+double lamina_onednn_bytes(const dnnl_memory_desc_t *desc) { return (double)dnnl_memory_desc_get_size(desc); }
+
+/* Measured on one core with AVX-512 at 2.5 to 3.5 GHz; what counts is how engines compare, and they scale alike. */
+double lamina_onednn_rate(const lamina_onednn_setup *s) {
+  const bool wide = machine_has(dnnl_cpu_isa_avx512_core);
+  double rate = strstr(s->impl, "gemm")     ? (wide ? 90e9 : 45e9)
+                : strstr(s->impl, "avx512") ? 100e9
+                : strstr(s->impl, "avx2")   ? 40e9
+                                            : 10e9;
+  if (s->wanted[0].data_type == dnnl_bf16)
+    rate *= machine_has(dnnl_cpu_isa_avx512_core_bf16) ? 1.85 : 0.3; /* emulated */
+  return rate * s->threads;
+}
+
+double lamina_onednn_moving(const lamina_onednn_setup *s, double bytes) {
+  return bytes / (s->threads > 1 ? 16e9 : 10e9); /* one core nearly fills the memory's lanes */
+}
+
+static double seconds_of(const lamina_onednn_setup *s, const lamina_onednn_recipe *recipe) {
+  double seconds = 5e-6 + recipe->seconds(s);
+  for (int i = 0; recipe->bind[i].slot; i++)
+    if (s->given[i].ndims && !same_bytes(&s->given[i], &s->wanted[i]))
+      seconds += 2e-6 + lamina_onednn_moving(s, lamina_onednn_bytes(&s->given[i]) + lamina_onednn_bytes(&s->wanted[i]));
+  return seconds;
+}
+
+/* ---- Candidates ------------------------------------------------------------------------------------------------- */
+
+static const dnnl_data_type_t computes[] = {dnnl_bf16, dnnl_f32};
+
+/* The variant's part before the implementation: "blocked", "blocked_f32". */
+static void layout_name(char *to, size_t size, const lamina_onednn_layout *layout, dnnl_data_type_t compute,
+                        bool bf16) {
+  snprintf(to, size, "%s%s", layout->name, bf16 && compute == dnnl_f32 ? "_f32" : "");
+}
+
+typedef struct listing {
+  const lamina_onednn_recipe *recipe;
+  const lamina_problem *problem;
+  lamina_candidate_fn *each;
+  void *context;
+  int count;
+  bool bf16;      /* all factors are */
+  bool reference; /* oneDNN had nothing but a reference for some layout */
+} listing;
+
+static void offer(listing *list, const lamina_onednn_setup *s, dnnl_data_type_t compute) {
+  char layout[32], variant[64];
+  if (is_reference(s)) {
+    list->reference = true;
+    return;
+  }
+  list->count++;
+  layout_name(layout, sizeof layout, s->layout, compute, list->bf16);
+  snprintf(variant, sizeof variant, "%s/%s", layout, s->impl);
+  list->each(list->context, variant, seconds_of(s, list->recipe), "");
+}
+
+void lamina_onednn_candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
+                              lamina_candidate_fn *each, void *context) {
+  listing list = {.recipe = engine->user, .problem = problem, .each = each, .context = context};
+  char text[160];
+  const char *no = refusal(list.recipe, problem, text, sizeof text);
+  if (no) {
+    each(context, NULL, 0, no);
+    return;
+  }
+  list.bf16 = all_bf16(list.recipe, problem);
+  const int before = lamina_cpu_width(device->threads); /* oneDNN decides for the width that it finds */
+  for (size_t c = 0; c < LAMINA_COUNT_OF(computes); c++) {
+    if (computes[c] == dnnl_bf16 && !list.bf16) continue;
+    for (const lamina_onednn_layout *layout = list.recipe->layouts; layout->name; layout++) {
+      lamina_onednn_setup s;
+      if (!setup_open(&s, list.recipe, problem, layout, computes[c], device->threads)) offer(&list, &s, computes[c]);
+      setup_close(&s);
+    }
+  }
+  lamina_cpu_width(before);
+  if (!list.count)
+    each(context, NULL, 0,
+         list.reference ? "oneDNN has only its own reference for it" : "oneDNN has no implementation for it");
+}
+
+/* ---- Preparing -------------------------------------------------------------------------------------------------- */
+
+typedef struct call {
+  dnnl_primitive_t primitive;
+  dnnl_memory_desc_t scratch; /* ndims 0: none */
+  bool clear;                 /* the scratchpad must be 0 */
+} call;
+
+typedef struct tensor {
+  int arg, slot;
+  bool output;
+  dnnl_memory_desc_t given, wanted;
+  call reorder; /* primitive NULL: the tensor is used as it comes */
+  size_t offset;
+} tensor;
+
+typedef struct state {
+  dnnl_engine_t engine;
+  call main;
+  tensor tensor[LAMINA_ONEDNN_ARGS];
+  int count;
+} state;
+
+static dnnl_status_t call_open(call *c, const_dnnl_primitive_desc_t desc, size_t *scratch) {
+  const dnnl_status_t status = dnnl_primitive_create(&c->primitive, desc);
+  const dnnl_memory_desc_t *md = dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
+  if (md && md->ndims) {
+    c->scratch = *md;
+    if (dnnl_memory_desc_get_size(md) > *scratch) *scratch = dnnl_memory_desc_get_size(md);
+  }
+  return status;
+}
+
+static dnnl_status_t reorder_open(tensor *t, const state *st, size_t *scratch) {
+  dnnl_primitive_desc_t desc = NULL;
+  dnnl_primitive_attr_t attr = NULL;
+  const dnnl_memory_desc_t *from = t->output ? &t->wanted : &t->given, *to = t->output ? &t->given : &t->wanted;
+  dnnl_status_t status = own_scratchpad(&attr);
+  if (!status) status = dnnl_reorder_primitive_desc_create(&desc, from, st->engine, to, st->engine, attr);
+  if (!status) status = call_open(&t->reorder, desc, scratch);
+  if (desc) dnnl_primitive_desc_destroy(desc);
+  if (attr) dnnl_primitive_attr_destroy(attr);
+  return status;
+}
+
+/* Finds the setup that a variant was made from. */
+static lamina_status setup_find(lamina_onednn_setup *s, const lamina_plan *plan) {
+  const lamina_onednn_recipe *recipe = plan->engine->user;
+  const lamina_problem *problem = &plan->problem;
+  const bool bf16 = all_bf16(recipe, problem);
+  for (size_t c = 0; c < LAMINA_COUNT_OF(computes); c++)
+    for (const lamina_onednn_layout *layout = recipe->layouts; layout->name; layout++) {
+      char name[32];
+      layout_name(name, sizeof name, layout, computes[c], bf16);
+      if ((computes[c] == dnnl_bf16 && !bf16) || !lamina_part_of(name, plan->variant)) continue;
+      LAMINA_TRY(lamina_onednn_status(setup_open(s, recipe, problem, layout, computes[c], plan->threads),
+                                      plan->op->name, "describing the primitive"));
+      if (strcmp(plan->variant + strlen(name) + 1, s->impl) == 0) return LAMINA_OK;
+      return lamina_error(LAMINA_UNSUPPORTED, "%s: oneDNN chose %s for %s a moment ago and now %s", plan->op->name,
+                          plan->variant + strlen(name) + 1, name, s->impl);
+    }
+  return lamina_error(LAMINA_INTERNAL, "%s: oneDNN has no layout for the variant \"%s\"", plan->op->name,
+                      plan->variant);
+}
+
+/* "x and w reordered" */
+static void write_note(lamina_plan *plan, const state *st) {
+  const char *names[LAMINA_ONEDNN_ARGS];
+  int count = 0;
+  for (int n = 0; n < st->count; n++)
+    if (st->tensor[n].reorder.primitive) names[count++] = plan->op->args[st->tensor[n].arg].name;
+  for (int n = 0; n < count; n++)
+    lamina_append(plan->note, sizeof plan->note, "%s%s", n == 0 ? "" : n == count - 1 ? " and " : ", ", names[n]);
+  if (count) lamina_append(plan->note, sizeof plan->note, " reordered");
+}
+
+static dnnl_status_t build(lamina_plan *plan, lamina_onednn_setup *s, state *st) {
+  const lamina_onednn_recipe *recipe = plan->engine->user;
+  size_t scratch = 0, copies = 0;
+  st->engine = s->engine;
+  s->engine = NULL;
+  st->main.clear = s->clear_scratchpad;
+  dnnl_status_t status = call_open(&st->main, s->primitive, &scratch);
+  for (int i = 0; !status && recipe->bind[i].slot; i++) {
+    if (!s->given[i].ndims) continue;
+    tensor *t = &st->tensor[st->count++];
+    *t = (tensor){.arg = i,
+                  .slot = recipe->bind[i].slot,
+                  .output = lamina_is_output(&plan->op->args[i]),
+                  .given = s->given[i],
+                  .wanted = s->wanted[i]};
+    if (same_bytes(&t->given, &t->wanted)) continue;
+    status = reorder_open(t, st, &scratch);
+    t->offset = copies;
+    copies += lamina_align_up(dnnl_memory_desc_get_size(&t->wanted), 64);
+  }
+  scratch = lamina_align_up(scratch, 64);
+  for (int n = 0; n < st->count; n++) st->tensor[n].offset += scratch;
+  plan->workspace = scratch + copies;
+  return status;
+}
+
+lamina_status lamina_onednn_prepare(lamina_plan *plan) {
+  lamina_onednn_setup s = {0};
+  state *st = lamina_host_alloc(plan->device, sizeof *st);
+  if (!st) return LAMINA_OUT_OF_MEMORY;
+  memset(st, 0, sizeof *st);
+  plan->state = st;
+  const int before = lamina_cpu_width(plan->threads);
+  lamina_status status = setup_find(&s, plan);
+  if (!status) status = lamina_onednn_status(build(plan, &s, st), plan->op->name, "creating the primitives");
+  lamina_cpu_width(before);
+  setup_close(&s);
+  if (!status) write_note(plan, st);
+  return status;
+}
+
+void lamina_onednn_release(lamina_plan *plan) {
+  state *st = plan->state;
+  if (!st) return;
+  for (int n = 0; n < st->count; n++)
+    if (st->tensor[n].reorder.primitive) dnnl_primitive_destroy(st->tensor[n].reorder.primitive);
+  if (st->main.primitive) dnnl_primitive_destroy(st->main.primitive);
+  if (st->engine) dnnl_engine_destroy(st->engine);
+  lamina_host_free(plan->device, st, sizeof *st);
+  plan->state = NULL;
+}
+
+/* ---- Running ---------------------------------------------------------------------------------------------------- */
+
+/* What one run holds: handles are mutable, so each run makes its own. */
+typedef struct running {
+  const state *st;
+  char *workspace;
+  dnnl_stream_t stream;
+  dnnl_memory_t given[LAMINA_ONEDNN_ARGS], copy[LAMINA_ONEDNN_ARGS]; /* copy: NULL where none is needed */
+} running;
+
+static dnnl_status_t execute(const running *r, const call *c, int count, dnnl_exec_arg_t *args) {
+  dnnl_memory_t scratch = NULL;
+  dnnl_status_t status = dnnl_success;
+  if (c->scratch.ndims) {
+    if (c->clear) memset(r->workspace, 0, dnnl_memory_desc_get_size(&c->scratch));
+    status = dnnl_memory_create(&scratch, &c->scratch, r->st->engine, r->workspace);
+    args[count++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, scratch};
+  }
+  if (!status) status = dnnl_primitive_execute(c->primitive, r->stream, count, args);
+  if (scratch) dnnl_memory_destroy(scratch);
+  return status;
+}
+
+static dnnl_status_t open_tensors(running *r, const lamina_args *args) {
+  dnnl_status_t status = dnnl_stream_create(&r->stream, r->st->engine, dnnl_stream_default_flags);
+  for (int n = 0; !status && n < r->st->count; n++) {
+    const tensor *t = &r->st->tensor[n];
+    status = dnnl_memory_create(&r->given[n], &t->given, r->st->engine, args->p[t->arg]);
+    if (!status && t->reorder.primitive)
+      status = dnnl_memory_create(&r->copy[n], &t->wanted, r->st->engine, r->workspace + t->offset);
+  }
+  return status;
+}
+
+static dnnl_status_t reorder(const running *r, int n) {
+  const tensor *t = &r->st->tensor[n];
+  dnnl_exec_arg_t args[3] = {{DNNL_ARG_FROM, t->output ? r->copy[n] : r->given[n]},
+                             {DNNL_ARG_TO, t->output ? r->given[n] : r->copy[n]}};
+  return r->copy[n] ? execute(r, &t->reorder, 2, args) : dnnl_success;
+}
+
+static dnnl_status_t run_all(running *r, const lamina_args *args) {
+  const state *st = r->st;
+  dnnl_exec_arg_t all[LAMINA_ONEDNN_ARGS + 1];
+  dnnl_status_t status = open_tensors(r, args);
+  for (int n = 0; !status && n < st->count; n++) {
+    all[n] = (dnnl_exec_arg_t){st->tensor[n].slot, r->copy[n] ? r->copy[n] : r->given[n]};
+    if (!st->tensor[n].output) status = reorder(r, n);
+  }
+  if (!status) status = execute(r, &st->main, st->count, all);
+  for (int n = 0; !status && n < st->count; n++)
+    if (st->tensor[n].output) status = reorder(r, n);
+  return status ? status : dnnl_stream_wait(r->stream);
+}
+
+lamina_status lamina_onednn_run(const lamina_plan *plan, const lamina_args *args, void *workspace,
+                                lamina_stream *stream) {
+  (void)stream;
+  running r = {.st = plan->state, .workspace = workspace};
+  const dnnl_status_t status = run_all(&r, args);
+  for (int n = 0; n < r.st->count; n++) {
+    if (r.given[n]) dnnl_memory_destroy(r.given[n]);
+    if (r.copy[n]) dnnl_memory_destroy(r.copy[n]);
+  }
+  if (r.stream) dnnl_stream_destroy(r.stream);
+  return lamina_onednn_status(status, plan->op->name, "running the primitives");
+}

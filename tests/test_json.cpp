@@ -3,8 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <cfloat>
+#include <cmath>
 #include <memory>
 #include <string>
+
+#include "failing_allocator.h"
+#include "lamina/io.h"
 
 extern "C" {
 #include "core/document.h"
@@ -116,6 +120,77 @@ TEST(Json, WhatWeWriteReadsBack) {
   lamina_text_json(&written, "x\xFFy");
   EXPECT_STREQ(written.data, "\"x\xEF\xBF\xBDy\"");
   lamina_text_free(&written);
+}
+
+struct CloseWriter {
+  void operator()(lamina_json *json) const { lamina_json_close(json); }
+};
+
+std::unique_ptr<lamina_json, CloseWriter> writer() {
+  lamina_json *json = nullptr;
+  EXPECT_EQ(lamina_json_open(nullptr, &json), LAMINA_OK);
+  return std::unique_ptr<lamina_json, CloseWriter>(json);
+}
+
+TEST(JsonWriter, WritesOneObjectALine) {
+  const auto json = writer();
+  const char *line;
+  lamina_json_int(json.get(), "step", -3);
+  lamina_json_real(json.get(), "loss", 0.05);
+  lamina_json_real(json.get(), "nan", std::nan(""));
+  lamina_json_real(json.get(), "inf", -HUGE_VAL);
+  lamina_json_bool(json.get(), "ok", true);
+  lamina_json_text(json.get(), "a\"b", "c\nd");
+  lamina_json_text(json.get(), "none", nullptr);
+  lamina_json_array(json.get(), "list");
+  lamina_json_int(json.get(), nullptr, 1);
+  lamina_json_object(json.get(), nullptr);
+  lamina_json_bool(json.get(), "x", false);
+  lamina_json_end(json.get());
+  lamina_json_array(json.get(), nullptr);
+  lamina_json_end(json.get());
+  lamina_json_end(json.get());
+  lamina_json_real(json.get(), "last", 1e300);
+  ASSERT_EQ(lamina_json_line(json.get(), &line), LAMINA_OK) << lamina_last_error();
+  EXPECT_STREQ(line, "{\"step\":-3,\"loss\":0.05,\"nan\":null,\"inf\":null,\"ok\":true,\"a\\\"b\":\"c\\nd\","
+                     "\"none\":null,\"list\":[1,{\"x\":false},[]],\"last\":1e+300}");
+  Document d;
+  EXPECT_EQ(parse(line, d), LAMINA_OK);
+  ASSERT_EQ(lamina_json_line(json.get(), &line), LAMINA_OK);
+  EXPECT_STREQ(line, "{}");
+  lamina_json_array(json.get(), "open");
+  ASSERT_EQ(lamina_json_line(json.get(), &line), LAMINA_OK);
+  EXPECT_STREQ(line, "{\"open\":[]}");
+}
+
+TEST(JsonWriter, MisuseIsAStatusOfThatLine) {
+  const auto json = writer();
+  const char *line;
+  lamina_json_int(json.get(), nullptr, 1);
+  EXPECT_EQ(lamina_json_line(json.get(), &line), LAMINA_INVALID);
+  EXPECT_EQ(line, nullptr);
+  lamina_json_array(json.get(), "a");
+  lamina_json_int(json.get(), "key", 1);
+  EXPECT_EQ(lamina_json_line(json.get(), &line), LAMINA_INVALID);
+  lamina_json_end(json.get());
+  EXPECT_EQ(lamina_json_line(json.get(), &line), LAMINA_INVALID);
+  for (int i = 0; i < 16; i++) lamina_json_object(json.get(), "x");
+  EXPECT_EQ(lamina_json_line(json.get(), &line), LAMINA_INVALID);
+  for (int i = 0; i < 15; i++) lamina_json_object(json.get(), "x");
+  EXPECT_EQ(lamina_json_line(json.get(), &line), LAMINA_OK);
+}
+
+TEST(JsonWriter, OutOfMemoryIsAStatus) {
+  expect_out_of_memory_is_a_status([](const lamina_allocator *allocator) {
+    lamina_json *json;
+    const char *line;
+    lamina_status status = lamina_json_open(allocator, &json);
+    if (status != LAMINA_OK) return status;
+    lamina_json_text(json, "long", std::string(1000, 'x').c_str());
+    status = lamina_json_line(json, &line);
+    lamina_json_close(json);
+    return status;
+  });
 }
 
 } // namespace

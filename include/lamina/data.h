@@ -129,8 +129,9 @@ typedef struct lamina_loader_options {
   bool shuffle;  /**< each epoch in an order of its own: lamina_permutation(seed, epoch); false: 0, 1, 2 … */
   bool partial;  /**< keep the last, smaller batch of an epoch (evaluation); false: leave its examples out (training),
                   *   so that every batch is full; INVALID when the dataset is smaller than one batch */
-  int shift; /**< move each picture by -shift … shift pixels down and right, drawn evenly from (seed, epoch, example
-              *   number); what comes in is black (info.low), normalised like all the rest */
+  int shift; /**< s: move each picture by -s … s pixels down and right; what comes in is black (info.low), normalised like
+              *   all the rest. Down is floor(w0 * (2s + 1) / 2^32) - s, right the same of w1, words of Philox(key = seed;
+              *   counter = example number, 0, 0x53484654, epoch): not of the place in the epoch */
   uint64_t seed;
   int threads; /**< threads that make batches ahead of the caller; 0: none, lamina_loader_next does the work */
   int ahead;   /**< batches made ahead of the one asked for; 0: 2 with threads. No meaning without threads */

@@ -73,6 +73,59 @@ LAMINA_API const char *lamina_safetensors_value(const lamina_safetensors *file, 
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_safetensors_read(const lamina_safetensors *file, int index,
                                                                   const lamina_tensor *to);
 
+/* ---- Charts -------------------------------------------------------------------------------------------------------- */
+
+/** A line of a chart. */
+typedef struct lamina_series {
+  const char *name;
+  size_t count;
+  const double *x; /**< NULL: 0, 1, 2 … */
+  const double *y; /**< not finite, or not positive on a logarithmic axis: a gap; so is what passes 1e150 */
+  bool right;      /**< drawn against an axis of its own at the right */
+  bool smooth;     /**< for noise: drawn as its mean over each 1/128 of the width, the values themselves faint */
+} lamina_series;
+
+/** All zero but the series: a linear chart without texts. Texts are UTF-8; NULL leaves them out. */
+typedef struct lamina_chart {
+  const char *title, *x_label, *left_label, *right_label;
+  const lamina_series *series;
+  int count;
+  bool log_left;     /**< the left axis is logarithmic */
+  int width, height; /**< of the picture in pixels; 0: 960 by 540 */
+} lamina_chart;
+
+/** Draws a self-contained SVG: axes with round ticks, a legend with the last values; light, or dark where the viewer
+ *  prefers that. A line has at most four points a pixel, however long the series is. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_chart_svg(const lamina_chart *chart, const char *path,
+                                                           const lamina_allocator *allocator);
+/** Draws the chart for a terminal, in lines of `columns` (24 … 256) characters, `rows` (6 … 64) lines, of UTF-8 braille
+ *  dots; smooth series as their mean only. `colour` adds ANSI colours. INVALID where the buffer is too small: 8 bytes
+ *  a character are enough, and 24 with colour. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_chart_text(const lamina_chart *chart, int columns, int rows,
+                                                            bool colour, char *buffer, size_t size);
+
+/* ---- JSON for machines: one object, one line ----------------------------------------------------------------------- */
+
+/** Builds `{"step":3,"loss":0.25}`. Calls remember a failure, and lamina_json_line tells it. */
+typedef struct lamina_json lamina_json;
+
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_json_open(const lamina_allocator *allocator, lamina_json **json);
+LAMINA_API void lamina_json_close(lamina_json *json);
+/** Adds a pair to the object that is open, or, with key NULL, a value to the array that is open. Text is UTF-8 (what is
+ *  not becomes U+FFFD), NULL becomes null. */
+LAMINA_API void lamina_json_text(lamina_json *json, const char *key, const char *value);
+LAMINA_API void lamina_json_int(lamina_json *json, const char *key, int64_t value);
+/** The shortest number that reads back the same; what is not finite becomes null. */
+LAMINA_API void lamina_json_real(lamina_json *json, const char *key, double value);
+LAMINA_API void lamina_json_bool(lamina_json *json, const char *key, bool value);
+/** Open an object or an array within, up to 15 deep; lamina_json_end closes it. */
+LAMINA_API void lamina_json_object(lamina_json *json, const char *key);
+LAMINA_API void lamina_json_array(lamina_json *json, const char *key);
+LAMINA_API void lamina_json_end(lamina_json *json);
+/** Closes what is open and gives the text, without a newline; the next call on `json` starts a new object and ends the
+ *  life of *line. INVALID where a key was missing or too much, or more was closed than opened. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_json_line(lamina_json *json, const char **line);
+
 #ifdef __cplusplus
 }
 #endif

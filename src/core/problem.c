@@ -98,23 +98,23 @@ static int numbers_in(const lamina_attr_def *attr) {
   return attr->type == LAMINA_ATTR_PADS ? 6 : attr->type == LAMINA_ATTR_AXES ? 3 : 1;
 }
 
-static lamina_status range_error(const lamina_op_def *op, const lamina_attr_def *attr, double value) {
+static lamina_status range_error(const char *who, const lamina_attr_def *attr, double value) {
   if (attr->type == LAMINA_ATTR_BOOL)
-    return lamina_error(LAMINA_INVALID, "%s: %s is %g; expected 0 or 1", op->name, attr->name, value);
+    return lamina_error(LAMINA_INVALID, "%s: %s is %g; expected 0 or 1", who, attr->name, value);
   if (attr->type == LAMINA_ATTR_ENUM) {
     char choices[256] = "";
     for (int c = 0; attr->choices[c]; c++)
       lamina_append(choices, sizeof choices, "%s%s", c ? ", " : "", attr->choices[c]);
-    return lamina_error(LAMINA_INVALID, "%s: %s is %g; expected one of %s", op->name, attr->name, value, choices);
+    return lamina_error(LAMINA_INVALID, "%s: %s is %g; expected one of %s", who, attr->name, value, choices);
   }
   if (attr->most >= (double)INT64_MAX)
-    return lamina_error(LAMINA_INVALID, "%s: %s is %g; expected at least %g", op->name, attr->name, value, attr->least);
-  return lamina_error(LAMINA_INVALID, "%s: %s is %g; expected %g to %g", op->name, attr->name, value, attr->least,
+    return lamina_error(LAMINA_INVALID, "%s: %s is %g; expected at least %g", who, attr->name, value, attr->least);
+  return lamina_error(LAMINA_INVALID, "%s: %s is %g; expected %g to %g", who, attr->name, value, attr->least,
                       attr->most);
 }
 
 /* Fills in the preset of a zero field and checks the range. */
-static lamina_status check_attr(const lamina_op_def *op, const lamina_attr_def *attr, uint8_t *bytes) {
+static lamina_status check_attr(const char *who, const lamina_attr_def *attr, uint8_t *bytes) {
   double most = attr->most;
   const bool bounded =
       attr->least != 0 || attr->most != 0 || attr->type == LAMINA_ATTR_BOOL || attr->type == LAMINA_ATTR_ENUM;
@@ -137,13 +137,18 @@ static lamina_status check_attr(const lamina_op_def *op, const lamina_attr_def *
       memcpy(at, &integer, sizeof integer);
       value = (double)integer;
     }
-    if (bounded && !(value >= attr->least && value <= most)) return range_error(op, attr, value);
-    if (isnan(value)) return lamina_error(LAMINA_INVALID, "%s: %s is not a number", op->name, attr->name);
+    if (bounded && !(value >= attr->least && value <= most)) return range_error(who, attr, value);
+    if (isnan(value)) return lamina_error(LAMINA_INVALID, "%s: %s is not a number", who, attr->name);
   }
   if (attr->has) { /* the presets are in place now: equal problems, equal bytes */
     has = 1;
     memcpy(bytes + attr->has, &has, sizeof has);
   }
+  return LAMINA_OK;
+}
+
+lamina_status lamina_attrs_check(const char *who, const lamina_attr_def *attrs, void *descriptor) {
+  for (const lamina_attr_def *attr = attrs; attr->name; attr++) LAMINA_TRY(check_attr(who, attr, descriptor));
   return LAMINA_OK;
 }
 
@@ -257,7 +262,7 @@ lamina_status lamina_problem_infer(lamina_problem *problem) {
   const lamina_op_def *op = lamina_op_at(problem->op);
   if (!op) return lamina_error(LAMINA_INVALID, "there is no op number %d", problem->op);
   memset(problem->attr + op->attr_size, 0, LAMINA_ATTR_BYTES - op->attr_size);
-  for (const lamina_attr_def *attr = op->attrs; attr->name; attr++) LAMINA_TRY(check_attr(op, attr, problem->attr));
+  LAMINA_TRY(lamina_attrs_check(op->name, op->attrs, problem->attr));
   const int count = lamina_op_arg_count(op);
   for (int i = 0; i < count; i++) LAMINA_TRY(check_arg(problem, i));
   LAMINA_TRY(op->infer(problem));

@@ -37,6 +37,9 @@ lamina_status lamina_want_shape(const lamina_problem *problem, int arg);
 /* AXES and PADS attributes of more than `axes` spatial axes: an error unless they say nothing; cleared then. */
 lamina_status lamina_trim_axes(lamina_problem *problem, int axes);
 
+/* Fills in presets of a descriptor and checks the ranges; `who` is what errors call its owner. */
+lamina_status lamina_attrs_check(const char *who, const lamina_attr_def *attrs, void *descriptor);
+
 /* Fills for an exact test: every floating argument small integers, low … high. */
 void lamina_fill_integers(const lamina_problem *problem, lamina_fill_def *fill, double low, double high);
 

@@ -30,8 +30,33 @@ void lamina_text_add(lamina_text *text, const void *bytes, size_t size) {
 
 void lamina_text_put(lamina_text *text, const char *string) { lamina_text_add(text, string, strlen(string)); }
 
+/* Between these two the thread's numbers have a point. */
+static locale_t enter_c(locale_t *host) {
+  const locale_t c = newlocale(LC_ALL_MASK, "C", NULL);
+  *host = c ? uselocale(c) : NULL;
+  return c;
+}
+
+static void leave_c(locale_t c, locale_t host) {
+  if (!c) return;
+  uselocale(host);
+  freelocale(c);
+}
+
+int lamina_format(char *buffer, size_t size, const char *format, ...) {
+  locale_t host;
+  const locale_t c = enter_c(&host);
+  va_list list;
+  va_start(list, format);
+  const int length = vsnprintf(buffer, size, format, list);
+  va_end(list);
+  leave_c(c, host);
+  return length;
+}
+
 void lamina_text_print(lamina_text *text, const char *format, ...) {
-  const locale_t c = newlocale(LC_ALL_MASK, "C", NULL), host = c ? uselocale(c) : NULL;
+  locale_t host;
+  const locale_t c = enter_c(&host);
   va_list list, again;
   va_start(list, format);
   va_copy(again, list);
@@ -44,9 +69,7 @@ void lamina_text_print(lamina_text *text, const char *format, ...) {
   }
   va_end(again);
   va_end(list);
-  if (!c) return;
-  uselocale(host);
-  freelocale(c);
+  leave_c(c, host);
 }
 
 void lamina_text_real(lamina_text *text, double value) {

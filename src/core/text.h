@@ -32,6 +32,9 @@ LAMINA_NODISCARD lamina_status lamina_text_status(const lamina_text *text);
  * surrogates and what lies past U+10FFFF are none. */
 size_t lamina_utf8(const char *bytes, size_t size);
 
+/* snprintf with a decimal point whatever the locale. */
+int lamina_format(char *buffer, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
 /* A whole text as a number, with a decimal point whatever the locale; false where anything else is in it, or where it
  * doesn't fit. lamina_read_real takes decimal numbers only (no hexadecimal, no "inf" or "nan"). */
 bool lamina_read_int(const char *text, int64_t *value);

@@ -1,0 +1,241 @@
+/* Checkpoints: safetensors with the parameters by name, the optimizer's vectors as optimizer.m/NAME, and in the notes
+ * what a resumed run needs: recipe, input, step, and the options that it must not change. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/device.h"
+#include "core/text.h"
+#include "lamina/io.h"
+#include "net/recipe.h"
+#include "net/trainer.h"
+
+static const char *const moment_names[] = {"optimizer.m/", "optimizer.v/"};
+static const lamina_buffer moment_buffers[] = {LAMINA_BUFFER_MOMENT1, LAMINA_BUFFER_MOMENT2};
+
+/* ---- Writing ---------------------------------------------------------------------------------------------------- */
+
+/* One block of the device as tensors named PREFIX + parameter; `host` receives the block where it isn't the host's. */
+static lamina_status add_block(lamina_net *net, lamina_safetensors_writer *writer, lamina_buffer buffer,
+                               const char *prefix, char **host) {
+  char *base = net->block[buffer];
+  if (!lamina_net_on_host(net)) {
+    *host = base = lamina_alloc(net->allocator, net->params.bytes);
+    if (!base) return LAMINA_OUT_OF_MEMORY;
+    LAMINA_TRY(lamina_copy(net->device, base, net->block[buffer], net->params.bytes, NULL));
+  }
+  for (int i = 0; i < net->params.count; i++) {
+    char name[96];
+    snprintf(name, sizeof name, "%s%s", prefix, net->params.list[i].name);
+    const lamina_tensor tensor = lamina_tensor_of(net->params.list[i].desc, base + net->params.list[i].offset);
+    LAMINA_TRY(lamina_safetensors_add(writer, name, &tensor));
+  }
+  return LAMINA_OK;
+}
+
+static lamina_status note(lamina_safetensors_writer *writer, const char *key, const char *format, ...) {
+  char value[160];
+  va_list list;
+  va_start(list, format);
+  vsnprintf(value, sizeof value, format, list);
+  va_end(list);
+  return lamina_safetensors_note(writer, key, value);
+}
+
+static lamina_status note_net(const lamina_net *net, lamina_safetensors_writer *writer) {
+  if (net->recipe) LAMINA_TRY(lamina_safetensors_note(writer, "lamina.recipe", net->recipe));
+  return note(writer, "lamina.range", "%.9g %.9g", (double)net->low, (double)net->high);
+}
+
+static lamina_status note_classes(const lamina_net *net, lamina_safetensors_writer *writer) {
+  lamina_text names = {.allocator = net->allocator};
+  for (int64_t i = 0; net->class_names && i < net->class_count; i++)
+    lamina_text_print(&names, "%s%s", i ? "\n" : "", net->class_names[i]);
+  lamina_status status = lamina_text_status(&names);
+  if (!status && names.data) status = lamina_safetensors_note(writer, "lamina.classes", names.data);
+  lamina_text_free(&names);
+  return status;
+}
+
+/* What a run can't change in the middle, in one line each. */
+static void describe_run(const lamina_trainer *t, char *text, size_t size) {
+  const lamina_training *o = &t->options;
+  snprintf(text, size, "batch %" PRId64 ", seed %" PRIu64 ", optimizer %s, examples %" PRId64, o->batch, o->seed,
+           o->optimizer, lamina_dataset_info_of(o->train)->count);
+}
+
+static lamina_status note_run(const lamina_trainer *t, lamina_safetensors_writer *writer) {
+  char run[160];
+  describe_run(t, run, sizeof run);
+  LAMINA_TRY(lamina_safetensors_note(writer, "lamina.run", run));
+  LAMINA_TRY(note(writer, "lamina.step", "%" PRId64, t->now.total));
+  return note(writer, "lamina.loss_sum", "%a", t->loss_sum);
+}
+
+static lamina_status write_all(lamina_net *net, const lamina_trainer *t, lamina_safetensors_writer *writer,
+                               char **host) {
+  LAMINA_TRY(add_block(net, writer, LAMINA_BUFFER_PARAMETERS, "", &host[0]));
+  for (int m = 0; t && m < net->update.moments; m++)
+    LAMINA_TRY(add_block(net, writer, moment_buffers[m], moment_names[m], &host[m + 1]));
+  LAMINA_TRY(note_net(net, writer));
+  LAMINA_TRY(note_classes(net, writer));
+  return t ? note_run(t, writer) : LAMINA_OK;
+}
+
+static lamina_status save(lamina_net *net, const lamina_trainer *t, const char *path) {
+  lamina_safetensors_writer *writer;
+  char *host[3] = {NULL};
+  if (!net->set) return lamina_error(LAMINA_INVALID, "the net's parameters are not set; there is nothing to save");
+  LAMINA_TRY(lamina_safetensors_create(path, net->allocator, &writer));
+  lamina_status status = write_all(net, t, writer, host);
+  if (status)
+    lamina_safetensors_abandon(writer);
+  else
+    status = lamina_safetensors_commit(writer);
+  for (int i = 0; i < 3; i++) lamina_free(net->allocator, host[i]);
+  return status;
+}
+
+lamina_status lamina_net_save(lamina_net *net, const char *path) { return save(net, NULL, path); }
+lamina_status lamina_trainer_save(lamina_trainer *t, const char *path) { return save(t->net, t, path); }
+
+/* ---- Reading ---------------------------------------------------------------------------------------------------- */
+
+static lamina_status find_tensor(const lamina_safetensors *file, const char *path, const char *prefix,
+                                 const lamina_param *param, int *index) {
+  char name[96], have[128], want[128];
+  snprintf(name, sizeof name, "%s%s", prefix, param->name);
+  *index = lamina_safetensors_find(file, name);
+  if (*index < 0)
+    return lamina_error(LAMINA_INVALID, "%s: it has no tensor \"%s\", so it is a checkpoint of another net", path,
+                        name);
+  const lamina_desc *desc = lamina_safetensors_desc(file, *index);
+  if (desc->rank == param->desc.rank && memcmp(desc->dims, param->desc.dims, sizeof desc->dims) == 0) return LAMINA_OK;
+  return lamina_error(LAMINA_INVALID, "%s: tensor \"%s\" is %s, but the net's is %s; it is a checkpoint of another net",
+                      path, name, lamina_desc_text(desc, have, sizeof have),
+                      lamina_desc_text(&param->desc, want, sizeof want));
+}
+
+/* All tensors of one block are there and fit: asked before anything is changed. */
+static lamina_status check_block(const lamina_net *net, const lamina_safetensors *file, const char *path,
+                                 const char *prefix) {
+  int index;
+  for (int i = 0; i < net->params.count; i++) LAMINA_TRY(find_tensor(file, path, prefix, &net->params.list[i], &index));
+  return LAMINA_OK;
+}
+
+static lamina_status read_block(lamina_net *net, const lamina_safetensors *file, const char *path, const char *prefix,
+                                lamina_buffer buffer) {
+  const bool direct = lamina_net_on_host(net);
+  char *base = direct ? net->block[buffer] : lamina_alloc_zero(net->allocator, net->params.bytes);
+  lamina_status status = base ? LAMINA_OK : LAMINA_OUT_OF_MEMORY;
+  for (int i = 0; i < net->params.count && !status; i++) {
+    int index;
+    const lamina_tensor to = lamina_tensor_of(net->params.list[i].desc, base + net->params.list[i].offset);
+    status = find_tensor(file, path, prefix, &net->params.list[i], &index);
+    if (!status) status = lamina_safetensors_read(file, index, &to);
+  }
+  if (!direct && !status) status = lamina_copy(net->device, net->block[buffer], base, net->params.bytes, NULL);
+  if (!direct) lamina_free(net->allocator, base);
+  return status;
+}
+
+static lamina_status read_parameters(lamina_net *net, const lamina_safetensors *file, const char *path) {
+  LAMINA_TRY(check_block(net, file, path, ""));
+  LAMINA_TRY(lamina_net_take_parameters(net));
+  LAMINA_TRY(read_block(net, file, path, "", LAMINA_BUFFER_PARAMETERS));
+  net->set = true;
+  return LAMINA_OK;
+}
+
+/* Splits the note of class names, a line each. */
+static lamina_status read_classes(lamina_net *net, const lamina_safetensors *file) {
+  const char *range = lamina_safetensors_value(file, "lamina.range"),
+             *names = lamina_safetensors_value(file, "lamina.classes");
+  const lamina_desc out = lamina_net_output(net);
+  lamina_dataset_info info = {.classes = out.rank == 1 ? out.dims[0] : 0};
+  if (range) sscanf(range, "%f %f", &info.low, &info.high);
+  if (!names) return lamina_net_remember(net, &info);
+  char *copy = lamina_copy_text(net->allocator, names), *next = copy;
+  const char **list = lamina_alloc_zero(net->allocator, (size_t)(info.classes + 1) * sizeof *list);
+  lamina_status status = copy && list ? LAMINA_OK : LAMINA_OUT_OF_MEMORY;
+  int64_t count = 0;
+  for (; !status && count < info.classes && next; count++) {
+    list[count] = next;
+    next = strchr(next, '\n');
+    if (next) *next++ = 0;
+  }
+  if (!status && count == info.classes) info.class_names = list;
+  if (!status) status = lamina_net_remember(net, &info);
+  lamina_free(net->allocator, (void *)(uintptr_t)list);
+  lamina_free(net->allocator, copy);
+  return status;
+}
+
+static lamina_status resume(lamina_trainer *t, const lamina_safetensors *file, const char *path) {
+  lamina_net *net = t->net;
+  const char *run = lamina_safetensors_value(file, "lamina.run"), *step = lamina_safetensors_value(file, "lamina.step"),
+             *sum = lamina_safetensors_value(file, "lamina.loss_sum");
+  char mine[160];
+  int64_t total;
+  if (!run || !step || !sum)
+    return lamina_error(LAMINA_INVALID, "%s: it holds a net, but no training to go on with", path);
+  describe_run(t, mine, sizeof mine);
+  if (strcmp(run, mine) != 0)
+    return lamina_error(LAMINA_INVALID, "%s: it was trained with %s, but this run has %s", path, run, mine);
+  if (!lamina_read_int(step, &total) || total < 0 || total > t->now.steps * t->now.epochs)
+    return lamina_error(LAMINA_INVALID, "%s: it stopped after step %s, but this run has %" PRId64 " steps", path, step,
+                        t->now.steps * t->now.epochs);
+  LAMINA_TRY(check_block(net, file, path, ""));
+  for (int m = 0; m < net->update.moments; m++) LAMINA_TRY(check_block(net, file, path, moment_names[m]));
+  LAMINA_TRY(read_parameters(net, file, path));
+  for (int m = 0; m < net->update.moments; m++)
+    LAMINA_TRY(read_block(net, file, path, moment_names[m], moment_buffers[m]));
+  LAMINA_TRY(lamina_loader_seek(t->loader, total / t->now.steps, total % t->now.steps));
+  t->now.total = total;
+  t->now.epoch = total / t->now.steps;
+  t->now.step = total % t->now.steps;
+  t->now.examples = total * t->options.batch;
+  t->loss_sum = strtod(sum, NULL);
+  t->now.mean_loss = t->now.step ? t->loss_sum / (double)t->now.step : (double)NAN;
+  return LAMINA_OK;
+}
+
+lamina_status lamina_trainer_resume(lamina_trainer *t, const char *path) {
+  lamina_safetensors *file;
+  LAMINA_TRY(lamina_safetensors_open(path, t->net->allocator, &file));
+  const lamina_status status = resume(t, file, path);
+  lamina_safetensors_close(file);
+  return status;
+}
+
+static lamina_status load_checkpoint(lamina_device *device, const char *path, const lamina_load_options *load,
+                                     lamina_net **out) {
+  lamina_safetensors *file;
+  lamina_net *net = NULL;
+  LAMINA_TRY(lamina_safetensors_open(path, lamina_device_allocator(device), &file));
+  const char *recipe = lamina_safetensors_value(file, "lamina.recipe");
+  lamina_status status =
+      recipe ? lamina_recipe_parse(device, path, recipe, load, &net)
+             : lamina_error(LAMINA_INVALID, "%s: it carries no recipe, so the net must be built first and read into",
+                            path);
+  if (!status) status = read_parameters(net, file, path);
+  if (!status) status = read_classes(net, file);
+  lamina_safetensors_close(file);
+  if (status)
+    lamina_net_close(net);
+  else
+    *out = net;
+  return status;
+}
+
+lamina_status lamina_net_load(lamina_device *device, const char *path, const lamina_load_options *options,
+                              lamina_net **net) {
+  if (!device || !path || !net) return lamina_error(LAMINA_INVALID, "lamina_net_load: a NULL pointer");
+  *net = NULL;
+  const size_t length = strlen(path);
+  static const char ending[] = ".safetensors";
+  const bool checkpoint = length > sizeof ending - 1 && strcmp(path + length - (sizeof ending - 1), ending) == 0;
+  return checkpoint ? load_checkpoint(device, path, options, net) : lamina_recipe_read(device, path, options, net);
+}

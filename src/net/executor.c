@@ -1,0 +1,318 @@
+/* Executors: the net's graph built for one mode and batch, planned, and run in the net's shared blocks. */
+#include <stdio.h>
+
+#include "core/device.h"
+#include "core/problem.h"
+#include "lamina/metric.h"
+#include "net/net.h"
+
+/* ---- Constants: where segments end, and each one's weight decay ------------------------------------------------- */
+
+static size_t decays_at(const lamina_net *net) {
+  return lamina_align_up((size_t)net->params.count * sizeof(int64_t), 64);
+}
+static size_t constants_size(const lamina_net *net) {
+  return net->params.count ? decays_at(net) + (size_t)net->params.count * sizeof(float) : 0;
+}
+
+static lamina_status write_constants(lamina_net *net) {
+  char *host = lamina_alloc_zero(net->allocator, constants_size(net));
+  if (!host) return LAMINA_OUT_OF_MEMORY;
+  int64_t *ends = (int64_t *)(void *)host;
+  float *decays = (float *)(void *)(host + decays_at(net));
+  for (int i = 0; i < net->params.count; i++) { /* a segment reaches to the next parameter's start */
+    const size_t end = i + 1 < net->params.count ? net->params.list[i + 1].offset : net->params.bytes;
+    ends[i] = (int64_t)(end / lamina_element(net));
+    decays[i] = net->params.list[i].decay ? (float)net->update.decay : 0;
+  }
+  const lamina_status status =
+      lamina_copy(net->device, net->block[LAMINA_BUFFER_CONSTANTS], host, constants_size(net), NULL);
+  lamina_free(net->allocator, host);
+  return status;
+}
+
+/* ---- Building --------------------------------------------------------------------------------------------------- */
+
+static lamina_status expand_layers(lamina_net *net, lamina_executor *executor) {
+  lamina_graph *graph = &executor->graph;
+  for (int i = 0; i < net->layer_count; i++) {
+    graph->layer = i;
+    graph->layer_name = net->layers[i].name;
+    const lamina_status status = net->layers[i].def->expand(graph, &net->layers[i]);
+    if (status) return lamina_error_at(status, "%s at a batch of %lld: ", net->layers[i].name, (long long)graph->batch);
+    executor->layer_output[i] = graph->x;
+  }
+  graph->layer = -1;
+  return LAMINA_OK;
+}
+
+static lamina_status step_value(lamina_graph *graph, const char *name, lamina_dtype dtype, int64_t count, size_t offset,
+                                int *value) {
+  const lamina_desc desc = lamina_dense(dtype, 1, &count);
+  return lamina_graph_value(graph, name, &desc, LAMINA_BUFFER_STEP, offset, value);
+}
+
+/* The loss of the net's output, [N, classes, …], against labels [N, …]: its mean in training, its sum else. */
+static lamina_status add_loss(lamina_executor *executor) {
+  lamina_graph *graph = &executor->graph;
+  const lamina_desc scores = graph->values[graph->x].desc;
+  const bool training = executor->mode == LAMINA_MODE_TRAIN;
+  const int64_t reduction = training ? 0 : 1; /* mean, sum */
+  char op[64];
+  int64_t dims[LAMINA_MAX_RANK] = {scores.dims[0]};
+  if (scores.rank < 2)
+    return lamina_error(LAMINA_INVALID, "the loss expects [N, classes], but the net's output has %d axes", scores.rank);
+  for (int a = 2; a < scores.rank; a++) dims[a - 1] = scores.dims[a];
+  const lamina_desc labels = lamina_dense(LAMINA_I32, scores.rank - 1, dims);
+  int arg[LAMINA_MAX_ARGS] = {graph->x, 0, LAMINA_FRESH, training ? LAMINA_FRESH : LAMINA_ABSENT};
+  snprintf(op, sizeof op, "%s/forward", executor->loss_family);
+  graph->layer_name = "loss";
+  LAMINA_TRY(lamina_graph_value(graph, "labels", &labels, LAMINA_BUFFER_LABELS, 0, &arg[1]));
+  LAMINA_TRY(lamina_graph_emit(graph, op, &reduction, arg));
+  executor->loss = arg[2];
+  graph->values[executor->loss].kept = true;
+  return LAMINA_OK;
+}
+
+static lamina_status add_hits(lamina_executor *executor) {
+  lamina_graph *graph = &executor->graph;
+  const lamina_desc scores = graph->values[graph->x].desc;
+  const int labels = graph->nodes[graph->node_count - 1].arg[1];
+  if (scores.rank != 2)
+    return lamina_error(LAMINA_INVALID, "accuracy is counted over [N, classes], but the net's output has %d axes",
+                        scores.rank);
+  for (int i = 0; i < 2; i++) {
+    const lamina_top_k top_k = {.k = i ? executor->k : 1};
+    int arg[] = {graph->x, labels, LAMINA_FRESH};
+    LAMINA_TRY(lamina_graph_emit(graph, "top_k/forward", &top_k, arg));
+    executor->hits[i] = arg[2];
+    graph->values[arg[2]].kept = true;
+  }
+  return LAMINA_OK;
+}
+
+/* One op over all parameters at once: their block, seen as one vector. */
+static lamina_status add_update(const lamina_net *net, lamina_executor *executor) {
+  lamina_graph *graph = &executor->graph;
+  const lamina_op_def *op = lamina_op_at(lamina_op_find(net->update.op));
+  const int64_t numbers = (int64_t)(net->params.bytes / lamina_element(net)), segments = net->params.count;
+  const lamina_desc all = lamina_dense(graph->dtype, 1, &numbers);
+  const lamina_desc ends = lamina_dense(LAMINA_I64, 1, &segments), decays = lamina_dense(LAMINA_F32, 1, &segments);
+  const bool decay = net->update.decay != 0;
+  const struct {
+    const char *name;
+    const lamina_desc *desc;
+    lamina_buffer buffer;
+    size_t offset;
+    bool wanted;
+  } vectors[] = {{"w", &all, LAMINA_BUFFER_PARAMETERS, 0, true},
+                 {"g", &all, LAMINA_BUFFER_GRADIENTS, 0, true},
+                 {"m", &all, LAMINA_BUFFER_MOMENT1, 0, net->update.moments > 0},
+                 {"v", &all, LAMINA_BUFFER_MOMENT2, 0, net->update.moments > 1},
+                 {"segments", &ends, LAMINA_BUFFER_CONSTANTS, 0, decay},
+                 {"decay", &decays, LAMINA_BUFFER_CONSTANTS, decays_at(net), decay}};
+  int arg[LAMINA_MAX_ARGS];
+  for (int i = 0; i < LAMINA_MAX_ARGS; i++) arg[i] = LAMINA_ABSENT;
+  for (size_t i = 0; i < LAMINA_COUNT_OF(vectors); i++) {
+    const int at = lamina_op_arg(op, vectors[i].name);
+    if (at >= 0 && vectors[i].wanted)
+      LAMINA_TRY(
+          lamina_graph_value(graph, vectors[i].name, vectors[i].desc, vectors[i].buffer, vectors[i].offset, &arg[at]));
+  }
+  const int rate = lamina_op_arg(op, "rate"), step = lamina_op_arg(op, "step");
+  if (rate >= 0) LAMINA_TRY(step_value(graph, "rate", LAMINA_F32, 1, offsetof(lamina_step_block, rate), &arg[rate]));
+  if (step >= 0) LAMINA_TRY(step_value(graph, "step", LAMINA_I64, 1, offsetof(lamina_step_block, step), &arg[step]));
+  graph->layer = -1;
+  graph->layer_name = "update";
+  return lamina_graph_emit(graph, net->update.op, net->update.attr, arg);
+}
+
+static lamina_status add_training(const lamina_net *net, lamina_executor *executor) {
+  lamina_graph *graph = &executor->graph;
+  int one;
+  LAMINA_TRY(step_value(graph, "loss_gradient", LAMINA_F32, 1, offsetof(lamina_step_block, loss_gradient), &one));
+  graph->values[executor->loss].gradient = one;
+  LAMINA_TRY(lamina_graph_backward(graph));
+  executor->update = graph->node_count;
+  return net->params.count && net->update.op[0] ? add_update(net, executor) : LAMINA_OK;
+}
+
+static lamina_status build(lamina_net *net, lamina_executor *executor) {
+  lamina_graph *graph = &executor->graph;
+  const bool training = executor->mode == LAMINA_MODE_TRAIN;
+  int64_t dims[LAMINA_MAX_RANK];
+  memcpy(dims, net->input.dims, sizeof dims);
+  dims[0] = graph->batch;
+  const lamina_desc input = lamina_dense(graph->dtype, net->input.rank, dims);
+  if (lamina_desc_bytes(&input) < 0)
+    return lamina_error(LAMINA_INVALID, "a batch of %lld examples overflows", (long long)graph->batch);
+  LAMINA_TRY(lamina_graph_value(graph, "input", &input, LAMINA_BUFFER_INPUT, 0, &graph->x));
+  if (training) LAMINA_TRY(step_value(graph, "rng", LAMINA_I64, 2, offsetof(lamina_step_block, rng), &graph->rng));
+  LAMINA_TRY(expand_layers(net, executor));
+  executor->output = graph->x;
+  graph->values[graph->x].kept = executor->mode == LAMINA_MODE_INFER;
+  if (executor->mode != LAMINA_MODE_INFER) LAMINA_TRY(add_loss(executor));
+  if (executor->mode == LAMINA_MODE_EVALUATE) LAMINA_TRY(add_hits(executor));
+  executor->update = graph->node_count;
+  if (training) LAMINA_TRY(add_training(net, executor));
+  return lamina_graph_plan(graph, net->device);
+}
+
+static void executor_close(const lamina_net *net, lamina_executor *executor) {
+  lamina_graph_close(&executor->graph);
+  lamina_free(net->allocator, executor->layer_output);
+  lamina_free(net->allocator, executor);
+}
+
+static lamina_status executor_open(lamina_net *net, lamina_mode mode, int64_t batch, const char *loss, int64_t k,
+                                   lamina_executor **out) {
+  lamina_executor *executor = lamina_alloc_zero(net->allocator, sizeof *executor);
+  if (!executor) return LAMINA_OUT_OF_MEMORY;
+  executor->mode = mode;
+  executor->k = k;
+  snprintf(executor->loss_family, sizeof executor->loss_family, "%s", loss);
+  executor->loss = executor->hits[0] = executor->hits[1] = LAMINA_ABSENT;
+  executor->graph = (lamina_graph){.allocator = net->allocator,
+                                   .dtype = net->shape.dtype,
+                                   .math = net->options.math,
+                                   .batch = batch,
+                                   .training = mode == LAMINA_MODE_TRAIN,
+                                   .params = &net->params,
+                                   .rng = LAMINA_ABSENT};
+  executor->layer_output = lamina_alloc(net->allocator, (size_t)net->layer_count * sizeof(int));
+  const lamina_status status = executor->layer_output ? build(net, executor) : LAMINA_OUT_OF_MEMORY;
+  if (status)
+    executor_close(net, executor);
+  else
+    *out = executor;
+  return status;
+}
+
+lamina_status lamina_net_executor(lamina_net *net, lamina_mode mode, int64_t batch, const char *loss, int64_t k,
+                                  lamina_executor **out) {
+  if (!loss || mode == LAMINA_MODE_INFER) loss = "";
+  for (lamina_executor *e = net->executors; e; e = e->next)
+    if (e->mode == mode && e->graph.batch == batch && e->k == k && strcmp(e->loss_family, loss) == 0) {
+      *out = e;
+      return LAMINA_OK;
+    }
+  if (batch < 1) return lamina_error(LAMINA_INVALID, "a batch of %lld examples; expected at least 1", (long long)batch);
+  if (!net->layer_count) return lamina_error(LAMINA_INVALID, "the net has no layers");
+  LAMINA_TRY(executor_open(net, mode, batch, loss, k, out));
+  (*out)->next = net->executors;
+  net->executors = *out;
+  return LAMINA_OK;
+}
+
+void lamina_net_forget(lamina_net *net) {
+  while (net->executors) {
+    lamina_executor *next = net->executors->next;
+    executor_close(net, net->executors);
+    net->executors = next;
+  }
+}
+
+/* ---- Memory ----------------------------------------------------------------------------------------------------- */
+
+void lamina_executor_need(const lamina_net *net, const lamina_executor *e, lamina_memory_need *need) {
+  *need = (lamina_memory_need){.parameters = net->params.bytes, .activations = e->graph.arena};
+  for (int n = 0; n < e->graph.node_count; n++) {
+    const size_t workspace = e->graph.nodes[n].plan ? lamina_plan_workspace(e->graph.nodes[n].plan) : 0;
+    if (workspace > need->workspace) need->workspace = workspace;
+  }
+  if (!lamina_net_on_host(net)) need->input = (size_t)lamina_desc_bytes(&e->graph.values[0].desc);
+  if (e->mode == LAMINA_MODE_TRAIN) {
+    need->gradients = net->params.bytes;
+    need->optimizer = (size_t)net->update.moments * net->params.bytes;
+    need->other = constants_size(net) + sizeof(lamina_step_block);
+  }
+  need->device = need->parameters + need->gradients + need->optimizer + need->activations + need->input + need->other;
+  need->total = need->device;
+}
+
+/* Makes a block at least this large; its content is lost when it grows. */
+static lamina_status take(lamina_net *net, lamina_buffer buffer, size_t size, bool zero) {
+  if (net->size[buffer] >= size) return LAMINA_OK;
+  lamina_memory_free(net->device, net->block[buffer], net->size[buffer]);
+  net->block[buffer] = NULL, net->size[buffer] = 0;
+  LAMINA_TRY(lamina_memory_alloc(net->device, size, &net->block[buffer]));
+  net->size[buffer] = size;
+  if (!zero) return LAMINA_OK;
+  lamina_tensor all = lamina_vector(LAMINA_U8, (int64_t)size, net->block[buffer]);
+  all.memory = net->device->module.memory;
+  return lamina_op_run(net->device, "fill/forward", NULL, (const lamina_tensor *[]){&all}, NULL);
+}
+
+lamina_status lamina_net_take(lamina_net *net, const lamina_executor *executor) {
+  if (!net->set && net->params.count)
+    return lamina_error(LAMINA_INVALID, "the net's parameters are not set; lamina_net_init does that");
+  LAMINA_TRY(take(net, LAMINA_BUFFER_ARENA, executor->graph.arena, false));
+  if (executor->mode != LAMINA_MODE_TRAIN) return LAMINA_OK;
+  LAMINA_TRY(take(net, LAMINA_BUFFER_STEP, sizeof(lamina_step_block), false));
+  LAMINA_TRY(take(net, LAMINA_BUFFER_GRADIENTS, net->params.bytes, true)); /* zeros: the gaps between parameters */
+  if (net->update.moments > 0) LAMINA_TRY(take(net, LAMINA_BUFFER_MOMENT1, net->params.bytes, true));
+  if (net->update.moments > 1) LAMINA_TRY(take(net, LAMINA_BUFFER_MOMENT2, net->params.bytes, true));
+  if (!net->params.count) return LAMINA_OK;
+  LAMINA_TRY(take(net, LAMINA_BUFFER_CONSTANTS, constants_size(net), false));
+  return write_constants(net);
+}
+
+/* ---- Batches and running ---------------------------------------------------------------------------------------- */
+
+lamina_status lamina_feed_open(lamina_net *net, const lamina_executor *executor, lamina_feed *feed) {
+  *feed = (lamina_feed){0};
+  if (lamina_net_on_host(net)) return LAMINA_OK;
+  const lamina_graph *graph = &executor->graph;
+  feed->x_size = (size_t)lamina_desc_bytes(&graph->values[0].desc);
+  for (int v = 0; v < graph->value_count; v++)
+    if (graph->values[v].buffer == LAMINA_BUFFER_LABELS)
+      feed->labels_size = (size_t)lamina_desc_bytes(&graph->values[v].desc);
+  LAMINA_TRY(lamina_memory_alloc(net->device, feed->x_size, &feed->own_x));
+  return lamina_memory_alloc(net->device, feed->labels_size, &feed->own_labels);
+}
+
+lamina_status lamina_feed_put(lamina_net *net, lamina_feed *feed, const void *x, const int32_t *labels) {
+  feed->x = feed->own_x ? feed->own_x : x;
+  feed->labels = feed->own_labels ? feed->own_labels : labels;
+  if (feed->own_x) LAMINA_TRY(lamina_copy(net->device, feed->own_x, x, feed->x_size, NULL));
+  return feed->own_labels ? lamina_copy(net->device, feed->own_labels, labels, feed->labels_size, NULL) : LAMINA_OK;
+}
+
+void lamina_feed_close(lamina_net *net, lamina_feed *feed) {
+  lamina_memory_free(net->device, feed->own_x, feed->x_size);
+  lamina_memory_free(net->device, feed->own_labels, feed->labels_size);
+}
+
+lamina_status lamina_net_write_step(const lamina_net *net, const lamina_step_block *block) {
+  return lamina_copy(net->device, net->block[LAMINA_BUFFER_STEP], block, sizeof *block, NULL);
+}
+
+void *lamina_executor_at(const lamina_net *net, const lamina_executor *executor, int value, const lamina_feed *feed) {
+  const lamina_value *v = &executor->graph.values[value];
+  const char *base = v->buffer == LAMINA_BUFFER_INPUT    ? feed->x
+                     : v->buffer == LAMINA_BUFFER_LABELS ? feed->labels
+                                                         : net->block[v->buffer];
+  return (void *)(uintptr_t)(base + v->offset);
+}
+
+lamina_status lamina_executor_read(const lamina_net *net, const lamina_executor *executor, int value,
+                                   const lamina_feed *feed, void *to) {
+  const size_t bytes = (size_t)lamina_desc_bytes(&executor->graph.values[value].desc);
+  return lamina_copy(net->device, to, lamina_executor_at(net, executor, value, feed), bytes, NULL);
+}
+
+lamina_status lamina_executor_run(const lamina_net *net, const lamina_executor *executor, int first, int last,
+                                  const lamina_feed *feed) {
+  for (int n = first; n < last; n++) {
+    const lamina_node_op *node = &executor->graph.nodes[n];
+    lamina_args args = {{NULL}};
+    if (node->op < 0) continue;
+    for (int i = 0; i < LAMINA_MAX_ARGS; i++)
+      if (node->arg[i] >= 0) args.p[i] = lamina_executor_at(net, executor, node->arg[i], feed);
+    const lamina_status status =
+        lamina_plan_run(node->plan, &args, (char *)net->block[LAMINA_BUFFER_ARENA] + node->workspace_offset, NULL);
+    if (status)
+      return lamina_error_at(status, "%s: ", node->layer >= 0 ? net->layers[node->layer].name : "loss or update");
+  }
+  return LAMINA_OK;
+}

@@ -1,0 +1,103 @@
+/* Using a net on batches in host memory: forward, predictions, gradients, and the memory that takes. */
+#include <math.h>
+#include <stdio.h>
+
+#include "core/device.h"
+#include "net/net.h"
+
+static const char default_loss[] = "softmax_cross_entropy";
+
+lamina_status lamina_net_memory(lamina_net *net, int64_t batch, lamina_memory_need *need) {
+  lamina_executor *executor;
+  LAMINA_TRY(lamina_net_executor(net, LAMINA_MODE_INFER, batch, NULL, 0, &executor));
+  lamina_executor_need(net, executor, need);
+  return LAMINA_OK;
+}
+
+static lamina_status inference_need(void *user, int64_t batch, lamina_memory_need *need) {
+  return lamina_net_memory(user, batch, need);
+}
+
+lamina_status lamina_net_forward(lamina_net *net, int64_t n, const void *x, void *y) {
+  lamina_executor *executor;
+  lamina_feed feed;
+  if (n == 0) return LAMINA_OK;
+  if (!net || !x || !y) return lamina_error(LAMINA_INVALID, "lamina_net_forward: a NULL pointer");
+  LAMINA_TRY(lamina_net_executor(net, LAMINA_MODE_INFER, n, NULL, 0, &executor));
+  if (executor->graph.arena > net->size[LAMINA_BUFFER_ARENA]) {
+    LAMINA_TRY(lamina_net_check_memory(net, n, inference_need, net));
+    LAMINA_TRY(lamina_net_executor(net, LAMINA_MODE_INFER, n, NULL, 0, &executor));
+  }
+  LAMINA_TRY(lamina_net_take(net, executor));
+  lamina_status status = lamina_feed_open(net, executor, &feed);
+  if (!status) status = lamina_feed_put(net, &feed, x, NULL);
+  if (!status) status = lamina_executor_run(net, executor, 0, executor->graph.node_count, &feed);
+  if (!status) status = lamina_executor_read(net, executor, executor->output, &feed, y);
+  lamina_feed_close(net, &feed);
+  return status;
+}
+
+/* Rows of scores become probabilities, in f64 with the largest score taken off first. */
+static void softmax_rows(float *rows, int64_t n, int64_t classes) {
+  for (int64_t i = 0; i < n; i++, rows += classes) {
+    double most = -INFINITY, sum = 0;
+    for (int64_t c = 0; c < classes; c++) most = fmax(most, (double)rows[c]);
+    for (int64_t c = 0; c < classes; c++) sum += exp((double)rows[c] - most);
+    for (int64_t c = 0; c < classes; c++) rows[c] = (float)(exp((double)rows[c] - most) / sum);
+  }
+}
+
+lamina_status lamina_net_predict(lamina_net *net, int64_t n, const float *x, float *prob) {
+  const lamina_desc in = lamina_net_input(net), out = lamina_net_output(net);
+  if (out.rank != 1)
+    return lamina_error(LAMINA_INVALID, "the net's output has %d axes; expected one of classes", out.rank);
+  const bool f32 = net->shape.dtype == LAMINA_F32;
+  const int64_t in_count = n * lamina_desc_count(&in), out_count = n * out.dims[0];
+  void *wide_x = f32 ? NULL : lamina_alloc(net->allocator, (size_t)in_count * lamina_element(net));
+  void *wide_y = f32 ? NULL : lamina_alloc(net->allocator, (size_t)out_count * lamina_element(net));
+  lamina_status status = f32 || (wide_x && wide_y) ? LAMINA_OK : LAMINA_OUT_OF_MEMORY;
+  for (int64_t i = 0; !f32 && !status && i < in_count; i++) lamina_store(net->shape.dtype, wide_x, i, (double)x[i]);
+  if (!status) status = lamina_net_forward(net, n, f32 ? (const void *)x : wide_x, f32 ? (void *)prob : wide_y);
+  for (int64_t i = 0; !f32 && !status && i < out_count; i++) prob[i] = (float)lamina_load(net->shape.dtype, wide_y, i);
+  const char *last = net->layer_count ? net->layers[net->layer_count - 1].def->name : "";
+  if (!status && strcmp(last, "softmax") != 0) softmax_rows(prob, n, out.dims[0]);
+  lamina_free(net->allocator, wide_x);
+  lamina_free(net->allocator, wide_y);
+  return status;
+}
+
+lamina_status lamina_net_picture(const lamina_net *net, const lamina_image *image, float *x) {
+  const lamina_desc in = lamina_net_input(net);
+  const int64_t dims[] = {image->channels, image->height, image->width};
+  if (in.rank != 3 || memcmp(in.dims, dims, sizeof dims) != 0) {
+    char shape[128];
+    return lamina_error(LAMINA_INVALID,
+                        "the picture has %lld channel%s, %lld rows and %lld columns, but the net's input is %s",
+                        (long long)dims[0], dims[0] == 1 ? "" : "s", (long long)dims[1], (long long)dims[2],
+                        lamina_desc_text(&in, shape, sizeof shape));
+  }
+  const float low = net->low, high = net->low == net->high ? 1 : net->high;
+  const int64_t count = lamina_desc_count(&in);
+  for (int64_t i = 0; i < count; i++) x[i] = low + image->x[i] * (high - low);
+  return lamina_normalise(&net->defaults.normalise, 1, dims[0], dims[1] * dims[2], x);
+}
+
+lamina_status lamina_net_gradients(lamina_net *net, const char *name, int64_t n, const void *x, const int32_t *labels,
+                                   uint64_t seed, int64_t step, double *loss) {
+  const lamina_step_block block = {.loss_gradient = 1, .step = step + 1, .rng = {(int64_t)seed, step}};
+  lamina_executor *e;
+  lamina_feed feed;
+  char value[8];
+  if (!net || !x || !labels || !loss) return lamina_error(LAMINA_INVALID, "lamina_net_gradients: a NULL pointer");
+  LAMINA_TRY(lamina_net_executor(net, LAMINA_MODE_TRAIN, n, name ? name : default_loss, 0, &e));
+  LAMINA_TRY(lamina_net_take(net, e));
+  lamina_status status = lamina_feed_open(net, e, &feed);
+  if (!status) status = lamina_feed_put(net, &feed, x, labels);
+  if (!status) status = lamina_net_write_step(net, &block);
+  if (!status) status = lamina_executor_run(net, e, 0, e->update, &feed);
+  if (!status) status = lamina_executor_read(net, e, e->loss, &feed, value);
+  if (!status) *loss = lamina_load(net->shape.dtype, value, 0);
+  net->gradients = !status;
+  lamina_feed_close(net, &feed);
+  return status;
+}

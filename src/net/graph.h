@@ -1,0 +1,119 @@
+/* The graph: op nodes in the order they run, and the values between them, for one batch size.
+ *
+ *   forward          loss            backward                update
+ *   x ─conv─relu─… ─ cross-entropy ─ … relu'─conv' (dw, dx) ─ sgd over all parameters
+ *
+ * A value lives in one of the net's buffers at an offset; activations share the arena, where memory.c places them by
+ * lifetime. A view is a value whose root is another one; what is read and written in place has one root, too. */
+#ifndef LAMINA_NET_GRAPH_H
+#define LAMINA_NET_GRAPH_H
+
+#include "core/base.h"
+#include "lamina/layers.h"
+
+typedef enum lamina_buffer {
+  LAMINA_BUFFER_ARENA,
+  LAMINA_BUFFER_INPUT,  /* the examples, the caller's */
+  LAMINA_BUFFER_LABELS, /* the caller's */
+  LAMINA_BUFFER_PARAMETERS,
+  LAMINA_BUFFER_GRADIENTS,
+  LAMINA_BUFFER_MOMENT1,
+  LAMINA_BUFFER_MOMENT2,
+  LAMINA_BUFFER_STEP, /* the step block: all that changes from step to step */
+  LAMINA_BUFFER_CONSTANTS,
+  LAMINA_BUFFERS
+} lamina_buffer;
+
+enum { LAMINA_ABSENT = -1, LAMINA_FRESH = -2 }; /* in an argument's place: none; make the inferred output */
+
+typedef struct lamina_value {
+  char name[64];
+  lamina_desc desc;
+  lamina_buffer buffer;
+  size_t offset;
+  int root;        /* the value whose memory this is; its own index: its own */
+  bool varies;     /* depends on a parameter, so it has a gradient */
+  int gradient;    /* the value that holds it; LAMINA_ABSENT: none yet */
+  int parameter;   /* index of the net's parameter, or -1 */
+  bool kept;       /* read after the run: it lives to the end */
+  int first, last; /* the nodes that it lives through; of roots */
+} lamina_value;
+
+typedef struct lamina_node_op { /* a node */
+  int op;                       /* -1: a view, arg[0] seen as arg[1] */
+  uint8_t attr[LAMINA_ATTR_BYTES];
+  int arg[LAMINA_MAX_ARGS];
+  int layer; /* index of the layer that it came from; -1: loss or update */
+  uint32_t aliased;
+  lamina_plan *plan;
+  size_t workspace_offset; /* in the arena */
+} lamina_node_op;
+
+/* A parameter of the net, before any memory. */
+typedef struct lamina_param {
+  char name[64];
+  lamina_desc desc;
+  int layer;
+  double fan_in, fan_out;
+  bool zero, decay;
+  size_t offset; /* bytes in the parameters' block */
+} lamina_param;
+
+typedef struct lamina_params {
+  lamina_param *list;
+  int count, room;
+  size_t bytes;
+} lamina_params;
+
+struct lamina_layer {
+  const lamina_layer_def *def;
+  char name[40]; /* "0.conv" */
+  uint8_t attr[LAMINA_ATTR_BYTES];
+};
+
+struct lamina_graph {
+  const lamina_allocator *allocator;
+  lamina_dtype dtype;
+  lamina_math math;
+  int64_t batch;
+  bool training;
+  lamina_value *values;
+  int value_count, value_room;
+  lamina_node_op *nodes;
+  int node_count, node_room;
+  lamina_params *params;
+  int param_next;         /* the next parameter that a layer asks for */
+  int rng;                /* the value of the step block that dropout reads; LAMINA_ABSENT in inference */
+  int layer;              /* being expanded */
+  const char *layer_name; /* of it */
+  int x;                  /* the value that the next layer takes */
+  size_t arena;           /* bytes */
+};
+
+void lamina_graph_close(lamina_graph *graph);
+/* What is in the graph now, to come back to when a layer fails. */
+typedef struct lamina_graph_mark {
+  int values, nodes, params, param_next;
+  size_t param_bytes;
+} lamina_graph_mark;
+lamina_graph_mark lamina_graph_here(const lamina_graph *graph);
+void lamina_graph_back(lamina_graph *graph, lamina_graph_mark mark);
+
+lamina_status lamina_graph_value(lamina_graph *graph, const char *name, const lamina_desc *desc, lamina_buffer buffer,
+                                 size_t offset, int *value);
+/* A dense value seen with other dims. */
+lamina_status lamina_graph_view(lamina_graph *graph, int value, int rank, const int64_t *dims, int *view);
+/* Parameter `index` of the layer's row; made when the graph is built for the first time, found again later. */
+lamina_status lamina_graph_param(lamina_graph *graph, const lamina_layer *layer, int index, int rank,
+                                 const int64_t *dims, double fan_in, double fan_out, int *value);
+/* Appends a node. arg[i]: a value, LAMINA_ABSENT or LAMINA_FRESH, which becomes the new value. */
+lamina_status lamina_graph_emit(lamina_graph *graph, const char *op, const void *attr, int *arg);
+/* The problem of a node, inferred. */
+lamina_status lamina_graph_problem(const lamina_graph *graph, const lamina_node_op *node, lamina_problem *problem);
+
+/* backward.c: appends what computes the gradient of every parameter. values[loss].gradient must be set. */
+lamina_status lamina_graph_backward(lamina_graph *graph);
+/* memory.c: runs in place what can be, plans every node on the device and gives every value and workspace its place. */
+lamina_status lamina_graph_plan(lamina_graph *graph, lamina_device *device);
+
+#endif

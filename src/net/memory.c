@@ -1,0 +1,141 @@
+/* Where everything lies: what can run in place does, then values and workspaces share one arena by lifetime.
+ *
+ *   node    0 1 2 3 4 5          arena
+ *   y1      ├───────┤            0 ┌──────────┐
+ *   y2          ├─────┤            │ y1       │ largest first, each at the lowest place
+ *   ws of 2     ┼                  ├──┬───────┤ that nothing alive at the same time takes
+ *   dy1             ├─┤            │y2│dy1    │ */
+#include <stdlib.h>
+
+#include "core/problem.h"
+#include "net/graph.h"
+
+typedef struct item {
+  size_t size, offset;
+  int first, last;
+  int value, node; /* whose it is; the other is -1 */
+} item;
+
+static void find_lifetimes(lamina_graph *graph) {
+  for (int v = 0; v < graph->value_count; v++) graph->values[v].first = graph->node_count, graph->values[v].last = -1;
+  for (int n = 0; n < graph->node_count; n++) {
+    if (graph->nodes[n].op < 0) continue; /* a view touches nothing */
+    for (int i = 0; i < LAMINA_MAX_ARGS; i++) {
+      if (graph->nodes[n].arg[i] < 0) continue;
+      lamina_value *root = &graph->values[graph->values[graph->nodes[n].arg[i]].root];
+      if (n < root->first) root->first = n;
+      if (n > root->last) root->last = n;
+    }
+  }
+  for (int v = 0; v < graph->value_count; v++)
+    if (graph->values[v].kept) graph->values[graph->values[v].root].last = graph->node_count;
+}
+
+/* All of `from`'s values get `to`'s memory. */
+static void merge(lamina_graph *graph, int from, int to) {
+  if (graph->values[from].last > graph->values[to].last) graph->values[to].last = graph->values[from].last;
+  for (int v = 0; v < graph->value_count; v++)
+    if (graph->values[v].root == from) graph->values[v].root = to;
+}
+
+/* An output may take its input's memory when the row allows it and nobody reads the input afterwards. */
+static void run_in_place(lamina_graph *graph) {
+  for (int n = 0; n < graph->node_count; n++) {
+    lamina_node_op *node = &graph->nodes[n];
+    const lamina_op_def *op = node->op < 0 ? NULL : lamina_op_at(node->op);
+    for (int i = 0; op && op->args[i].name; i++) {
+      const int with = op->args[i].alias ? lamina_op_arg(op, op->args[i].alias) : -1;
+      if (with < 0 || node->arg[i] < 0 || node->arg[with] < 0) continue;
+      const lamina_value *out = &graph->values[node->arg[i]], *in = &graph->values[node->arg[with]];
+      const lamina_value *root = &graph->values[in->root];
+      if (out->buffer != LAMINA_BUFFER_ARENA || in->buffer != LAMINA_BUFFER_ARENA || out->root != node->arg[i] ||
+          in->root == out->root || root->last > n || out->desc.dtype != in->desc.dtype ||
+          lamina_desc_bytes(&out->desc) != lamina_desc_bytes(&root->desc) ||
+          memcmp(out->desc.strides, in->desc.strides, sizeof in->desc.strides) != 0)
+        continue;
+      merge(graph, node->arg[i], in->root);
+      node->aliased |= 1u << i;
+    }
+  }
+}
+
+/* ---- Places ----------------------------------------------------------------------------------------------------- */
+
+static int by_size(const void *a, const void *b) {
+  const item *x = a, *y = b;
+  if (x->size != y->size) return x->size < y->size ? 1 : -1;
+  return x->first - y->first;
+}
+
+static int by_offset(const void *a, const void *b) {
+  const size_t x = (*(item *const *)a)->offset, y = (*(item *const *)b)->offset;
+  return x < y ? -1 : x > y;
+}
+
+/* The lowest offset at which `it` meets none of the placed items that live when it does. */
+static void place(item *it, item **placed, int count) {
+  size_t offset = 0;
+  for (int i = 0; i < count; i++) { /* placed[] is in order of offsets */
+    const item *other = placed[i];
+    if (other->last < it->first || other->first > it->last) continue;
+    if (offset + it->size <= other->offset) break;
+    if (other->offset + other->size > offset) offset = other->offset + other->size;
+  }
+  it->offset = offset;
+}
+
+static lamina_status place_all(lamina_graph *graph, item *items, int count) {
+  item **placed = lamina_alloc(graph->allocator, ((size_t)count + 1) * sizeof *placed);
+  if (!placed) return LAMINA_OUT_OF_MEMORY;
+  if (count) qsort(items, (size_t)count, sizeof *items, by_size);
+  graph->arena = 0;
+  for (int i = 0; i < count; i++) {
+    place(&items[i], placed, i);
+    placed[i] = &items[i];
+    qsort(placed, (size_t)i + 1, sizeof *placed, by_offset);
+    if (items[i].offset + items[i].size > graph->arena) graph->arena = items[i].offset + items[i].size;
+    if (items[i].value >= 0)
+      graph->values[items[i].value].offset = items[i].offset;
+    else
+      graph->nodes[items[i].node].workspace_offset = items[i].offset;
+  }
+  lamina_free(graph->allocator, placed);
+  return LAMINA_OK;
+}
+
+static lamina_status place_arena(lamina_graph *graph) {
+  item *items = lamina_alloc(graph->allocator, (size_t)(graph->value_count + graph->node_count + 1) * sizeof *items);
+  int count = 0;
+  if (!items) return LAMINA_OUT_OF_MEMORY;
+  for (int v = 0; v < graph->value_count; v++) {
+    const lamina_value *value = &graph->values[v];
+    if (value->buffer == LAMINA_BUFFER_ARENA && value->root == v && value->last >= 0)
+      items[count++] = (item){.size = lamina_align_up((size_t)lamina_desc_bytes(&value->desc), 64),
+                              .first = value->first,
+                              .last = value->last,
+                              .value = v,
+                              .node = -1};
+  }
+  for (int n = 0; n < graph->node_count; n++) {
+    const size_t size = graph->nodes[n].plan ? lamina_plan_workspace(graph->nodes[n].plan) : 0;
+    if (size) items[count++] = (item){.size = lamina_align_up(size, 64), .first = n, .last = n, .value = -1, .node = n};
+  }
+  const lamina_status status = place_all(graph, items, count);
+  lamina_free(graph->allocator, items);
+  for (int v = 0; v < graph->value_count; v++)
+    if (graph->values[v].buffer == LAMINA_BUFFER_ARENA)
+      graph->values[v].offset = graph->values[graph->values[v].root].offset;
+  return status;
+}
+
+lamina_status lamina_graph_plan(lamina_graph *graph, lamina_device *device) {
+  find_lifetimes(graph);
+  run_in_place(graph);
+  for (int n = 0; n < graph->node_count; n++) {
+    lamina_problem problem;
+    if (graph->nodes[n].op < 0) continue;
+    LAMINA_TRY(lamina_graph_problem(graph, &graph->nodes[n], &problem));
+    LAMINA_TRY(lamina_plan_open(device, &problem, NULL, &graph->nodes[n].plan));
+  }
+  return place_arena(graph);
+}

@@ -1,0 +1,282 @@
+/* Nets: layers, parameters and their start. */
+#include "net/net.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "core/device.h"
+#include "core/problem.h"
+#include "kernels/philox.h"
+
+lamina_device *lamina_net_device(const lamina_net *net) { return net->device; }
+const char *lamina_net_recipe(const lamina_net *net) { return net->recipe; }
+int lamina_net_layer_count(const lamina_net *net) { return net->layer_count; }
+int lamina_net_parameter_count(const lamina_net *net) { return net->params.count; }
+
+/* A shape without its batch axis. */
+static lamina_desc example_of(const lamina_desc *desc) {
+  return lamina_dense((lamina_dtype)desc->dtype, desc->rank > 0 ? desc->rank - 1 : 0, &desc->dims[1]);
+}
+lamina_desc lamina_net_input(const lamina_net *net) { return example_of(&net->input); }
+lamina_desc lamina_net_output(const lamina_net *net) { return example_of(&net->shape.values[net->shape.x].desc); }
+
+bool lamina_net_on_host(const lamina_net *net) { return net->device->module.memory != LAMINA_MEMORY_DEVICE; }
+
+/* ---- Life ------------------------------------------------------------------------------------------------------- */
+
+static lamina_status check_options(const lamina_net_options *o) {
+  if (o->rank < 1 || o->rank >= LAMINA_MAX_RANK)
+    return lamina_error(LAMINA_INVALID, "a net's input has %d axes; expected 1 to %d", o->rank, LAMINA_MAX_RANK - 1);
+  for (int i = 0; i < o->rank; i++)
+    if (o->dims[i] < 1)
+      return lamina_error(LAMINA_INVALID, "axis %d of a net's input is %lld; expected at least 1", i,
+                          (long long)o->dims[i]);
+  if (o->dtype && !lamina_dtype_is_floating(o->dtype))
+    return lamina_error(LAMINA_INVALID, "a net of %s; expected a floating type", lamina_dtype_name(o->dtype));
+  return LAMINA_OK;
+}
+
+lamina_status lamina_net_open(lamina_device *device, const lamina_net_options *options, lamina_net **out) {
+  int64_t dims[LAMINA_MAX_RANK] = {1};
+  if (!device || !options || !out) return lamina_error(LAMINA_INVALID, "lamina_net_open: a NULL pointer");
+  *out = NULL;
+  LAMINA_TRY(check_options(options));
+  const lamina_allocator *allocator = lamina_device_allocator(device);
+  lamina_net *net = lamina_alloc_zero(allocator, sizeof *net);
+  if (!net) return LAMINA_OUT_OF_MEMORY;
+  memcpy(&dims[1], options->dims, sizeof options->dims);
+  net->device = device;
+  net->allocator = allocator;
+  net->options = *options;
+  const lamina_dtype dtype = options->dtype ? options->dtype : LAMINA_F32;
+  net->input = lamina_dense(dtype, options->rank + 1, dims);
+  net->shape = (lamina_graph){.allocator = allocator,
+                              .dtype = dtype,
+                              .math = options->math,
+                              .batch = 1,
+                              .params = &net->params,
+                              .rng = LAMINA_ABSENT,
+                              .layer_name = "input"};
+  lamina_status status = lamina_desc_bytes(&net->input) < 0
+                             ? lamina_error(LAMINA_INVALID, "the size of the net's input overflows")
+                             : LAMINA_OK;
+  if (!status) status = lamina_graph_value(&net->shape, "input", &net->input, LAMINA_BUFFER_INPUT, 0, &net->shape.x);
+  if (status)
+    lamina_net_close(net);
+  else
+    *out = net;
+  return status;
+}
+
+static void forget_classes(lamina_net *net) {
+  for (int64_t i = 0; net->class_names && i < net->class_count; i++) lamina_free(net->allocator, net->class_names[i]);
+  lamina_free(net->allocator, net->class_names);
+  net->class_names = NULL;
+  net->class_count = 0;
+}
+
+void lamina_net_close(lamina_net *net) {
+  if (!net) return;
+  lamina_net_forget(net);
+  for (int b = 0; b < LAMINA_BUFFERS; b++) lamina_memory_free(net->device, net->block[b], net->size[b]);
+  lamina_graph_close(&net->shape);
+  lamina_dataset_close(net->train);
+  lamina_dataset_close(net->test);
+  forget_classes(net);
+  lamina_free(net->allocator, net->defaults.train);
+  lamina_free(net->allocator, net->defaults.test);
+  lamina_free(net->allocator, net->defaults.root);
+  lamina_free(net->allocator, net->recipe);
+  lamina_free(net->allocator, net->text);
+  lamina_free(net->allocator, net->layers);
+  lamina_free(net->allocator, net->params.list);
+  lamina_free(net->allocator, net);
+}
+
+lamina_status lamina_net_remember(lamina_net *net, const lamina_dataset_info *info) {
+  net->low = info->low, net->high = info->high;
+  forget_classes(net);
+  if (!info->class_names) return LAMINA_OK;
+  net->class_names = lamina_alloc_zero(net->allocator, (size_t)info->classes * sizeof *net->class_names);
+  if (!net->class_names) return LAMINA_OUT_OF_MEMORY;
+  net->class_count = info->classes;
+  for (int64_t i = 0; i < info->classes; i++)
+    if (!(net->class_names[i] = lamina_copy_text(net->allocator, info->class_names[i]))) return LAMINA_OUT_OF_MEMORY;
+  return LAMINA_OK;
+}
+
+const char *lamina_net_class_name(const lamina_net *net, int64_t index) {
+  return net->class_names && index >= 0 && index < net->class_count ? net->class_names[index] : NULL;
+}
+
+/* ---- Adding layers ---------------------------------------------------------------------------------------------- */
+
+static lamina_status unknown_kind(const char *kind) {
+  const char *names[64] = {NULL};
+  for (int i = 0; i < 63 && lamina_layer_at(i); i++) names[i] = lamina_layer_at(i)->name;
+  const char *near = lamina_nearest(kind, names);
+  return lamina_error(LAMINA_INVALID, "there is no layer \"%s\"%s%s%s", kind, near ? "; did you mean \"" : "",
+                      near ? near : "", near ? "\"?" : "");
+}
+
+static lamina_status room_for_layer(lamina_net *net) {
+  if (net->layer_count < net->layer_room) return LAMINA_OK;
+  const int room = net->layer_room ? 2 * net->layer_room : 16;
+  lamina_layer *grown = lamina_grow(net->allocator, net->layers, (size_t)room * sizeof *grown);
+  if (!grown) return LAMINA_OUT_OF_MEMORY;
+  net->layers = grown;
+  net->layer_room = room;
+  return LAMINA_OK;
+}
+
+/* "2.conv: …; before it comes 1.relu, which gives f32[6,28,28]" */
+static lamina_status blame_layer(const lamina_net *net, const lamina_layer *layer, lamina_status status) {
+  const lamina_desc before = lamina_net_output(net);
+  char shape[128], sentence[1024];
+  snprintf(sentence, sizeof sentence, "%s", lamina_last_error());
+  return lamina_error(status, "%s: %s; before it comes %s, which gives %s", layer->name, sentence,
+                      net->layer_count ? net->layers[net->layer_count - 1].name : "the input",
+                      lamina_desc_text(&before, shape, sizeof shape));
+}
+
+lamina_status lamina_net_add(lamina_net *net, const char *kind, const void *descriptor) {
+  if (!net || !kind) return lamina_error(LAMINA_INVALID, "lamina_net_add: a NULL pointer");
+  lamina_layer layer = {.def = lamina_layer_find(kind)};
+  if (!layer.def) return unknown_kind(kind);
+  if (net->block[LAMINA_BUFFER_PARAMETERS])
+    return lamina_error(LAMINA_INVALID, "a net takes no more layers once it has parameters");
+  snprintf(layer.name, sizeof layer.name, "%d.%s", net->layer_count, kind);
+  if (descriptor) memcpy(layer.attr, descriptor, layer.def->attr_size);
+  LAMINA_TRY(lamina_attrs_check(layer.name, layer.def->attrs, layer.attr));
+  LAMINA_TRY(room_for_layer(net));
+  const lamina_graph_mark mark = lamina_graph_here(&net->shape);
+  const int x = net->shape.x;
+  net->shape.layer = net->layer_count;
+  net->shape.layer_name = layer.name;
+  const lamina_status status = layer.def->expand(&net->shape, &layer);
+  net->shape.layer_name = "input"; /* the name above is the caller's to lose */
+  if (status) {
+    lamina_graph_back(&net->shape, mark);
+    net->shape.x = x;
+    return blame_layer(net, &layer, status);
+  }
+  lamina_net_forget(net);
+  net->layers[net->layer_count++] = layer;
+  return LAMINA_OK;
+}
+
+/* ---- Parameters ------------------------------------------------------------------------------------------------- */
+
+int64_t lamina_net_parameter_total(const lamina_net *net) {
+  int64_t total = 0;
+  for (int i = 0; i < net->params.count; i++) total += lamina_desc_count(&net->params.list[i].desc);
+  return total;
+}
+
+static lamina_status check_index(const lamina_net *net, int index) {
+  if (index >= 0 && index < net->params.count) return LAMINA_OK;
+  return lamina_error(LAMINA_INVALID, "there is no parameter %d; the net has %d", index, net->params.count);
+}
+
+lamina_status lamina_net_parameter(const lamina_net *net, int index, lamina_parameter *parameter) {
+  LAMINA_TRY(check_index(net, index));
+  const lamina_param *p = &net->params.list[index];
+  *parameter = (lamina_parameter){.name = p->name,
+                                  .desc = p->desc,
+                                  .layer = p->layer,
+                                  .offset = (int64_t)(p->offset / lamina_element(net)),
+                                  .decay = p->decay};
+  return LAMINA_OK;
+}
+
+int lamina_net_parameter_find(const lamina_net *net, const char *name) {
+  for (int i = 0; i < net->params.count; i++)
+    if (strcmp(net->params.list[i].name, name) == 0) return i;
+  return -1;
+}
+
+/* Zeros, so that the gaps between parameters are numbers, too. */
+lamina_status lamina_net_take_parameters(lamina_net *net) {
+  if (net->block[LAMINA_BUFFER_PARAMETERS] || !net->params.bytes) return LAMINA_OK;
+  LAMINA_TRY(lamina_memory_alloc(net->device, net->params.bytes, &net->block[LAMINA_BUFFER_PARAMETERS]));
+  net->size[LAMINA_BUFFER_PARAMETERS] = net->params.bytes;
+  lamina_tensor all = lamina_vector(LAMINA_U8, (int64_t)net->params.bytes, net->block[LAMINA_BUFFER_PARAMETERS]);
+  all.memory = net->device->module.memory;
+  return lamina_op_run(net->device, "fill/forward", NULL, (const lamina_tensor *[]){&all}, NULL);
+}
+
+static lamina_status copy_out(lamina_net *net, lamina_buffer buffer, int index, void *to) {
+  const lamina_param *p = &net->params.list[index];
+  return lamina_copy(net->device, to, (char *)net->block[buffer] + p->offset, (size_t)lamina_desc_bytes(&p->desc),
+                     NULL);
+}
+
+lamina_status lamina_net_parameter_read(lamina_net *net, int index, void *to) {
+  LAMINA_TRY(check_index(net, index));
+  if (!net->set) return lamina_error(LAMINA_INVALID, "the net's parameters are not set; lamina_net_init does that");
+  return copy_out(net, LAMINA_BUFFER_PARAMETERS, index, to);
+}
+
+lamina_status lamina_net_gradient_read(lamina_net *net, int index, void *to) {
+  LAMINA_TRY(check_index(net, index));
+  if (!net->gradients) return lamina_error(LAMINA_INVALID, "the net has no gradients yet");
+  return copy_out(net, LAMINA_BUFFER_GRADIENTS, index, to);
+}
+
+lamina_status lamina_net_parameter_write(lamina_net *net, int index, const void *from) {
+  LAMINA_TRY(check_index(net, index));
+  const lamina_param *p = &net->params.list[index];
+  LAMINA_TRY(lamina_net_take_parameters(net));
+  net->set = true;
+  return lamina_copy(net->device, (char *)net->block[LAMINA_BUFFER_PARAMETERS] + p->offset, from,
+                     (size_t)lamina_desc_bytes(&p->desc), NULL);
+}
+
+/* The initialiser of a parameter's layer, with the default resolved: he_normal where a relu follows before the next
+ * layer with parameters. */
+static lamina_initialiser initialiser_of(const lamina_net *net, const lamina_param *p) {
+  const lamina_layer *layer = &net->layers[p->layer];
+  int64_t init = LAMINA_INIT_ZERO;
+  for (const lamina_attr_def *attr = layer->def->attrs; attr->name && !p->zero; attr++)
+    if (strcmp(attr->name, "init") == 0) memcpy(&init, layer->attr + attr->offset, sizeof init);
+  if (init != LAMINA_INIT_DEFAULT) return (lamina_initialiser)init;
+  for (int i = p->layer + 1; i < net->layer_count && !net->layers[i].def->params[0].name; i++)
+    if (strcmp(net->layers[i].def->name, "relu") == 0) return LAMINA_INIT_HE_NORMAL;
+  return LAMINA_INIT_XAVIER_UNIFORM;
+}
+
+/* Element i: two words of Philox make a normal number by Box and Muller, or one a uniform one. */
+static void start(const lamina_param *p, lamina_initialiser init, uint64_t seed, uint32_t index, void *to) {
+  const int64_t count = lamina_desc_count(&p->desc);
+  const bool he = init == LAMINA_INIT_HE_NORMAL || init == LAMINA_INIT_HE_UNIFORM;
+  const bool normal = init == LAMINA_INIT_HE_NORMAL || init == LAMINA_INIT_XAVIER_NORMAL;
+  const double variance = init == LAMINA_INIT_ZERO ? 0 : he ? 2 / p->fan_in : 2 / (p->fan_in + p->fan_out);
+  enum { STREAM = 0x494E4954 }; /* "INIT" */
+  for (int64_t i = 0; i < count; i++) {
+    const philox_words words = philox_block(seed, (uint64_t)i, STREAM, index);
+    const double u = ((double)words.v[0] + 0.5) * 0x1p-32, v = (double)words.v[1] * 0x1p-32;
+    const double unit = normal ? sqrt(-2 * log(u)) * cos(6.283185307179586 * v) : sqrt(3.0) * (2 * u - 1);
+    lamina_store((lamina_dtype)p->desc.dtype, to, i, variance == 0 ? 0 : sqrt(variance) * unit);
+  }
+}
+
+lamina_status lamina_net_init(lamina_net *net, uint64_t seed) {
+  size_t most = 0;
+  for (int i = 0; i < net->params.count; i++) {
+    const size_t bytes = (size_t)lamina_desc_bytes(&net->params.list[i].desc);
+    if (bytes > most) most = bytes;
+  }
+  LAMINA_TRY(lamina_net_take_parameters(net));
+  char *values = lamina_net_on_host(net) ? NULL : lamina_alloc(net->allocator, most);
+  if (!lamina_net_on_host(net) && !values) return LAMINA_OUT_OF_MEMORY;
+  lamina_status status = LAMINA_OK;
+  for (int i = 0; i < net->params.count && !status; i++) {
+    const lamina_param *p = &net->params.list[i];
+    start(p, initialiser_of(net, p), seed, (uint32_t)i,
+          values ? values : (char *)net->block[LAMINA_BUFFER_PARAMETERS] + p->offset);
+    if (values) status = lamina_net_parameter_write(net, i, values);
+  }
+  lamina_free(net->allocator, values);
+  net->set = !status;
+  return status;
+}

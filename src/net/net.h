@@ -1,0 +1,120 @@
+/* A net inside the library: layers, parameters, and the graphs that were planned for it.
+ *
+ *   lamina_net ─ layers ─ params ─ blocks (parameters, gradients, moments, step, constants, arena)
+ *             ├─ executors: one for each (mode, batch): a planned graph with its own values in the shared blocks
+ *             └─ defaults: what the recipe says about training and data (recipe.c) */
+#ifndef LAMINA_NET_NET_H
+#define LAMINA_NET_NET_H
+
+#include "lamina/train.h"
+#include "net/graph.h"
+
+/* The step block, in the device's memory: what changes from step to step and is read by ops. */
+typedef struct lamina_step_block {
+  float rate;          /* of the optimizer */
+  float loss_gradient; /* dy of the loss */
+  int64_t step;        /* 1 at the first update */
+  int64_t rng[2];      /* seed, step from 0 */
+} lamina_step_block;
+
+typedef enum lamina_mode {
+  LAMINA_MODE_INFER,
+  LAMINA_MODE_EVALUATE, /* sums of losses, and hits */
+  LAMINA_MODE_TRAIN     /* mean loss, gradients, update */
+} lamina_mode;
+
+/* What the update of a training graph does. */
+typedef struct lamina_update {
+  char op[64]; /* "sgd/update"; "": none */
+  uint8_t attr[LAMINA_ATTR_BYTES];
+  double decay; /* weight decay of parameters that take it */
+  int moments;  /* vectors of state: 0 to 2 */
+} lamina_update;
+
+typedef struct lamina_executor {
+  lamina_graph graph;
+  lamina_mode mode;
+  char loss_family[48];
+  int64_t k;
+  int output, loss, hits[2]; /* values */
+  int update;                /* the first node of the update; node_count without one */
+  int *layer_output;         /* [layers]: the value that each gives */
+  struct lamina_executor *next;
+} lamina_executor;
+
+/* What a recipe says beside the layers; all zero without one. Strings are the net's. */
+typedef struct lamina_defaults {
+  lamina_training training; /* without datasets and callbacks */
+  uint8_t optimizer_attrs[LAMINA_ATTR_BYTES];
+  char *train, *test, *root; /* of the data */
+  lamina_normalisation normalise;
+} lamina_defaults;
+
+struct lamina_net {
+  lamina_device *device;
+  const lamina_allocator *allocator;
+  lamina_net_options options;
+  lamina_desc input; /* with a batch of 1 */
+  lamina_layer *layers;
+  int layer_count, layer_room;
+  lamina_params params;
+  lamina_graph shape; /* batch 1, inference, not planned: what lamina_net_add works on */
+  lamina_update update;
+  lamina_executor *executors;
+  void *block[LAMINA_BUFFERS];
+  size_t size[LAMINA_BUFFERS];
+  bool set;       /* the parameters have values */
+  bool gradients; /* the gradients' block holds some */
+  char *text;     /* of summary and explain */
+  char *recipe;
+  lamina_defaults defaults;
+  lamina_dataset *train, *test; /* of the recipe, once opened */
+  char **class_names;           /* [classes], or NULL */
+  int64_t class_count;
+  float low, high; /* black and white of the training data; both 0: 0 and 1 */
+};
+
+static inline size_t lamina_element(const lamina_net *net) { return lamina_dtype_size(net->shape.dtype); }
+
+/* Is the device's memory the host's? Then a batch needs no copy. */
+bool lamina_net_on_host(const lamina_net *net);
+/* The executor of this mode and batch; planned when it is asked for first. Its memory is not yet taken. `loss`: family;
+ * `k`: of the second count of hits. */
+lamina_status lamina_net_executor(lamina_net *net, lamina_mode mode, int64_t batch, const char *loss, int64_t k,
+                                  lamina_executor **executor);
+/* Takes what memory the executor still lacks. */
+lamina_status lamina_net_take(lamina_net *net, const lamina_executor *executor);
+lamina_status lamina_net_take_parameters(lamina_net *net);
+/* Forgets all planned graphs: before a layer or the update changes. */
+void lamina_net_forget(lamina_net *net);
+/* The bytes that an executor takes, itself and all that it needs. */
+void lamina_executor_need(const lamina_net *net, const lamina_executor *executor, lamina_memory_need *need);
+
+/* A batch where the device can read it. */
+typedef struct lamina_feed {
+  const void *x, *labels;
+  void *own_x, *own_labels; /* copies, where the device has memory of its own */
+  size_t x_size, labels_size;
+} lamina_feed;
+lamina_status lamina_feed_open(lamina_net *net, const lamina_executor *executor, lamina_feed *feed);
+lamina_status lamina_feed_put(lamina_net *net, lamina_feed *feed, const void *x, const int32_t *labels);
+void lamina_feed_close(lamina_net *net, lamina_feed *feed);
+
+/* Runs nodes first … last - 1. */
+lamina_status lamina_executor_run(const lamina_net *net, const lamina_executor *executor, int first, int last,
+                                  const lamina_feed *feed);
+/* The address of a value, and a copy of a small one to the host. */
+void *lamina_executor_at(const lamina_net *net, const lamina_executor *executor, int value, const lamina_feed *feed);
+lamina_status lamina_executor_read(const lamina_net *net, const lamina_executor *executor, int value,
+                                   const lamina_feed *feed, void *to);
+lamina_status lamina_net_write_step(const lamina_net *net, const lamina_step_block *block);
+
+/* Remembers what the data's classes are called and what its black and white are. */
+lamina_status lamina_net_remember(lamina_net *net, const lamina_dataset_info *info);
+
+/* OUT_OF_MEMORY with what is needed, what there is and the largest batch that fits, when `need` is too much. `batch_of`
+ * predicts another batch. */
+typedef lamina_status lamina_need_fn(void *user, int64_t batch, lamina_memory_need *need);
+lamina_status lamina_net_check_memory(lamina_net *net, int64_t batch, lamina_need_fn *need_of, void *user);
+
+#endif

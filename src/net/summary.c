@@ -1,0 +1,89 @@
+/* Nets for people: a table of layers, and which engine runs each op. */
+#include "core/problem.h"
+#include "core/text.h"
+#include "net/net.h"
+
+/* Only the arena's own values take memory: views and what works in place lie on others. */
+static int64_t own_bytes(const lamina_graph *graph, const lamina_node_op *node) {
+  const lamina_op_def *op = lamina_op_at(node->op);
+  int64_t bytes = 0;
+  for (int i = 0; op->args[i].name; i++)
+    if (lamina_is_output(&op->args[i]) && node->arg[i] >= 0 && graph->values[node->arg[i]].root == node->arg[i])
+      bytes += lamina_desc_bytes(&graph->values[node->arg[i]].desc);
+  return bytes;
+}
+
+lamina_status lamina_net_layer(lamina_net *net, int index, int64_t batch, lamina_layer_info *info) {
+  lamina_executor *executor;
+  if (index < 0 || index >= net->layer_count)
+    return lamina_error(LAMINA_INVALID, "there is no layer %d; the net has %d", index, net->layer_count);
+  LAMINA_TRY(lamina_net_executor(net, LAMINA_MODE_INFER, batch, NULL, 0, &executor));
+  const lamina_graph *graph = &executor->graph;
+  *info = (lamina_layer_info){.name = net->layers[index].name,
+                              .kind = net->layers[index].def,
+                              .output = graph->values[executor->layer_output[index]].desc};
+  for (int p = 0; p < net->params.count; p++)
+    if (net->params.list[p].layer == index) info->parameters += lamina_desc_count(&net->params.list[p].desc);
+  for (int n = 0; n < graph->node_count; n++) {
+    double flops, bytes;
+    lamina_problem problem;
+    if (graph->nodes[n].layer != index || graph->nodes[n].op < 0) continue;
+    LAMINA_TRY(lamina_graph_problem(graph, &graph->nodes[n], &problem));
+    lamina_problem_work(&problem, &flops, &bytes);
+    info->flops += flops;
+    info->activation_bytes += own_bytes(graph, &graph->nodes[n]);
+  }
+  return LAMINA_OK;
+}
+
+/* Hands the finished text to the net, which keeps it until the next one. */
+static lamina_status keep_text(lamina_net *net, lamina_text *built, const char **text) {
+  const lamina_status status = lamina_text_status(built);
+  if (status) {
+    lamina_text_free(built);
+    return status;
+  }
+  lamina_free(net->allocator, net->text);
+  net->text = built->data;
+  *text = net->text;
+  return LAMINA_OK;
+}
+
+lamina_status lamina_net_summary(lamina_net *net, int64_t batch, const char **text) {
+  lamina_text table = {.allocator = net->allocator};
+  double flops = 0;
+  int64_t bytes = 0;
+  char shape[128];
+  lamina_status status = LAMINA_OK;
+  lamina_text_print(&table, "%-16s %-22s %14s %12s %12s\n", "layer", "output", "parameters", "MFLOP", "KiB");
+  for (int i = 0; i < net->layer_count && !status; i++) {
+    lamina_layer_info info;
+    status = lamina_net_layer(net, i, batch, &info);
+    if (status) break;
+    lamina_text_print(&table, "%-16s %-22s %14lld %12.2f %12.1f\n", info.name,
+                      lamina_desc_text(&info.output, shape, sizeof shape), (long long)info.parameters, info.flops / 1e6,
+                      (double)info.activation_bytes / 1024);
+    flops += info.flops;
+    bytes += info.activation_bytes;
+  }
+  lamina_text_print(&table, "%-39s %14lld %12.2f %12.1f\n", "total", (long long)lamina_net_parameter_total(net),
+                    flops / 1e6, (double)bytes / 1024);
+  if (!status) return keep_text(net, &table, text);
+  lamina_text_free(&table);
+  return status;
+}
+
+lamina_status lamina_net_explain(lamina_net *net, int64_t batch, bool training, const char **text) {
+  lamina_text lines = {.allocator = net->allocator};
+  lamina_executor *executor;
+  LAMINA_TRY(lamina_net_executor(net, training ? LAMINA_MODE_TRAIN : LAMINA_MODE_INFER, batch,
+                                 training ? "softmax_cross_entropy" : NULL, 0, &executor));
+  for (int n = 0; n < executor->graph.node_count; n++) {
+    const lamina_node_op *node = &executor->graph.nodes[n];
+    if (node->op < 0) continue;
+    const char *why = lamina_plan_explain(node->plan);
+    lamina_text_print(&lines, "%-16s %-32s %.*s\n", node->layer >= 0 ? net->layers[node->layer].name : "-",
+                      lamina_op_at(node->op)->name, (int)strcspn(why, "\n"), why);
+  }
+  return keep_text(net, &lines, text);
+}

@@ -163,7 +163,7 @@ TEST(Layers, BrokenRulesAreFound) {
 
 struct Symbol {
   std::string source, name, section; // "src/core/base.c", "memcpy", "*UND*"
-  bool global;
+  bool global, hidden;
 };
 
 // The symbol tables of the library's objects, by objdump of GNU binutils, which comes with the compiler. Its rows:
@@ -185,7 +185,9 @@ std::vector<Symbol> read_symbols() {
     if (tab == std::string::npos || tab < 26) continue;
     const std::string name = line.substr(line.find_last_of(' ') + 1, line.size() - line.find_last_of(' ') - 2);
     const bool named = !name.empty() && name[0] != '.' && line[22] != 'd'; // not a section, a file, a compiler's label
-    if (named) symbols.push_back({source, name, line.substr(25, tab - 25), line[17] == 'g' || line[17] == 'u'});
+    if (named)
+      symbols.push_back({source, name, line.substr(25, tab - 25), line[17] == 'g' || line[17] == 'u',
+                         line.find(" .hidden ", tab) != std::string::npos});
   }
   return symbols;
 }
@@ -275,6 +277,27 @@ TEST(Library, NamesBeginWithItsPrefix) {
         !begins(symbol.name, "__odr_asan"))
       ADD_FAILURE() << place(symbol.source, {symbol.name}) << ": " << symbol.name
                     << " is neither static nor begins with lamina_";
+}
+
+// Every function that a public header declares exists, and nothing else is visible from outside.
+TEST(Library, ExportsWhatItsHeadersDeclare) {
+  static const std::regex comment("/\\*[\\s\\S]*?\\*/|//[^\n]*"), function("LAMINA_API[^;(]*?\\b(lamina_\\w+)\\s*\\("),
+      planned("\\bLAMINA_PLANNED\\(\\s*(\\w+)");
+  std::set<std::string> declared, exported;
+  for (const std::string &header : sources_in("include")) {
+    std::string text;
+    for (const std::string &line : lines_of(root / header))
+      if (line.find("#define") == std::string::npos) text += line + "\n";
+    text = std::regex_replace(text, comment, "");
+    for (std::sregex_iterator match(text.begin(), text.end(), function), end; match != end; ++match)
+      declared.insert((*match)[1]);
+    for (std::sregex_iterator match(text.begin(), text.end(), planned), end; match != end; ++match)
+      for (const char *call : {"_plan", "_run"}) declared.insert("lamina_" + (*match)[1].str() + call);
+  }
+  for (const Symbol &symbol : library_symbols())
+    if (symbol.global && !symbol.hidden && begins(symbol.section, ".text")) exported.insert(symbol.name);
+  for (const std::string &name : declared) EXPECT_TRUE(exported.count(name)) << name << " is declared but not there";
+  for (const std::string &name : exported) EXPECT_TRUE(declared.count(name)) << name << " is visible but not declared";
 }
 
 // ---- What the README shows ------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 #include "cli.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,12 +23,14 @@ int cli_failed(const cli_command *self, lamina_status status) {
 }
 
 static void help(const cli_command *self, const cli_option *options) {
-  printf("lamina %s %s\n  %s\n", self->name, self->usage, self->summary);
+  printf("lamina %s %s\n\n%s\n", self->name, self->usage, self->summary);
+  printf("\n");
   for (const cli_option *o = options; o->name; o++) {
     char left[64];
     snprintf(left, sizeof left, "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
-    printf("  %-22s %s\n", left, o->help);
+    printf("  %-18s %s\n", left, o->help);
   }
+  if (self->more) printf("\n%s", self->more);
 }
 
 static int set_option(const cli_command *self, const cli_option *option, const char *value) {
@@ -45,6 +46,21 @@ static int set_option(const cli_command *self, const cli_option *option, const c
   return 0;
 }
 
+static int unknown_option(const cli_command *self, const cli_option *options, const char *word) {
+  enum { MOST = 32 };
+  const char *names[MOST] = {"help"};
+  char known[512] = "--help";
+  int count = 1;
+  for (const cli_option *o = options; o->name && count < MOST - 1; o++) {
+    const size_t used = strlen(known);
+    snprintf(known + used, sizeof known - used, ", --%s", o->name);
+    names[count++] = o->name;
+  }
+  const char *near = cli_nearest(word + 2, names);
+  if (near) return cli_usage(self, "there is no option %s; did you mean --%s?", word, near);
+  return cli_usage(self, "there is no option %s; there are %s", word, known);
+}
+
 /* Sets the option in argv[i]; returns how many words it took, or minus the exit code. */
 static int take_option(const cli_command *self, const cli_option *options, int argc, char **argv, int i) {
   const char *name = argv[i] + 2;
@@ -57,12 +73,7 @@ static int take_option(const cli_command *self, const cli_option *options, int a
     const int error = set_option(self, o, attached ? name + length + 1 : o->value ? argv[i + 1] : NULL);
     return error ? -error : o->value && !attached ? 2 : 1;
   }
-  char known[512] = "--help";
-  for (const cli_option *o = options; o->name; o++) {
-    const size_t used = strlen(known);
-    snprintf(known + used, sizeof known - used, ", --%s", o->name);
-  }
-  return -cli_usage(self, "there is no option %s; there are %s", argv[i], known);
+  return -unknown_option(self, options, argv[i]);
 }
 
 int cli_options(const cli_command *self, const cli_option *options, int *argc, char **argv) {
@@ -90,26 +101,35 @@ int cli_device(const cli_command *self, const char *name, const lamina_device_op
   return status ? cli_failed(self, status) : 0;
 }
 
-void cli_json_text(FILE *to, const char *text) {
-  fputc('"', to);
-  for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-    if (*c == '"' || *c == '\\')
-      fprintf(to, "\\%c", *c);
-    else if (*c == '\n')
-      fputs("\\n", to);
-    else if (*c < 0x20)
-      fprintf(to, "\\u%04x", *c);
-    else
-      fputc(*c, to);
-  }
-  fputc('"', to);
+/* Edits (insert, drop, replace, swap neighbours) that turn one word into the other: Damerau and Levenshtein, restricted;
+ * words longer than the table count by their beginning. */
+static int edits(const char *a, const char *b) {
+  enum { MOST = 32 };
+  int table[MOST + 1][MOST + 1];
+  const int m = (int)strnlen(a, MOST), n = (int)strnlen(b, MOST);
+  for (int i = 0; i <= m; i++) table[i][0] = i;
+  for (int j = 0; j <= n; j++) table[0][j] = j;
+  for (int i = 1; i <= m; i++)
+    for (int j = 1; j <= n; j++) {
+      int best = table[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+      if (table[i - 1][j] + 1 < best) best = table[i - 1][j] + 1;
+      if (table[i][j - 1] + 1 < best) best = table[i][j - 1] + 1;
+      const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+      if (swapped && table[i - 2][j - 2] + 1 < best) best = table[i - 2][j - 2] + 1;
+      table[i][j] = best;
+    }
+  return table[m][n];
 }
 
-void cli_json_number(FILE *to, double value) {
-  if (isfinite(value))
-    fprintf(to, "%.9g", value);
-  else
-    fputs("null", to);
+const char *cli_nearest(const char *word, const char *const *names) {
+  const char *best = NULL;
+  int least = (int)strlen(word) / 2 + 1; /* more than that is another word */
+  for (; *names; names++) {
+    const bool begins = word[0] && word[1] && strncmp(*names, word, strlen(word)) == 0;
+    const int distance = begins ? 1 : edits(word, *names);
+    if (distance < least) least = distance, best = *names;
+  }
+  return best;
 }
 
 const char *cli_seconds(double seconds, char *buffer, size_t size) {

@@ -23,6 +23,7 @@ typedef struct cli_option {
 
 typedef struct cli_command {
   const char *name, *usage, *summary;
+  const char *more; /* the rest of the help: details and examples, in lines; NULL: none */
   int (*run)(const struct cli_command *self, int argc, char **argv);
 } cli_command;
 
@@ -39,10 +40,12 @@ int cli_failed(const cli_command *self, lamina_status status);
 /* Opens --device (NULL: "cpu"). Returns 0 or an exit code; the reason is said. */
 int cli_device(const cli_command *self, const char *name, const lamina_device_options *options, lamina_device **device);
 
-/* Text as a JSON string with its quotes. */
-void cli_json_text(FILE *to, const char *text);
-/* A finite number, or null. */
-void cli_json_number(FILE *to, double value);
+/* The name nearest to `word` in a NULL-terminated list, or NULL where none is near enough to be meant. */
+const char *cli_nearest(const char *word, const char *const *names);
+
+/* Where a recipe is: `word` itself where that is a file, else WORD.yaml in ./recipes, beside the installed command
+ * (../share/lamina/recipes) and in the source tree. Returns 0 or an exit code; the reason is said. */
+int cli_recipe(const cli_command *self, const char *word, char *path, size_t size);
 
 /* "1.23 ms", "45.6 us", "3.2 s". Returns buffer. */
 const char *cli_seconds(double seconds, char *buffer, size_t size);
@@ -51,5 +54,6 @@ const char *cli_count(long long count, char *buffer, size_t size);
 
 int run_doctor(const cli_command *self, int argc, char **argv);
 int run_info(const cli_command *self, int argc, char **argv);
+int run_train(const cli_command *self, int argc, char **argv);
 
 #endif

@@ -6,22 +6,19 @@
 #include "cli.h"
 
 typedef struct report {
-  bool json;
-  int findings, problems;
+  lamina_json *json; /* NULL: for people */
 } report;
 
 static void say(report *r, bool good, const char *what, const char *sentence) {
-  if (r->json) {
-    printf("%s\n  {\"check\": ", r->findings ? "," : "");
-    cli_json_text(stdout, what);
-    printf(", \"ok\": %s, \"says\": ", good ? "true" : "false");
-    cli_json_text(stdout, sentence);
-    printf("}");
-  } else {
+  if (!r->json) {
     printf("%-4s %-8s %s\n", good ? "ok" : "--", what, sentence);
+    return;
   }
-  r->findings++;
-  r->problems += !good;
+  lamina_json_object(r->json, NULL);
+  lamina_json_text(r->json, "check", what);
+  lamina_json_bool(r->json, "ok", good);
+  lamina_json_text(r->json, "says", sentence);
+  lamina_json_end(r->json);
 }
 
 static void check_cpu(report *r) {
@@ -60,16 +57,31 @@ static void check_data(report *r) {
   say(r, there, "data", text);
 }
 
-int run_doctor(const cli_command *self, int argc, char **argv) {
+static void check_all(report *r) {
+  check_cpu(r);
+  check_cuda(r);
+  check_data(r);
+}
+
+static int print_json(const cli_command *self) {
   report r = {0};
-  const cli_option options[] = {{.name = "json", .help = "for machines", .flag = &r.json}, {0}};
+  const char *line;
+  lamina_status status = lamina_json_open(NULL, &r.json);
+  if (status) return cli_failed(self, status);
+  lamina_json_array(r.json, "checks");
+  check_all(&r);
+  if (!(status = lamina_json_line(r.json, &line))) puts(line);
+  lamina_json_close(r.json);
+  return status ? cli_failed(self, status) : 0;
+}
+
+int run_doctor(const cli_command *self, int argc, char **argv) {
+  bool json = false;
+  const cli_option options[] = {{.name = "json", .help = "one JSON object, for machines", .flag = &json}, {0}};
   const int error = cli_options(self, options, &argc, argv);
   if (error) return error < 0 ? 0 : error;
   if (argc) return cli_usage(self, "\"%s\" is one word too many", argv[1]);
-  if (r.json) printf("[");
-  check_cpu(&r);
-  check_cuda(&r);
-  check_data(&r);
-  if (r.json) printf("\n]\n");
+  if (json) return print_json(self);
+  check_all(&(report){0});
   return 0;
 }

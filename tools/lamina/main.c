@@ -3,9 +3,26 @@
 
 #include "cli.h"
 
+static const char train_help[] =
+    "RECIPE is a YAML file, or the name of one in recipes/: digits and xo need no files. Relative data files are "
+    "looked\n"
+    "for under $LAMINA_DATA. DIR (default runs/NAME) gets\n"
+    "  checkpoint.safetensors   after every epoch, and when the training ends or is stopped\n"
+    "  metrics.jsonl            loss, rate, accuracy and speed, a JSON object a line\n"
+    "  loss.svg                 the same as a picture\n"
+    "  recipe.yaml              the recipe after --set\n"
+    "Ctrl-C finishes the step, saves and exits with 130; pressed twice it stops at once. --resume goes on from DIR as "
+    "if\n"
+    "it had never stopped; RECIPE may be left out then.\n\n"
+    "  lamina train digits\n"
+    "  lamina train lenet5-mnist --epochs 3 --set train.rate.cosine=0.02 --out runs/short\n"
+    "  lamina train --out runs/short --resume\n";
+
 static const cli_command commands[] = {
-    {"info", "[RECIPE | CHECKPOINT] [--engines]", "shows a network, or what this build can do", run_info},
-    {"doctor", "[--json]", "says what this machine offers and what is missing", run_doctor},
+    {"train", "RECIPE [--set key=value]… [--epochs N] [--seed S] [--out DIR] [--resume]",
+     "Trains the network of a recipe; the last line is its accuracy on the test data.", train_help, run_train},
+    {"info", "[RECIPE | CHECKPOINT] [--engines]", "Shows a network, or what this build can do.", NULL, run_info},
+    {"doctor", "[--json]", "Says what this machine offers and what is missing.", NULL, run_doctor},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
@@ -13,6 +30,18 @@ static void usage(FILE *to) {
   fprintf(to, "lamina %s: a deep learning runtime in C\n\n", LAMINA_VERSION);
   for (int i = 0; i < COMMANDS; i++) fprintf(to, "  lamina %-8s %s\n", commands[i].name, commands[i].summary);
   fprintf(to, "\nlamina COMMAND --help says more.\n");
+}
+
+static int unknown_command(const char *word) {
+  const char *names[COMMANDS + 1] = {NULL};
+  for (int i = 0; i < COMMANDS; i++) names[i] = commands[i].name;
+  const char *near = cli_nearest(word, names);
+  fprintf(stderr, "lamina: there is no command \"%s\"", word);
+  if (near)
+    fprintf(stderr, "; did you mean %s?\n", near);
+  else
+    fprintf(stderr, "; lamina help lists them\n");
+  return EXIT_USAGE;
 }
 
 int main(int argc, char **argv) {
@@ -30,7 +59,5 @@ int main(int argc, char **argv) {
   }
   for (int i = 0; i < COMMANDS; i++)
     if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(&commands[i], argc - 1, argv + 1);
-  fprintf(stderr, "lamina: there is no command \"%s\"\n\n", argv[1]);
-  usage(stderr);
-  return EXIT_USAGE;
+  return unknown_command(argv[1]);
 }

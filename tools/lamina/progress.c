@@ -59,3 +59,9 @@ void progress_keep(progress *p, const char *left, const char *right) {
   fflush(p->to);
   p->drawn = 0;
 }
+
+void progress_end(progress *p) {
+  if (p->drawn > 0) fputc('\n', p->to);
+  fflush(p->to);
+  p->drawn = 0;
+}

@@ -21,5 +21,7 @@ bool progress_due(const progress *p);
 void progress_draw(progress *p, double done, const char *left, const char *right);
 /* Ends the drawn line, so that what is printed next stays; elsewhere prints "LEFT  RIGHT" as a line of its own. */
 void progress_keep(progress *p, const char *left, const char *right);
+/* Goes to a new line where a drawn one would be written over: before anything else is printed. */
+void progress_end(progress *p);
 
 #endif

@@ -119,8 +119,8 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_resume(lamina_trainer *
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_evaluate(lamina_net *net, const lamina_dataset *dataset,
                                                               const char *loss, int64_t batch, int64_t k,
                                                               lamina_evaluation *evaluation);
-/** The training and test data of the net's recipe, opened at the first call, closed with the net. test NULL: not
- *  wanted; *test is NULL when the recipe names none. INVALID for a net without a recipe or data. */
+/** The training and test data of the net's recipe, opened when first wanted, closed with the net. NULL: not wanted;
+ *  *test is NULL when the recipe names none. INVALID for a net without a recipe or data. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_data(lamina_net *net, const lamina_dataset **train,
                                                           const lamina_dataset **test);
 /** What training takes, without taking it. */

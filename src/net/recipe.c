@@ -279,9 +279,9 @@ static lamina_status open_data(const lamina_net *net, const char *spec, lamina_d
 lamina_status lamina_net_data(lamina_net *net, const lamina_dataset **train, const lamina_dataset **test) {
   const lamina_defaults *d = &net->defaults;
   if (!d->train) return lamina_error(LAMINA_INVALID, "the net has no recipe that names training data");
-  if (!net->train) LAMINA_TRY(open_data(net, d->train, &net->train));
+  if (train && !net->train) LAMINA_TRY(open_data(net, d->train, &net->train));
   if (test && d->test && !net->test) LAMINA_TRY(open_data(net, d->test, &net->test));
-  *train = net->train;
+  if (train) *train = net->train;
   if (test) *test = net->test;
   return LAMINA_OK;
 }

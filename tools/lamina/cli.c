@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 int cli_usage(const cli_command *self, const char *format, ...) {
   va_list list;
@@ -95,10 +96,52 @@ int cli_options(const cli_command *self, const cli_option *options, int *argc, c
   return 0;
 }
 
-int cli_device(const cli_command *self, const char *name, const lamina_device_options *options,
-               lamina_device **device) {
-  const lamina_status status = lamina_device_open(name ? name : "cpu", options, device);
+int cli_device(const cli_command *self, const cli_place *place, lamina_device **device) {
+  *device = NULL;
+  if (place->threads < 0 || place->threads > 4096)
+    return cli_usage(self, "--threads is %lld; expected 1 to 4096", place->threads);
+  const lamina_device_options options = {.threads = (int)place->threads};
+  const lamina_status status = lamina_device_open(place->device ? place->device : "cpu", &options, device);
   return status ? cli_failed(self, status) : 0;
+}
+
+static int load(const cli_command *self, const char *path, const cli_place *place, const char *const *sets,
+                cli_net *opened) {
+  const int error = cli_device(self, place, &opened->device);
+  if (error) return error;
+  const lamina_load_options options = {.set = sets};
+  const lamina_status status = lamina_net_load(opened->device, path, &options, &opened->net);
+  return status ? cli_failed(self, status) : 0;
+}
+
+int cli_net_open(const cli_command *self, const char *word, const cli_place *place, const char *const *sets,
+                 cli_net *opened) {
+  char path[1024];
+  *opened = (cli_net){0};
+  const int error = cli_recipe(self, word, path, sizeof path);
+  return error ? error : load(self, path, place, sets, opened);
+}
+
+int cli_checkpoint_open(const cli_command *self, const char *word, const cli_place *place, const char *const *sets,
+                        cli_net *opened) {
+  static const char ending[] = ".safetensors";
+  char path[1024];
+  struct stat s;
+  *opened = (cli_net){0};
+  const bool folder = stat(word, &s) == 0 && S_ISDIR(s.st_mode);
+  snprintf(path, sizeof path, "%s%s", word, folder ? "/checkpoint.safetensors" : "");
+  const size_t length = strlen(path);
+  if (length >= sizeof ending && strcmp(path + length - (sizeof ending - 1), ending) == 0)
+    return load(self, path, place, sets, opened);
+  fprintf(stderr,
+          "lamina %s: %s: it is no checkpoint; expected a .safetensors file that lamina train wrote, or its folder\n",
+          self->name, path);
+  return EXIT_FAILED;
+}
+
+void cli_net_close(cli_net *opened) {
+  lamina_net_close(opened->net);
+  lamina_device_close(opened->device);
 }
 
 /* Edits (insert, drop, replace, swap neighbours) that turn one word into the other: Damerau and Levenshtein, restricted;

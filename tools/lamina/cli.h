@@ -37,15 +37,40 @@ int cli_usage(const cli_command *self, const char *format, ...) __attribute__((f
 /* The library's last error sentence on standard error; returns EXIT_FAILED, or EXIT_STOPPED for INTERRUPTED. */
 int cli_failed(const cli_command *self, lamina_status status);
 
-/* Opens --device (NULL: "cpu"). Returns 0 or an exit code; the reason is said. */
-int cli_device(const cli_command *self, const char *name, const lamina_device_options *options, lamina_device **device);
-
 /* The name nearest to `word` in a NULL-terminated list, or NULL where none is near enough to be meant. */
 const char *cli_nearest(const char *word, const char *const *names);
 
 /* Where a recipe is: `word` itself where that is a file, else WORD.yaml in ./recipes, beside the installed command
  * (../share/lamina/recipes) and in the source tree. Returns 0 or an exit code; the reason is said. */
 int cli_recipe(const cli_command *self, const char *word, char *path, size_t size);
+
+/* A network and the device that it is on. */
+typedef struct cli_net {
+  lamina_device *device;
+  lamina_net *net;
+} cli_net;
+
+/* What every command that opens a network takes; `threads` 0: the default. */
+typedef struct cli_place {
+  const char *device;
+  long long threads;
+} cli_place;
+
+#define CLI_PLACE_OPTIONS(place)                                                                                       \
+  {.name = "device", .value = "D", .help = "where it runs; cpu", .text = &(place).device}, {                           \
+    .name = "threads", .value = "N", .help = "CPU threads; $LAMINA_THREADS, else all", .number = &(place).threads      \
+  }
+
+/* Opens the device. Returns 0 or an exit code; the reason is said. */
+int cli_device(const cli_command *self, const cli_place *place, lamina_device **device);
+/* The same, and the network of a recipe or checkpoint (by path or name). Returns 0 or an exit code; the reason
+ * is said. Close it in either case. */
+int cli_net_open(const cli_command *self, const char *word, const cli_place *place, const char *const *sets,
+                 cli_net *opened);
+/* The same for a checkpoint, or the folder of one. */
+int cli_checkpoint_open(const cli_command *self, const char *word, const cli_place *place, const char *const *sets,
+                        cli_net *opened);
+void cli_net_close(cli_net *opened);
 
 /* "1.23 ms", "45.6 us", "3.2 s". Returns buffer. */
 const char *cli_seconds(double seconds, char *buffer, size_t size);
@@ -54,6 +79,8 @@ const char *cli_count(long long count, char *buffer, size_t size);
 
 int run_doctor(const cli_command *self, int argc, char **argv);
 int run_info(const cli_command *self, int argc, char **argv);
+int run_eval(const cli_command *self, int argc, char **argv);
+int run_predict(const cli_command *self, int argc, char **argv);
 int run_train(const cli_command *self, int argc, char **argv);
 
 #endif

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "info_net.h"
 
 static const char *class_name(const lamina_arg_def *arg) {
   return arg->type == LAMINA_FLOATING ? "floating" : arg->type == LAMINA_INTEGER ? "integer" : "any";
@@ -43,23 +44,51 @@ static void print_engines(lamina_device *device) {
   }
 }
 
+static void print_build(lamina_device *device, bool engines) {
+  printf("lamina %s\n%s: %s\n", LAMINA_VERSION, lamina_device_name(device), lamina_device_about(device));
+  printf(
+      "numbers: products and sums in f32 for f32 and bf16 tensors (math=strict), f64 tensors in f64 by the reference;\n"
+      "         results are rounded once, to nearest even, when they are stored\n");
+  if (engines)
+    print_engines(device);
+  else
+    printf("lamina info --engines lists the ops and what runs them\n");
+}
+
+/* An op, or every op of a family; returns how many there were. */
+static int print_ops(const char *word) {
+  const size_t length = strlen(word);
+  int count = 0;
+  for (int id = 0; lamina_op_at(id); id++) {
+    const lamina_op_def *op = lamina_op_at(id);
+    const bool family = strncmp(op->name, word, length) == 0 && op->name[length] == '/';
+    if (!family && strcmp(op->name, word) != 0) continue;
+    if (count++) printf("\n");
+    print_op(op);
+  }
+  return count;
+}
+
 int run_info(const cli_command *self, int argc, char **argv) {
-  bool engines = false;
-  const char *name = NULL;
+  bool engines = false, json = false;
+  long long batch = 0;
+  cli_place place = {0};
   lamina_device *device = NULL;
-  const cli_option options[] = {{.name = "engines", .help = "the engines of every op", .flag = &engines},
-                                {.name = "device", .value = "D", .help = "of this device; cpu", .text = &name},
-                                {0}};
+  const cli_option options[] = {
+      {.name = "engines", .help = "which engine runs each op", .flag = &engines},
+      {.name = "batch", .value = "N", .help = "a network's memory and engines for this batch; 1", .number = &batch},
+      CLI_PLACE_OPTIONS(place),
+      {.name = "json", .help = "one JSON object about a network, for machines", .flag = &json},
+      {0}};
   int error = cli_options(self, options, &argc, argv);
   if (error) return error < 0 ? 0 : error;
   if (argc > 1) return cli_usage(self, "\"%s\" is one word too many", argv[2]);
-  if (argc == 1 && lamina_op_find(argv[1]) >= 0) {
-    print_op(lamina_op_at(lamina_op_find(argv[1])));
-    return 0;
-  }
-  if ((error = cli_device(self, name, NULL, &device))) return error;
-  printf("lamina %s\n%s: %s\n", LAMINA_VERSION, lamina_device_name(device), lamina_device_about(device));
-  if (engines) print_engines(device);
+  if (batch < 0) return cli_usage(self, "--batch is %lld; expected at least 1", batch);
+  if (argc == 1 && print_ops(argv[1])) return 0;
+  if (argc == 1) return info_net(self, argv[1], &place, batch ? batch : 1, engines, json);
+  if (json) return cli_usage(self, "--json needs a network");
+  if ((error = cli_device(self, &place, &device))) return error;
+  print_build(device, engines);
   lamina_device_close(device);
   return 0;
 }

@@ -18,10 +18,35 @@ static const char train_help[] =
     "  lamina train lenet5-mnist --epochs 3 --set train.rate.cosine=0.02 --out runs/short\n"
     "  lamina train --out runs/short --resume\n";
 
+static const char eval_help[] =
+    "CHECKPOINT is what lamina train wrote, or the folder. SPEC is other data, as in a recipe: "
+    "\"idx:PREFIX\", \"digits:test,count=500\";\n"
+    "it is normalised as the recipe says.\n\n"
+    "  lamina eval runs/digits\n"
+    "  lamina eval runs/lenet5-mnist/checkpoint.safetensors --data idx:mnist/t10k --json\n";
+
+static const char predict_help[] = "FILE is a PGM picture (grey; P2 or P5) of the size that the network was trained "
+                                   "on. A line each: the file, the class,\n"
+                                   "its probability and the runners-up. Files that can't be read are said; the rest is "
+                                   "done, and the exit code is 1.\n\n"
+                                   "  lamina predict runs/digits seven.pgm three.pgm\n";
+
+static const char info_help[] = "Of a network: its layers with shapes, parameters and work, and the memory that it "
+                                "takes. Of an op, \"conv/forward\", or\n"
+                                "a family of them, \"conv\": its arguments and attributes, by the names that lamina op "
+                                "takes. Without a word: version,\n"
+                                "device, how numbers are rounded, and with --engines what runs each op.\n\n"
+                                "  lamina info lenet5-mnist --batch 128 --engines\n"
+                                "  lamina info conv/backward_data\n";
+
 static const cli_command commands[] = {
     {"train", "RECIPE [--set key=value]… [--epochs N] [--seed S] [--out DIR] [--resume]",
      "Trains the network of a recipe; the last line is its accuracy on the test data.", train_help, run_train},
-    {"info", "[RECIPE | CHECKPOINT] [--engines]", "Shows a network, or what this build can do.", NULL, run_info},
+    {"eval", "CHECKPOINT [--data SPEC] [--json]", "Loss and accuracy of a trained network on its test data.", eval_help,
+     run_eval},
+    {"predict", "CHECKPOINT FILE… [--json]", "What a trained network sees in pictures.", predict_help, run_predict},
+    {"info", "[RECIPE | CHECKPOINT | OP] [--batch N] [--engines] [--json]",
+     "Shows a network, an op, or what this build can do.", info_help, run_info},
     {"doctor", "[--json]", "Says what this machine offers and what is missing.", NULL, run_doctor},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };

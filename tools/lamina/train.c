@@ -14,8 +14,9 @@ typedef struct train_options {
   const char *sets[MOST_SETS + 1];
   int set_count;
   char epochs_text[64], seed_text[64];
-  const char *out, *device;
-  long long epochs, seed, threads;
+  const char *out;
+  cli_place place;
+  long long epochs, seed;
   bool resume, json, quiet;
 } train_options;
 
@@ -24,8 +25,7 @@ typedef struct train {
   const cli_command *self;
   const train_options *options;
   char recipe[1024], name[128];
-  lamina_device *device;
-  lamina_net *net;
+  cli_net on;
   lamina_trainer *trainer;
   lamina_json *json;
   run_folder run;
@@ -57,11 +57,11 @@ static void print_memory(const lamina_memory_need *need) {
 static lamina_status print_net(const train *t) {
   const char *table;
   lamina_memory_need need;
-  lamina_status status = lamina_training_memory(t->net, NULL, &need);
-  if (!status) status = lamina_net_summary(t->net, 1, &table);
+  lamina_status status = lamina_training_memory(t->on.net, NULL, &need);
+  if (!status) status = lamina_net_summary(t->on.net, 1, &table);
   if (status) return status;
-  printf("recipe   %s\ndevice   %s: %s\n\n%s\n", t->recipe, lamina_device_name(t->device),
-         lamina_device_about(t->device), table);
+  printf("recipe   %s\ndevice   %s: %s\n\n%s\n", t->recipe, lamina_device_name(t->on.device),
+         lamina_device_about(t->on.device), table);
   print_memory(&need);
   return LAMINA_OK;
 }
@@ -231,7 +231,7 @@ static lamina_status test_now(train *t) {
   const lamina_training *o = lamina_trainer_training(t->trainer);
   if (t->tested || !o->test) return LAMINA_OK;
   t->tested = true;
-  return lamina_net_evaluate(t->net, o->test, o->loss, o->batch, o->top_k, &t->test);
+  return lamina_net_evaluate(t->on.net, o->test, o->loss, o->batch, o->top_k, &t->test);
 }
 
 static int run_to_the_end(train *t) {
@@ -251,7 +251,7 @@ static int run_to_the_end(train *t) {
 /* ---- The beginning ---------------------------------------------------------------------------------------------- */
 
 static lamina_status start_folder(train *t) {
-  const char *recipe = lamina_net_recipe(t->net), *out = t->options->out;
+  const char *recipe = lamina_net_recipe(t->on.net), *out = t->options->out;
   char path[RUN_PATH];
   lamina_progress now;
   snprintf(path, sizeof path, "runs/%s", t->name);
@@ -266,12 +266,11 @@ static lamina_status start_folder(train *t) {
 static int open_all(train *t) {
   const train_options *o = t->options;
   const lamina_training training = {.on_step = on_step, .on_epoch = on_epoch, .user = t};
-  const int error = cli_device(t->self, o->device, &(lamina_device_options){.threads = (int)o->threads}, &t->device);
+  const int error = cli_net_open(t->self, t->recipe, &o->place, o->sets, &t->on);
   if (error) return error;
-  lamina_status status = lamina_net_load(t->device, t->recipe, &(lamina_load_options){.set = o->sets}, &t->net);
-  if (!status) status = lamina_json_open(NULL, &t->json);
+  lamina_status status = lamina_json_open(NULL, &t->json);
   if (!status && is_plain(t)) status = print_net(t);
-  if (!status) status = lamina_trainer_open(t->net, &training, &t->trainer);
+  if (!status) status = lamina_trainer_open(t->on.net, &training, &t->trainer);
   if (!status) status = start_folder(t);
   if (status) return cli_failed(t->self, status);
   if (is_plain(t)) print_run(t);
@@ -282,8 +281,7 @@ static void close_all(train *t) {
   run_folder_close(&t->run);
   lamina_json_close(t->json);
   lamina_trainer_close(t->trainer);
-  lamina_net_close(t->net);
-  lamina_device_close(t->device);
+  cli_net_close(&t->on);
 }
 
 static void add_set(void *user, const char *value) {
@@ -304,7 +302,6 @@ static int check_options(const cli_command *self, train_options *o) {
   }
   if (o->set_count > MOST_SETS)
     return cli_usage(self, "%d assignments are too many; expected at most 60", o->set_count);
-  if (o->threads < 0 || o->threads > 4096) return cli_usage(self, "--threads is %lld; expected 1 to 4096", o->threads);
   return 0;
 }
 
@@ -340,8 +337,7 @@ int run_train(const cli_command *self, int argc, char **argv) {
       {.name = "seed", .value = "S", .help = "the same as --set train.seed=S", .number = &o.seed},
       {.name = "out", .value = "DIR", .help = "output folder; runs/NAME", .text = &o.out},
       {.name = "resume", .help = "go on from DIR/checkpoint.safetensors", .flag = &o.resume},
-      {.name = "threads", .value = "N", .help = "CPU threads; $LAMINA_THREADS, else all", .number = &o.threads},
-      {.name = "device", .value = "D", .help = "where it runs; cpu", .text = &o.device},
+      CLI_PLACE_OPTIONS(o.place),
       {.name = "json", .help = "JSON lines on standard output instead of words", .flag = &o.json},
       {.name = "quiet", .help = "only the last line", .flag = &o.quiet},
       {0}};

@@ -77,10 +77,13 @@ const char *cli_seconds(double seconds, char *buffer, size_t size);
 /* "61,100,840". Returns buffer. */
 const char *cli_count(long long count, char *buffer, size_t size);
 
-int run_doctor(const cli_command *self, int argc, char **argv);
-int run_info(const cli_command *self, int argc, char **argv);
+int run_train(const cli_command *self, int argc, char **argv);
 int run_eval(const cli_command *self, int argc, char **argv);
 int run_predict(const cli_command *self, int argc, char **argv);
-int run_train(const cli_command *self, int argc, char **argv);
+int run_op(const cli_command *self, int argc, char **argv);
+int run_verify(const cli_command *self, int argc, char **argv);
+int run_bench(const cli_command *self, int argc, char **argv);
+int run_info(const cli_command *self, int argc, char **argv);
+int run_doctor(const cli_command *self, int argc, char **argv);
 
 #endif

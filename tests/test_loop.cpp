@@ -112,6 +112,17 @@ protected:
       }
   }
 
+  // The shape of a pool's output.
+  static Dims outputs(const char *op, const lamina_pool &pool, const Dims &dims) {
+    const lamina_desc x = lamina_dense(LAMINA_F32, static_cast<int>(dims.size()), dims.data()),
+                      y = lamina_infer(LAMINA_F32);
+    const lamina_desc *args[] = {&x, &y, nullptr};
+    lamina_problem problem;
+    EXPECT_EQ(lamina_problem_init(&problem, lamina_op_find(op), &pool, args), LAMINA_OK);
+    EXPECT_EQ(lamina_problem_infer(&problem), LAMINA_OK) << lamina_last_error();
+    return Dims(problem.arg[1].dims, problem.arg[1].dims + problem.arg[1].rank);
+  }
+
   lamina_dtype T() const { return GetParam(); }
   lamina_device *device = nullptr;
   std::mt19937_64 random{7};
@@ -125,6 +136,50 @@ TEST_P(Loop, Activations) {
       check((std::string(family) + "/forward").c_str(), nullptr, {{T(), d}, {T(), {}, true}});
       check((std::string(family) + "/backward").c_str(), nullptr, {{T(), d}, {T(), d}, {T(), {}, true}});
     }
+}
+
+lamina_pool pool_of(Dims kernel, Dims stride, Dims pad, bool ceil = false, bool count_pad = false) {
+  lamina_pool pool = {};
+  for (size_t a = 0; a < kernel.size(); a++) pool.kernel[a] = kernel[a];
+  for (size_t a = 0; a < stride.size(); a++) pool.stride[a] = stride[a];
+  for (size_t a = 0; a < pad.size(); a++) pool.pad[a / 2][a % 2] = pad[a];
+  pool.ceil_mode = ceil, pool.count_pad = count_pad;
+  return pool;
+}
+
+struct PoolCase {
+  Dims x;
+  lamina_pool pool;
+};
+
+const PoolCase pools[] = {
+    {{2, 3, 13}, pool_of({3}, {2}, {1, 1})},
+    {{1, 2, 40}, pool_of({7}, {1}, {3, 6}, true)},
+    {{2, 3, 8, 8}, pool_of({2, 2}, {}, {})},
+    {{3, 5, 28, 28}, pool_of({2, 2}, {}, {})},
+    {{3, 4, 55, 55}, pool_of({3, 3}, {2, 2}, {})},
+    {{2, 64, 27, 27}, pool_of({3, 3}, {2, 2}, {}, true)},
+    {{1, 3, 13, 17}, pool_of({3, 3}, {2, 2}, {1, 0, 0, 1}, true)},
+    {{1, 3, 13, 17}, pool_of({3, 3}, {2, 2}, {1, 0, 0, 1}, true, true)},
+    {{1, 3, 13, 17}, pool_of({3, 2}, {1, 1}, {2, 2, 1, 1}, false, true)},
+    {{1, 2, 11, 23}, pool_of({2, 3}, {3, 5}, {1, 1, 2, 0}, true, true)},
+    {{1, 1, 9, 9}, pool_of({5, 5}, {1, 1}, {4, 4, 4, 4})},
+    {{1, 2, 30, 31}, pool_of({5, 5}, {3, 4}, {2, 2, 1, 4}, true)},
+    {{2, 3, 6, 6}, pool_of({6, 6}, {}, {})},
+    {{1, 1, 1, 1}, pool_of({1, 1}, {}, {})},
+    {{1, 1, 300, 301}, pool_of({3, 3}, {2, 2}, {1, 1, 1, 1})},
+    {{2, 2, 5, 6, 7}, pool_of({2, 2, 2}, {}, {})},
+    {{1, 2, 7, 9, 15}, pool_of({3, 3, 3}, {2, 2, 2}, {1, 1, 1, 1, 1, 1}, true, true)},
+    {{1, 1, 4, 4, 40}, pool_of({2, 3, 9}, {1, 2, 3}, {1, 0, 1, 2, 8, 3}, true)},
+};
+
+TEST_P(Loop, MaxPools) {
+  for (const PoolCase &c : pools) {
+    check("max_pool/forward", &c.pool, {{T(), c.x}, {T(), {}, true}, {LAMINA_I32, {}, true}});
+    check("max_pool/forward", &c.pool, {{T(), c.x}, {T(), {}, true}, {LAMINA_NONE, {}}});
+    const Dims y = outputs("max_pool/forward", c.pool, c.x);
+    check("max_pool/backward", &c.pool, {{T(), y}, {LAMINA_I32, y}, {T(), c.x}});
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, Loop, testing::Values(LAMINA_F32, LAMINA_BF16),

@@ -17,6 +17,8 @@
   X(loop_sigmoid_backward)                                                                                             \
   X(loop_tanh_forward)                                                                                                 \
   X(loop_tanh_backward)                                                                                                \
+  X(loop_max_pool_forward)                                                                                             \
+  X(loop_max_pool_backward)                                                                                            \
   X(loop_add_forward)                                                                                                  \
   X(loop_add_backward)                                                                                                 \
   X(loop_scale_forward)                                                                                                \

@@ -1,0 +1,286 @@
+/* Max pooling on the CPU.
+ *
+ * forward   separable (loop_pool.h): a row of the input gives, for each window, its maximum and the place of that in
+ *           the kernel, the first of equals; an output row takes the first of equals of such rows. That is the first in
+ *           row-major order. Windows that a row has few of are read one by one.
+ * backward  a plane of dx is cleared, then each dy goes to its index. */
+#include <math.h>
+
+#include "cpu/loop_pool.h"
+
+enum { X, Y, INDICES };
+
+/* What a thread works with. */
+typedef struct scratch {
+  lamina_loop_line line;
+  float *rows;           /* [kernel[0]][ring][width] maxima of input rows */
+  int32_t *places;       /* like rows: which place of the kernel they come from */
+  float *best;           /* [width] of the output row */
+  int32_t *index;        /* [width] */
+  uint16_t *bf16;        /* [width] */
+  const float **row;     /* [kernel[0]*kernel[1]] those of `rows` that the output row is made of, */
+  const int32_t **place; /* their places, */
+  int32_t *offset;       /* and the index of their first element less the padding */
+} scratch;
+
+enum { PARTS = 9 };
+
+/* Bytes of it; `at` receives where its parts lie. */
+static size_t scratch_size(const lamina_loop_pool *s, size_t at[PARTS]) {
+  const size_t rows = (size_t)(s->kernel[0] * s->ring * s->width), taps = (size_t)(s->kernel[0] * s->kernel[1]);
+  const size_t width = (size_t)s->width;
+  const size_t size[PARTS] = {lamina_loop_line_size(s),
+                              rows * 4,
+                              rows * 4,
+                              width * 4,
+                              width * 4,
+                              width * 2,
+                              taps * sizeof(float *),
+                              taps * sizeof(int32_t *),
+                              taps * sizeof(int32_t)};
+  size_t total = 0;
+  for (int i = 0; i < PARTS; i++) {
+    at[i] = total;
+    total += lamina_align_up(size[i], 64);
+  }
+  return total;
+}
+
+/* The calling thread's; all NULL where there is no workspace. */
+static scratch scratch_of(const lamina_loop_pool *s, void *workspace) {
+  size_t at[PARTS];
+  const size_t size = scratch_size(s, at);
+  if (!workspace) return (scratch){0};
+  char *mine = (char *)workspace + (size_t)lamina_loop_thread() * size;
+  return (scratch){.line = lamina_loop_line_at(s, mine + at[0]),
+                   .rows = (void *)(mine + at[1]),
+                   .places = (void *)(mine + at[2]),
+                   .best = (void *)(mine + at[3]),
+                   .index = (void *)(mine + at[4]),
+                   .bf16 = (void *)(mine + at[5]),
+                   .row = (void *)(mine + at[6]),
+                   .place = (void *)(mine + at[7]),
+                   .offset = (void *)(mine + at[8])};
+}
+
+/* ---- Rows of windows -------------------------------------------------------------------------------------------- */
+
+/* Takes x [n] into best [n], whose places are in[o] + place (in NULL: place): the first of equals stays; a NaN wins, and
+ * stays. In selects, which vectorise, where one condition of `and` and `or` would not. */
+LAMINA_INLINE void take(int64_t n, const float *restrict x, const int32_t *restrict in, int32_t place,
+                        float *restrict best, int32_t *restrict at, bool indices) {
+  n &= -LAMINA_LOOP_VECTOR;
+#pragma GCC ivdep
+  for (int64_t o = 0; o < n; o++) {
+    const float v = x[o], b = best[o];
+    const bool wins = !(v <= b), beatable = b == b;
+    const float next = wins ? v : b;
+    best[o] = beatable ? next : b;
+    if (indices) {
+      const int32_t was = at[o], here = in ? in[o] + place : place, next_at = wins ? here : was;
+      at[o] = beatable ? next_at : was;
+    }
+  }
+}
+
+/* Pools the input row at x along itself. Where all are -inf, the first element wins. */
+LAMINA_INLINE void pool_row(const lamina_loop_pool *s, const void *x, const lamina_loop_line *line, float *best,
+                            int32_t *place, bool bf16, bool indices) {
+  const int64_t n = s->width & -LAMINA_LOOP_VECTOR;
+  const float *phases = lamina_loop_line_read(s, line, x, bf16);
+  for (int64_t o = 0; o < n; o++) best[o] = -INFINITY;
+  if (indices)
+    for (int64_t o = 0; o < n; o++) place[o] = s->first[o];
+  for (int64_t c = 0; c < s->kernel[2]; c++) take(n, phases + s->column[c], NULL, (int32_t)c, best, place, indices);
+}
+
+/* The slices and rows of the input that an output row is made of, and the first row that isn't pooled yet. */
+typedef struct reach {
+  int64_t d0, d1, h0, h1, next;
+} reach;
+
+/* Pools the rows that are new and lists all in row-major order; returns how many. */
+LAMINA_INLINE int64_t pool_rows(const lamina_loop_pool *s, reach *r, const void *x, const scratch *m, bool bf16,
+                                bool indices) {
+  int64_t taps = 0;
+  for (int64_t d = r->d0; d < r->d1; d++)
+    for (int64_t h = r->h0; h < r->h1; h++, taps++) {
+      const int64_t at = ((d - r->d0) * s->ring + (h & (s->ring - 1))) * s->width, from = (d * s->x[1] + h) * s->x[2];
+      if (h >= r->next)
+        pool_row(s, lamina_loop_at(x, from, bf16), &m->line, m->rows + at, m->places + at, bf16, indices);
+      m->row[taps] = m->rows + at, m->place[taps] = m->places + at;
+      m->offset[taps] = (int32_t)(from - s->pad[2]);
+    }
+  r->next = r->h1;
+  return taps;
+}
+
+/* Pools the listed rows into best, and the index in the plane: of the window's first element, plus the place. */
+LAMINA_INLINE void join_rows(const lamina_loop_pool *s, int64_t taps, const scratch *m, bool indices) {
+  const int64_t n = s->width & -LAMINA_LOOP_VECTOR;
+  const int32_t stride = (int32_t)s->stride[2];
+  const float *x = m->row[0];
+  const int32_t *place = m->place[0], offset = m->offset[0];
+  float *restrict best = m->best;
+  int32_t *restrict index = m->index;
+  for (int64_t o = 0; o < n; o++) best[o] = x[o];
+  if (indices)
+    for (int64_t o = 0; o < n; o++) index[o] = place[o] + offset;
+  for (int64_t t = 1; t < taps; t++) take(n, m->row[t], m->place[t], m->offset[t], best, index, indices);
+  if (indices)
+    for (int32_t o = 0; o < (int32_t)n; o++) index[o] += o * stride;
+}
+
+/* Output rows [oh, end) of slice od: x is the input's plane, y and index the output's. */
+LAMINA_INLINE void forward_rows(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, const void *x, void *y,
+                                int32_t *index, const scratch *m, bool bf16, bool indices) {
+  reach r = {0};
+  lamina_loop_line_clear(s, &m->line, -INFINITY, bf16);
+  lamina_loop_window(s, 0, od, &r.d0, &r.d1);
+  for (; oh < end; oh++) {
+    const int64_t at = (od * s->y[1] + oh) * s->y[2];
+    lamina_loop_window(s, 1, oh, &r.h0, &r.h1);
+    const int64_t taps = pool_rows(s, &r, x, m, bf16, indices);
+    join_rows(s, taps, m, indices);
+    if (bf16) lamina_bf16_write(s->width, m->best, m->bf16);
+    memcpy(lamina_loop_to(y, at, bf16), bf16 ? (void *)m->bf16 : m->best, (size_t)s->y[2] * (bf16 ? 2 : 4));
+    if (indices) memcpy(index + at, m->index, (size_t)s->y[2] * sizeof *index);
+  }
+}
+
+/* ---- One window at a time --------------------------------------------------------------------------------------- */
+
+LAMINA_INLINE void forward_window(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t ow, const void *x, void *y,
+                                  int32_t *index, bool bf16) {
+  int64_t d0, d1, h0, h1, w0, w1;
+  lamina_loop_window(s, 0, od, &d0, &d1);
+  lamina_loop_window(s, 1, oh, &h0, &h1);
+  lamina_loop_window(s, 2, ow, &w0, &w1);
+  int64_t at = (d0 * s->x[1] + h0) * s->x[2] + w0;
+  float best = -INFINITY;
+  for (int64_t d = d0; d < d1; d++)
+    for (int64_t h = h0; h < h1; h++)
+      for (int64_t i = (d * s->x[1] + h) * s->x[2] + w0, end = i + w1 - w0; i < end; i++) {
+        const float v = lamina_loop_get(x, i, bf16);
+        if (!(v <= best) && best == best) best = v, at = i;
+      }
+  const int64_t o = (od * s->y[1] + oh) * s->y[2] + ow;
+  lamina_loop_set(y, o, best, bf16);
+  if (index) index[o] = (int32_t)at;
+}
+
+/* ---- Forward ---------------------------------------------------------------------------------------------------- */
+
+typedef void forward_task(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, const void *x, void *y,
+                          int32_t *index, const scratch *m);
+
+#define FORWARD(type, bf16)                                                                                            \
+  LAMINA_CLONES static void forward_##type(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end,             \
+                                           const void *x, void *y, int32_t *index, const scratch *m) {                 \
+    if (index)                                                                                                         \
+      forward_rows(s, od, oh, end, x, y, index, m, bf16, true);                                                        \
+    else                                                                                                               \
+      forward_rows(s, od, oh, end, x, y, NULL, m, bf16, false);                                                        \
+  }                                                                                                                    \
+  static void forward_direct_##type(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, const void *x,     \
+                                    void *y, int32_t *index, const scratch *m) {                                       \
+    (void)m;                                                                                                           \
+    for (; oh < end; oh++)                                                                                             \
+      for (int64_t ow = 0; ow < s->y[2]; ow++) forward_window(s, od, oh, ow, x, y, index, bf16);                       \
+  }
+FORWARD(f32, false)
+FORWARD(bf16, true)
+
+static lamina_status prepare_forward(lamina_plan *plan) {
+  size_t at[PARTS];
+  LAMINA_TRY(lamina_loop_pool_open(plan, X, Y));
+  const lamina_loop_pool *s = plan->state;
+  if (!s->direct) plan->workspace = (size_t)plan->threads * scratch_size(s, at);
+  return LAMINA_OK;
+}
+
+static lamina_status run_forward(const lamina_plan *plan, const lamina_args *args, void *workspace,
+                                 lamina_stream *stream) {
+  static forward_task *const tasks_of[2][2] = {{forward_f32, forward_bf16}, {forward_direct_f32, forward_direct_bf16}};
+  const lamina_loop_pool *s = plan->state;
+  const bool bf16 = lamina_loop_is_bf16(plan, X);
+  forward_task *const task = tasks_of[s->direct][bf16];
+  const lamina_loop_tasks t = lamina_loop_tasks_of(s->planes * s->y[0], s->y[1], plan->threads);
+  int32_t *indices = args->p[INDICES];
+  (void)stream;
+#pragma omp parallel if (s->planes * s->x_plane >= LAMINA_LOOP_PARALLEL)
+  {
+    const scratch m = scratch_of(s, workspace);
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < t.count; i++) {
+      const int64_t slice = i / t.blocks, plane = slice / s->y[0], oh = i % t.blocks * t.rows;
+      const int64_t end = oh + t.rows < s->y[1] ? oh + t.rows : s->y[1];
+      task(s, slice % s->y[0], oh, end, lamina_loop_at(args->p[X], plane * s->x_plane, bf16),
+           lamina_loop_to(args->p[Y], plane * s->y_plane, bf16), indices ? indices + plane * s->y_plane : NULL, &m);
+    }
+  }
+  return LAMINA_OK;
+}
+
+const lamina_engine lamina_cpu_loop_max_pool_forward = {
+    LAMINA_LOOP_ENGINE("max_pool/forward", LAMINA_STRIDES_DENSE),
+    .candidates = lamina_loop_candidates,
+    .prepare = prepare_forward,
+    .run = run_forward,
+    .release = lamina_loop_pool_close,
+};
+
+/* ---- Backward --------------------------------------------------------------------------------------------------- */
+
+enum { DY, DY_INDICES, DX };
+
+/* One plane; sums are in f32, so that bf16 rounds once. */
+LAMINA_INLINE void backward_plane(const lamina_loop_pool *s, const void *dy, const int32_t *index, float *sum,
+                                  bool bf16) {
+  memset(sum, 0, (size_t)s->x_plane * sizeof *sum);
+  for (int64_t o = 0; o < s->y_plane; o++)
+    if ((uint32_t)index[o] < (uint32_t)s->x_plane) sum[index[o]] += lamina_loop_get(dy, o, bf16);
+}
+
+static void backward_f32(const lamina_loop_pool *s, const float *dy, const int32_t *index, float *dx) {
+  backward_plane(s, dy, index, dx, false);
+}
+
+LAMINA_CLONES static void backward_bf16(const lamina_loop_pool *s, const uint16_t *dy, const int32_t *index,
+                                        uint16_t *dx, float *sum) {
+  backward_plane(s, dy, index, sum, true);
+  lamina_bf16_write(s->x_plane, sum, dx);
+}
+
+static lamina_status prepare_backward(lamina_plan *plan) {
+  LAMINA_TRY(lamina_loop_pool_open(plan, DX, DY));
+  const lamina_loop_pool *s = plan->state;
+  if (lamina_loop_is_bf16(plan, DY)) plan->workspace = (size_t)plan->threads * (size_t)s->x_plane * sizeof(float);
+  return LAMINA_OK;
+}
+
+static lamina_status run_backward(const lamina_plan *plan, const lamina_args *args, void *workspace,
+                                  lamina_stream *stream) {
+  const lamina_loop_pool *s = plan->state;
+  const bool bf16 = lamina_loop_is_bf16(plan, DY);
+  (void)stream;
+#pragma omp parallel for schedule(static) if (s->planes * s->x_plane >= LAMINA_LOOP_PARALLEL)
+  for (int64_t i = 0; i < s->planes; i++) {
+    const int32_t *index = (const int32_t *)args->p[DY_INDICES] + i * s->y_plane;
+    const void *dy = lamina_loop_at(args->p[DY], i * s->y_plane, bf16);
+    void *dx = lamina_loop_to(args->p[DX], i * s->x_plane, bf16);
+    if (bf16)
+      backward_bf16(s, dy, index, dx, (float *)workspace + (int64_t)lamina_loop_thread() * s->x_plane);
+    else
+      backward_f32(s, dy, index, dx);
+  }
+  return LAMINA_OK;
+}
+
+const lamina_engine lamina_cpu_loop_max_pool_backward = {
+    LAMINA_LOOP_ENGINE("max_pool/backward", LAMINA_STRIDES_DENSE),
+    .candidates = lamina_loop_candidates,
+    .prepare = prepare_backward,
+    .run = run_backward,
+    .release = lamina_loop_pool_close,
+};

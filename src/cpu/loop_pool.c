@@ -1,0 +1,64 @@
+/* What the pooling loops prepare: sizes and tables, so that runs don't divide. */
+#include "cpu/loop_pool.h"
+
+static int64_t whole_vectors(int64_t n) { return (n + LAMINA_LOOP_VECTOR - 1) & -LAMINA_LOOP_VECTOR; }
+
+static void read_sizes(lamina_loop_pool *s, const lamina_problem *p, int x, int y) {
+  const lamina_pool *pool = (const void *)p->attr;
+  const lamina_desc *dx = &p->arg[x], *dy = &p->arg[y];
+  const int axes = dx->rank - 2;
+  s->planes = dx->dims[0] * dx->dims[1];
+  s->count_pad = pool->count_pad;
+  s->x_plane = s->y_plane = 1;
+  for (int a = 0; a < 3; a++) s->x[a] = s->y[a] = s->kernel[a] = s->stride[a] = 1;
+  for (int a = 0; a < axes; a++) {
+    const int to = 3 - axes + a;
+    s->x[to] = dx->dims[2 + a], s->y[to] = dy->dims[2 + a];
+    s->kernel[to] = pool->kernel[a], s->stride[to] = pool->stride[a];
+    s->pad[to] = pool->pad[a][0], s->pad_after[to] = pool->pad[a][1];
+  }
+  for (int a = 0; a < 3; a++) s->x_plane *= s->x[a], s->y_plane *= s->y[a];
+}
+
+static void plan_rows(lamina_loop_pool *s) {
+  const int64_t S = s->stride[2], K = s->kernel[2], read = (s->y[2] - 1) * S + K - s->pad[2];
+  s->width = whole_vectors(s->y[2]);
+  s->phases = S < K ? S : K;
+  s->phase_room = s->width + whole_vectors((K - 1) / S);
+  s->line_copy = read < s->x[2] ? read : s->x[2];
+  s->line_room = whole_vectors(s->phase_room * S + s->phases);
+  for (s->ring = 1; s->ring < s->kernel[1];) s->ring *= 2;
+}
+
+static void fill_tables(lamina_loop_pool *s) {
+  const int64_t S = s->stride[2];
+  for (int64_t c = 0; c < s->kernel[2]; c++) s->column[c] = c % S * s->phase_room + c / S;
+  for (int64_t o = 0; o < s->width; o++) {
+    s->first[o] = o * S < s->pad[2] ? (int32_t)(s->pad[2] - o * S) : 0;
+    s->count[o] = o < s->y[2] ? (float)lamina_loop_count(s, 2, o) : 1;
+  }
+}
+
+lamina_status lamina_loop_pool_open(lamina_plan *plan, int x, int y) {
+  lamina_loop_pool s = {0};
+  read_sizes(&s, &plan->problem, x, y);
+  plan_rows(&s);
+  s.direct = s.y[2] < 4;
+  const size_t head = lamina_align_up(sizeof s, 64), columns = (size_t)s.kernel[2] * sizeof *s.column;
+  const size_t firsts = (size_t)s.width * sizeof *s.first, counts = (size_t)s.width * sizeof *s.count;
+  s.size = head + columns + firsts + counts;
+  char *memory = lamina_host_alloc(plan->device, s.size);
+  if (!memory) return LAMINA_OUT_OF_MEMORY;
+  plan->state = memory;
+  s.column = (void *)(memory + head);
+  s.first = (void *)(memory + head + columns);
+  s.count = (void *)(memory + head + columns + firsts);
+  fill_tables(&s);
+  memcpy(memory, &s, sizeof s);
+  return LAMINA_OK;
+}
+
+void lamina_loop_pool_close(lamina_plan *plan) {
+  const lamina_loop_pool *s = plan->state;
+  if (s) lamina_host_free(plan->device, plan->state, s->size);
+}

@@ -1,0 +1,123 @@
+/* What the pooling loops share. 1-D and 2-D pools are 3-D ones with axes of size 1 in front.
+ *
+ * Pools are separable: each row of the input is pooled along itself once, and an output row is pooled from such pooled
+ * rows, which stay while the windows of successive output rows share them.
+ *
+ * A stride makes neighbouring windows read elements that don't lie side by side. So a row is first copied into a line
+ * with its padding, and the line is split into `phases`: phase p holds the elements p, p + stride, p + 2*stride …
+ * Then what all windows read at place c of the kernel lies side by side, from element c / stride of phase c % stride
+ * on, and the loops over windows vectorise whatever kernel, stride, padding and type are:
+ *
+ *   line   # 0 1 2 3 4 5 6 #      kernel 3, stride 2, pad 1      phase 0   # 1 3 5 #
+ *          [   ]   [   ]                                         phase 1   0 2 4 6
+ *              [   ]   [   ]
+ *
+ * All loops run over whole vectors: lines, phases and rows are as much longer, and what is beyond is dropped. */
+#ifndef LAMINA_CPU_LOOP_POOL_H
+#define LAMINA_CPU_LOOP_POOL_H
+
+#include "cpu/loop.h"
+#include "lamina/pool.h"
+
+enum { LAMINA_LOOP_VECTOR = 16 }; /* floats: a whole number of vectors on any machine */
+
+/* A pool, as prepared: the plan's state. */
+typedef struct lamina_loop_pool {
+  size_t size;                      /* bytes of this block, tables included */
+  int64_t planes, x_plane, y_plane; /* N*C; elements of one */
+  int64_t x[3], y[3], kernel[3], stride[3], pad[3], pad_after[3];
+  bool count_pad, direct;       /* direct: rows have few windows; each is read by itself */
+  int64_t width;                /* y[2], rounded up to whole vectors */
+  int64_t phases, phase_room;   /* floats from one phase to the next */
+  int64_t line_room, line_copy; /* floats of a line; elements of a row that windows read */
+  int64_t ring;                 /* pooled rows kept of each slice: a power of two, at least kernel[1] */
+  int64_t *column;              /* [kernel[2]] where the first window finds place c among the phases */
+  int32_t *first;               /* [width] the first place of each window that lies inside the input */
+  float *count;                 /* [width] how many elements of a row each window counts in an average */
+} lamina_loop_pool;
+
+/* The engine's prepare and release; `x` and `y` are the places of the larger and the smaller argument. */
+lamina_status lamina_loop_pool_open(lamina_plan *plan, int x, int y);
+void lamina_loop_pool_close(lamina_plan *plan);
+
+/* How many elements window `o` of an axis counts in an average. */
+static inline int64_t lamina_loop_count(const lamina_loop_pool *s, int a, int64_t o) {
+  const int64_t size = s->x[a] + (s->count_pad ? s->pad_after[a] : 0);
+  int64_t first = o * s->stride[a] - s->pad[a], end = first + s->kernel[a];
+  if (end > size) end = size;
+  if (first < 0 && !s->count_pad) first = 0;
+  return end - first;
+}
+
+/* The part of window `o` of an axis that lies inside the input. */
+LAMINA_INLINE void lamina_loop_window(const lamina_loop_pool *s, int a, int64_t o, int64_t *first, int64_t *end) {
+  *first = o * s->stride[a] - s->pad[a];
+  *end = *first + s->kernel[a];
+  if (*first < 0) *first = 0;
+  if (*end > s->x[a]) *end = s->x[a];
+}
+
+/* A line and its phases. */
+typedef struct lamina_loop_line {
+  float *line;    /* [line_room] */
+  float *phase;   /* [phases][phase_room] */
+  uint16_t *bf16; /* [line_room] the line as it is stored */
+} lamina_loop_line;
+
+static inline size_t lamina_loop_line_size(const lamina_loop_pool *s) {
+  return (size_t)(s->line_room * 6 + s->phases * s->phase_room * 4);
+}
+static inline lamina_loop_line lamina_loop_line_at(const lamina_loop_pool *s, void *memory) {
+  float *line = memory, *phase = line + s->line_room;
+  return (lamina_loop_line){line, phase, (uint16_t *)(phase + s->phases * s->phase_room)};
+}
+
+/* Fills the padding, which stays while rows are read. */
+LAMINA_INLINE void lamina_loop_line_clear(const lamina_loop_pool *s, const lamina_loop_line *m, float outside,
+                                          bool bf16) {
+  for (int64_t j = 0; j < s->line_room; j++) m->line[j] = outside;
+  if (bf16) lamina_bf16_write(s->line_room, m->line, m->bf16);
+}
+
+/* Splits a line into phases; the one of stride 1 is the line. */
+LAMINA_INLINE const float *lamina_loop_split(const lamina_loop_pool *s, const lamina_loop_line *m) {
+  const int64_t n = s->phase_room & -LAMINA_LOOP_VECTOR;
+  const float *restrict line = m->line;
+  float *restrict even = m->phase, *restrict odd = even + n;
+  if (s->stride[2] == 1) return line;
+  if (s->stride[2] == 2 && s->phases == 2) { /* both at once: nothing that is loaded goes unused, so it vectorises */
+    for (int64_t j = 0; j < n; j++) even[j] = line[2 * j], odd[j] = line[2 * j + 1];
+    return m->phase;
+  }
+  for (int64_t p = 0; p < s->phases; p++)
+    for (int64_t j = 0; j < n; j++) m->phase[p * n + j] = line[s->stride[2] * j + p];
+  return m->phase;
+}
+
+/* Reads the row at x and gives its phases. */
+LAMINA_INLINE const float *lamina_loop_line_read(const lamina_loop_pool *s, const lamina_loop_line *m, const void *x,
+                                                 bool bf16) {
+  if (bf16) {
+    memcpy(m->bf16 + s->pad[2], x, (size_t)s->line_copy * 2);
+    lamina_bf16_read(s->line_room & -LAMINA_LOOP_VECTOR, m->bf16, m->line);
+  } else {
+    memcpy(m->line + s->pad[2], x, (size_t)s->line_copy * 4);
+  }
+  return lamina_loop_split(s, m);
+}
+
+/* Work is cut into tasks: a slice of a plane each, or less where slices are few. */
+typedef struct lamina_loop_tasks {
+  int64_t rows, blocks, count; /* of a task; tasks in a slice; tasks */
+} lamina_loop_tasks;
+
+static inline lamina_loop_tasks lamina_loop_tasks_of(int64_t slices, int64_t rows, int threads) {
+  lamina_loop_tasks t = {.rows = rows};
+  const int64_t want = 4 * (int64_t)threads;
+  if (slices < want) t.rows = (rows * slices + want - 1) / want;
+  t.blocks = (rows + t.rows - 1) / t.rows;
+  t.count = slices * t.blocks;
+  return t;
+}
+
+#endif

@@ -77,6 +77,9 @@ const char *cli_seconds(double seconds, char *buffer, size_t size);
 /* "61,100,840". Returns buffer. */
 const char *cli_count(long long count, char *buffer, size_t size);
 
+/* Sets how OpenMP's threads wait, unless the user has; starts the command again for that. Call it first in main. */
+void cli_wait_politely(char **argv);
+
 int run_train(const cli_command *self, int argc, char **argv);
 int run_eval(const cli_command *self, int argc, char **argv);
 int run_predict(const cli_command *self, int argc, char **argv);

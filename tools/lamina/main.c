@@ -53,6 +53,7 @@ int main(int argc, char **argv) {
     printf("lamina %s\n", LAMINA_VERSION);
     return 0;
   }
+  cli_wait_politely(argv);
   for (int i = 0; i < COMMANDS; i++)
     if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(&commands[i], argc - 1, argv + 1);
   return unknown_command(argv[1]);

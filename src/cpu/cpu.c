@@ -37,7 +37,10 @@
 #define ONEDNN_ENGINES(X)                                                                                              \
   X(onednn_conv_forward)                                                                                               \
   X(onednn_conv_backward_data)                                                                                         \
-  X(onednn_conv_backward_weights)
+  X(onednn_conv_backward_weights)                                                                                      \
+  X(onednn_fc_forward)                                                                                                 \
+  X(onednn_fc_backward_data)                                                                                           \
+  X(onednn_fc_backward_weights)
 #else
 #define ONEDNN_ENGINES(X)
 #endif

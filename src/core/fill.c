@@ -34,8 +34,9 @@ static double value_of(const lamina_fill_def *fill, const philox_words *w, int64
 void lamina_fill_values(const lamina_desc *desc, void *data, const lamina_fill_def *fill, uint64_t seed,
                         uint32_t stream) {
   const int64_t count = lamina_desc_count(desc);
-  for (int64_t i = 0; i < count; i++) {
+  lamina_walk walk = {0};
+  for (int64_t i = 0; i < count; i++, lamina_walk_on(desc, &walk)) {
     const philox_words w = philox_block(seed, (uint64_t)i, stream, 0);
-    lamina_store((lamina_dtype)desc->dtype, data, lamina_desc_offset(desc, i), value_of(fill, &w, i, count));
+    lamina_store((lamina_dtype)desc->dtype, data, walk.offset, value_of(fill, &w, i, count));
   }
 }

@@ -181,8 +181,9 @@ static void put_back(lamina_data *data, int arg) {
   const lamina_desc *desc = &data->tensor[arg].desc;
   const int64_t count = lamina_desc_count(desc);
   const int64_t size = (int64_t)lamina_dtype_size((lamina_dtype)desc->dtype);
-  for (int64_t i = 0; i < count; i++) {
-    const int64_t at = lamina_desc_offset(desc, i) * size;
+  lamina_walk walk = {0};
+  for (int64_t i = 0; i < count; i++, lamina_walk_on(desc, &walk)) {
+    const int64_t at = walk.offset * size;
     memcpy((char *)data->tensor[arg].data + at, (char *)data->before[arg].data + at, (size_t)size);
   }
 }

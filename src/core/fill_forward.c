@@ -84,9 +84,9 @@ static bool takes_results(const lamina_case *c, const lamina_problem *first) {
 
 void lamina_copy_values(const lamina_desc *from, const void *data, const lamina_desc *to, void *out) {
   const int64_t count = lamina_desc_count(from);
-  for (int64_t i = 0; i < count; i++)
-    lamina_store((lamina_dtype)to->dtype, out, lamina_desc_offset(to, i),
-                 lamina_load((lamina_dtype)from->dtype, data, lamina_desc_offset(from, i)));
+  lamina_walk here = {0}, there = {0};
+  for (int64_t i = 0; i < count; i++, lamina_walk_on(from, &here), lamina_walk_on(to, &there))
+    lamina_store((lamina_dtype)to->dtype, out, there.offset, lamina_load((lamina_dtype)from->dtype, data, here.offset));
 }
 
 /* Which input of the case is argument `i` of the first pass; -1: none. */

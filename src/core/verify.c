@@ -167,8 +167,10 @@ static void compare(const session *s, int arg, const lamina_plan *plan, int pois
   const lamina_tensor *tensor = lamina_data_tensor(s->data, arg);
   const lamina_dtype dtype = (lamina_dtype)tensor->desc.dtype;
   const bool exact = s->c->exact && !plan->numerics.inexact_integers;
-  for (int64_t i = 0; i < x->count; i++) {
-    const int64_t index = x->element ? x->element[i] : i, offset = lamina_desc_offset(&tensor->desc, index);
+  lamina_walk walk = {0};
+  for (int64_t i = 0; i < x->count; i++, lamina_walk_on(&tensor->desc, &walk)) {
+    const int64_t index = x->element ? x->element[i] : i;
+    const int64_t offset = x->element ? lamina_desc_offset(&tensor->desc, index) : walk.offset;
     const double got = lamina_load(dtype, tensor->data, offset);
     const double tolerance = exact ? 0 : lamina_tolerance(&x->want[i], dtype, &plan->numerics, s->all_f64);
     double share;
@@ -192,8 +194,9 @@ static void find_unwritten(const session *s, int arg, int poison, lamina_verdict
   const bool floating = lamina_dtype_is_floating((lamina_dtype)tensor->desc.dtype);
   if (v->status || size == 1 || lamina_is_input(&s->op->args[arg]) || floating != (poison == LAMINA_POISON_NAN)) return;
   const int64_t count = lamina_desc_count(&tensor->desc);
-  for (int64_t i = 0; i < count; i++) {
-    const int64_t at = lamina_desc_offset(&tensor->desc, i) * (int64_t)size;
+  lamina_walk walk = {0};
+  for (int64_t i = 0; i < count; i++, lamina_walk_on(&tensor->desc, &walk)) {
+    const int64_t at = walk.offset * (int64_t)size;
     if (!all_bytes((const char *)tensor->data + at, size, poison)) continue;
     v->status = LAMINA_MISMATCH;
     v->arg = arg, v->element = i;
@@ -210,8 +213,9 @@ static uint64_t fingerprint(const session *s) {
     if (!tensor || !lamina_is_output(&s->op->args[arg])) continue;
     const int64_t count = lamina_desc_count(&tensor->desc);
     const size_t size = lamina_dtype_size((lamina_dtype)tensor->desc.dtype);
-    for (int64_t i = 0; i < count; i++) {
-      const uint8_t *b = (const uint8_t *)tensor->data + lamina_desc_offset(&tensor->desc, i) * (int64_t)size;
+    lamina_walk walk = {0};
+    for (int64_t i = 0; i < count; i++, lamina_walk_on(&tensor->desc, &walk)) {
+      const uint8_t *b = (const uint8_t *)tensor->data + walk.offset * (int64_t)size;
       for (size_t n = 0; n < size; n++) hash = (hash ^ b[n]) * 0x100000001b3u;
     }
   }

@@ -5,6 +5,20 @@
 #include "core/problem.h"
 #include "lamina/verify.h"
 
+/* Steps through the elements of a tensor in row-major order: `offset` is where the current one lies. */
+typedef struct lamina_walk {
+  int64_t offset, at[LAMINA_MAX_RANK];
+} lamina_walk;
+
+static inline void lamina_walk_on(const lamina_desc *desc, lamina_walk *walk) {
+  for (int d = desc->rank - 1; d >= 0; d--) {
+    walk->offset += desc->strides[d];
+    if (++walk->at[d] < desc->dims[d]) return;
+    walk->offset -= walk->at[d] * desc->strides[d];
+    walk->at[d] = 0;
+  }
+}
+
 /* Fills every element of a host tensor; `stream` tells tensors of one seed apart. */
 void lamina_fill_values(const lamina_desc *desc, void *data, const lamina_fill_def *fill, uint64_t seed,
                         uint32_t stream);

@@ -1,5 +1,5 @@
 /* Cases for one op, drawn so that pairs of choices come up early: of a handful of random draws the one is taken that
- * shows the most pairs for the first time. Shapes and attributes come from the row's `sample`, the rest from here. */
+ * shows the largest share of its pairs for the first time. Shapes and attributes come from the row's `sample`, the rest from here. */
 #include <stdio.h>
 
 #include "core/draw.h"
@@ -25,7 +25,7 @@ struct lamina_cases {
   int op;
   lamina_dtype dtype;
   uint64_t seed;
-  uint32_t number;
+  uint32_t number, empty; /* cases so far, and those with an empty input */
   uint8_t seen[PAIRS / 8];
 };
 
@@ -59,8 +59,8 @@ lamina_desc lamina_draw_shape(const lamina_draw *draw, int rank, const int64_t *
   return lamina_dense(draw->dtype, rank, dims);
 }
 
-/* Pairs of picks that no case had yet; with `mark` they are had from now on. */
-static int new_pairs(lamina_cases *cases, const lamina_draw *draw, bool mark) {
+/* The share of its pairs of picks that no case had yet; with `mark` they are had from now on. */
+static double new_pairs(lamina_cases *cases, const lamina_draw *draw, bool mark) {
   int fresh = 0;
   for (int i = 0; i < draw->picks; i++)
     for (int j = 0; j < i; j++) {
@@ -68,7 +68,7 @@ static int new_pairs(lamina_cases *cases, const lamina_draw *draw, bool mark) {
       fresh += !(cases->seen[pair / 8] >> pair % 8 & 1);
       if (mark) cases->seen[pair / 8] |= (uint8_t)(1u << pair % 8);
     }
-  return fresh;
+  return fresh / (1 + draw->picks * (draw->picks - 1) / 2.0);
 }
 
 /* ---- Shapes ----------------------------------------------------------------------------------------------------- */
@@ -138,7 +138,7 @@ static void set_strides(lamina_desc *desc, int layout, lamina_draw *draw) {
 
 static void draw_layouts(lamina_problem *p, lamina_draw *draw) {
   const lamina_op_def *op = lamina_op_at(p->op);
-  const int64_t all = LAMINA_PICK(draw, "layout", DENSE, DENSE, CHANNELS_LAST, TRANSPOSED, GAPS, EACH, EACH);
+  const int64_t all = LAMINA_PICK(draw, "layout", DENSE, DENSE, DENSE, CHANNELS_LAST, TRANSPOSED, GAPS, EACH, EACH);
   for (int i = 0; op->args[i].name; i++) {
     if (!lamina_present(&p->arg[i])) continue;
     char name[64];
@@ -187,6 +187,13 @@ static void draw_offsets(lamina_case *c, lamina_draw *draw) {
   }
 }
 
+static bool is_empty(const lamina_problem *p) {
+  const lamina_op_def *op = lamina_op_at(p->op);
+  for (int i = 0; op->args[i].name; i++)
+    if (lamina_present(&p->arg[i]) && lamina_desc_count(&p->arg[i]) == 0) return true;
+  return false;
+}
+
 static bool small_enough(const lamina_problem *p) {
   double flops, bytes;
   int64_t elements = 0;
@@ -232,13 +239,15 @@ void lamina_cases_close(lamina_cases *cases) {
 }
 
 lamina_status lamina_cases_next(lamina_cases *cases, lamina_case *c) {
-  int best = -1, draws = 0;
+  double best = -1;
+  int draws = 0;
   lamina_draw chosen = {0};
   for (uint32_t attempt = 0; attempt < PATIENCE && draws < DRAWS; attempt++) {
     lamina_draw draw = {.seed = cases->seed, .number = cases->number, .attempt = attempt};
     lamina_case drawn;
     if (!draw_case(cases, &draw, &drawn)) continue;
-    const int fresh = new_pairs(cases, &draw, false);
+    if (is_empty(&drawn.problem) && cases->empty * 10 > cases->number) continue; /* one in ten is enough */
+    const double fresh = new_pairs(cases, &draw, false);
     draws++;
     if (fresh <= best) continue;
     best = fresh;
@@ -249,6 +258,7 @@ lamina_status lamina_cases_next(lamina_cases *cases, lamina_case *c) {
   if (best < 0)
     return lamina_error(LAMINA_INTERNAL, "%s: none of %d drawn cases fits the op; the last one's error: %s",
                         lamina_op_at(cases->op)->name, (int)PATIENCE, lamina_last_error());
+  cases->empty += is_empty(&c->problem);
   (void)new_pairs(cases, &chosen, true);
   return LAMINA_OK;
 }

@@ -5,8 +5,6 @@
 #include "core/problem.h"
 #include "net/graph.h"
 
-static const char forward_pass[] = "/forward";
-
 /* The value that argument `name` of a backward pass means at this node: LAMINA_ABSENT when there is none. */
 static int bind(const lamina_graph *graph, const lamina_node_op *node, const char *name) {
   const lamina_op_def *op = lamina_op_at(node->op);
@@ -47,32 +45,63 @@ static lamina_status add_gradient(lamina_graph *graph, int value, int gradient) 
   return LAMINA_OK;
 }
 
-/* Emits one pass when it gives a gradient that is wanted. */
+/* The pass of a forward op's family that gives the gradient of its input `x`; -1 when there is none. */
+static int pass_for(const lamina_op_def *forward, const char *x) {
+  const size_t family = (size_t)(strchr(forward->name, '/') - forward->name);
+  char gradient[64];
+  snprintf(gradient, sizeof gradient, "d%s", x);
+  for (int id = 0; lamina_op_at(id); id++) {
+    const lamina_op_def *pass = lamina_op_at(id);
+    const int at = lamina_op_arg(pass, gradient);
+    if (at >= 0 && pass->args[at].role == LAMINA_OUT && strncmp(pass->name, forward->name, family) == 0 &&
+        strncmp(pass->name + family, "/backward", 9) == 0)
+      return id;
+  }
+  return -1;
+}
+
+/* Emits one pass. An argument that isn't there is said to be missing by the op. */
 static lamina_status emit_pass(lamina_graph *graph, const lamina_node_op *node, const lamina_op_def *pass) {
   const lamina_op_def *forward = lamina_op_at(node->op);
   int arg[LAMINA_MAX_ARGS], of[LAMINA_MAX_ARGS];
-  bool wanted = false;
   for (int i = 0; pass->args[i].name; i++) {
     const lamina_arg_def *a = &pass->args[i];
     of[i] = LAMINA_ABSENT;
-    if (a->role == LAMINA_IN) {
-      arg[i] = bind(graph, node, a->name);
-      if (arg[i] == LAMINA_ABSENT && !a->optional) return LAMINA_OK; /* what it needs doesn't flow here */
-      continue;
-    }
+    arg[i] = a->role == LAMINA_IN ? bind(graph, node, a->name) : LAMINA_ABSENT;
+    if (a->role == LAMINA_IN) continue;
     const int input = lamina_op_arg(forward, a->name + 1); /* "dx" is of x */
     const int value = input >= 0 ? node->arg[input] : LAMINA_ABSENT;
-    const bool want = value >= 0 && graph->values[value].varies;
-    if (want || (value >= 0 && !a->optional)) of[i] = value;
-    arg[i] = LAMINA_ABSENT;
-    wanted |= want;
+    if (value >= 0 && (graph->values[value].varies || !a->optional)) of[i] = value;
   }
-  if (!wanted) return LAMINA_OK;
   for (int i = 0; pass->args[i].name; i++)
     if (of[i] >= 0) LAMINA_TRY(fresh_gradient(graph, of[i], &arg[i]));
   LAMINA_TRY(lamina_graph_emit(graph, pass->name, node->attr, arg));
   for (int i = 0; pass->args[i].name; i++)
     if (of[i] >= 0 && graph->values[of[i]].varies) LAMINA_TRY(add_gradient(graph, of[i], arg[i]));
+  return LAMINA_OK;
+}
+
+/* Every pass of a forward node that gives a gradient which is wanted: those of parameters first, so that the node's
+ * input may leave its memory to the input's gradient. */
+static lamina_status emit_passes(lamina_graph *graph, const lamina_node_op *node) {
+  const lamina_op_def *op = lamina_op_at(node->op);
+  int done[LAMINA_MAX_ARGS], count = 0;
+  bool reached = false;
+  for (int i = 0; op->args[i].name; i++)
+    reached |= op->args[i].role != LAMINA_IN && node->arg[i] >= 0 && graph->values[node->arg[i]].gradient >= 0;
+  for (int parameters = 1; reached && parameters >= 0; parameters--)
+    for (int i = 0; op->args[i].name; i++) {
+      if (op->args[i].role != LAMINA_IN || node->arg[i] < 0) continue;
+      const lamina_value *x = &graph->values[node->arg[i]];
+      if (!x->varies || (x->parameter >= 0) != (parameters == 1)) continue;
+      const int id = pass_for(op, op->args[i].name);
+      if (id < 0) return lamina_error(LAMINA_UNSUPPORTED, "%s has no gradient of its %s", op->name, op->args[i].name);
+      bool seen = false; /* one pass may give several gradients */
+      for (int d = 0; d < count; d++) seen |= done[d] == id;
+      if (seen) continue;
+      done[count++] = id;
+      LAMINA_TRY(emit_pass(graph, node, lamina_op_at(id)));
+    }
   return LAMINA_OK;
 }
 
@@ -93,14 +122,7 @@ lamina_status lamina_graph_backward(lamina_graph *graph) {
       LAMINA_TRY(emit_view(graph, &node));
       continue;
     }
-    const char *name = lamina_op_at(node.op)->name, *slash = strrchr(name, '/');
-    if (strcmp(slash, forward_pass) != 0) continue;
-    for (int id = 0; lamina_op_at(id); id++) {
-      const lamina_op_def *pass = lamina_op_at(id);
-      if (strncmp(pass->name, name, (size_t)(slash - name)) == 0 &&
-          strncmp(pass->name + (slash - name), "/backward", 9) == 0)
-        LAMINA_TRY(emit_pass(graph, &node, pass));
-    }
+    LAMINA_TRY(emit_passes(graph, &node));
   }
   return LAMINA_OK;
 }

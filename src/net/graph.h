@@ -11,6 +11,10 @@
 #include "core/base.h"
 #include "lamina/layers.h"
 
+#ifdef __cplusplus /* for tests */
+extern "C" {
+#endif
+
 typedef enum lamina_buffer {
   LAMINA_BUFFER_ARENA,
   LAMINA_BUFFER_INPUT,  /* the examples, the caller's */
@@ -115,5 +119,9 @@ lamina_status lamina_graph_problem(const lamina_graph *graph, const lamina_node_
 lamina_status lamina_graph_backward(lamina_graph *graph);
 /* memory.c: runs in place what can be, plans every node on the device and gives every value and workspace its place. */
 lamina_status lamina_graph_plan(lamina_graph *graph, lamina_device *device);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -23,9 +23,14 @@ static lamina_status emit_unary(lamina_graph *graph, const char *op, const void 
   return LAMINA_OK;
 }
 
-/* An axis that isn't given is as the first one. */
-static void spread(int64_t out[3], const int64_t in[3], int axes) {
+/* An axis that isn't given is as the first one; none may be given that there isn't. */
+static lamina_status spread(const char *name, int64_t out[3], const int64_t in[3], int axes) {
   for (int a = 0; a < axes; a++) out[a] = in[a] ? in[a] : in[0];
+  for (int a = axes; a < 3; a++)
+    if (in[a])
+      return lamina_error(LAMINA_INVALID, "%s is given for %d axes, but its input has %d spatial ax%s", name, a + 1,
+                          axes, axes == 1 ? "is" : "es");
+  return LAMINA_OK;
 }
 
 /* ---- conv ------------------------------------------------------------------------------------------------------- */
@@ -56,9 +61,9 @@ static lamina_status expand_conv(lamina_graph *graph, const lamina_layer *layer)
   lamina_conv conv = {.groups = l->groups};
   int64_t w[LAMINA_MAX_RANK] = {l->filters, in.dims[1] / l->groups};
   double taps = 1;
-  spread(&w[2], l->kernel, axes);
-  spread(conv.stride, l->stride, axes);
-  spread(conv.dilation, l->dilation, axes);
+  LAMINA_TRY(spread("kernel", &w[2], l->kernel, axes));
+  LAMINA_TRY(spread("stride", conv.stride, l->stride, axes));
+  LAMINA_TRY(spread("dilation", conv.dilation, l->dilation, axes));
   for (int a = 0; a < axes; a++) {
     const int64_t reach = (w[2 + a] - 1) * (conv.dilation[a] ? conv.dilation[a] : 1);
     if (l->same && (l->pad[a][0] || l->pad[a][1]))
@@ -137,18 +142,20 @@ static const lamina_attr_def max_pool_attrs[] = {POOL_ATTRS, {0}};
 static const lamina_attr_def avg_pool_attrs[] = {
     POOL_ATTRS, {FIELD(lamina_pool_layer, count_pad), .type = LAMINA_ATTR_BOOL}, {0}};
 
-static lamina_pool pool_of(const lamina_graph *graph, const lamina_layer *layer) {
+static lamina_status pool_of(const lamina_graph *graph, const lamina_layer *layer, lamina_pool *pool) {
   const lamina_pool_layer *l = (const void *)layer->attr;
-  const int rank = graph->values[graph->x].desc.rank, axes = rank < 3 ? 0 : rank > 5 ? 3 : rank - 2;
-  lamina_pool pool = {.ceil_mode = l->ceil, .global = l->global, .count_pad = l->count_pad};
-  spread(pool.kernel, l->kernel, axes);
-  spread(pool.stride, l->stride, axes);
-  memcpy(pool.pad, l->pad, sizeof pool.pad);
-  return pool;
+  const int axes = graph->values[graph->x].desc.rank - 2;
+  if (axes < 1 || axes > 3)
+    return lamina_error(LAMINA_INVALID, "its input has %d axes; expected [N, C] and 1 to 3 spatial axes", axes + 2);
+  *pool = (lamina_pool){.ceil_mode = l->ceil, .global = l->global, .count_pad = l->count_pad};
+  memcpy(pool->pad, l->pad, sizeof pool->pad);
+  LAMINA_TRY(spread("kernel", pool->kernel, l->kernel, axes));
+  return spread("stride", pool->stride, l->stride, axes);
 }
 
 static lamina_status expand_max_pool(lamina_graph *graph, const lamina_layer *layer) {
-  const lamina_pool pool = pool_of(graph, layer);
+  lamina_pool pool;
+  LAMINA_TRY(pool_of(graph, layer, &pool));
   int arg[] = {graph->x, LAMINA_FRESH,
                graph->training ? LAMINA_FRESH : LAMINA_ABSENT}; /* indices: for the backward pass */
   LAMINA_TRY(lamina_graph_emit(graph, "max_pool/forward", &pool, arg));
@@ -157,7 +164,8 @@ static lamina_status expand_max_pool(lamina_graph *graph, const lamina_layer *la
 }
 
 static lamina_status expand_avg_pool(lamina_graph *graph, const lamina_layer *layer) {
-  const lamina_pool pool = pool_of(graph, layer);
+  lamina_pool pool;
+  LAMINA_TRY(pool_of(graph, layer, &pool));
   return emit_unary(graph, "avg_pool/forward", &pool);
 }
 

@@ -2,8 +2,8 @@
  *
  *   node    0 1 2 3 4 5          arena
  *   y1      ├───────┤            0 ┌──────────┐
- *   y2          ├─────┤            │ y1       │ largest first, each at the lowest place
- *   ws of 2     ┼                  ├──┬───────┤ that nothing alive at the same time takes
+ *   y2          ├─────┤            │ y1       │ largest first, each in the smallest gap that it fits
+ *   ws of 2     ┼                  ├──┬───────┤ among all that is alive at the same time
  *   dy1             ├─┤            │y2│dy1    │ */
 #include <stdlib.h>
 
@@ -38,6 +38,14 @@ static void merge(lamina_graph *graph, int from, int to) {
     if (graph->values[v].root == from) graph->values[v].root = to;
 }
 
+/* Does another argument of the node share the memory of argument `with`? */
+static bool read_twice(const lamina_graph *graph, const lamina_node_op *node, int with) {
+  for (int i = 0; i < LAMINA_MAX_ARGS; i++)
+    if (i != with && node->arg[i] >= 0 && graph->values[node->arg[i]].root == graph->values[node->arg[with]].root)
+      return true;
+  return false;
+}
+
 /* An output may take its input's memory when the row allows it and nobody reads the input afterwards. */
 static void run_in_place(lamina_graph *graph) {
   for (int n = 0; n < graph->node_count; n++) {
@@ -49,8 +57,8 @@ static void run_in_place(lamina_graph *graph) {
       const lamina_value *out = &graph->values[node->arg[i]], *in = &graph->values[node->arg[with]];
       const lamina_value *root = &graph->values[in->root];
       if (out->buffer != LAMINA_BUFFER_ARENA || in->buffer != LAMINA_BUFFER_ARENA || out->root != node->arg[i] ||
-          in->root == out->root || root->last > n || out->desc.dtype != in->desc.dtype ||
-          lamina_desc_bytes(&out->desc) != lamina_desc_bytes(&root->desc) ||
+          in->root == out->root || root->last > n || read_twice(graph, node, with) ||
+          out->desc.dtype != in->desc.dtype || lamina_desc_bytes(&out->desc) != lamina_desc_bytes(&root->desc) ||
           memcmp(out->desc.strides, in->desc.strides, sizeof in->desc.strides) != 0)
         continue;
       merge(graph, node->arg[i], in->root);
@@ -64,35 +72,44 @@ static void run_in_place(lamina_graph *graph) {
 static int by_size(const void *a, const void *b) {
   const item *x = a, *y = b;
   if (x->size != y->size) return x->size < y->size ? 1 : -1;
-  return x->first - y->first;
+  if (x->first != y->first) return x->first - y->first;
+  return x->value != y->value ? x->value - y->value : x->node - y->node; /* the same with every qsort */
 }
 
-static int by_offset(const void *a, const void *b) {
-  const size_t x = (*(item *const *)a)->offset, y = (*(item *const *)b)->offset;
-  return x < y ? -1 : x > y;
-}
-
-/* The lowest offset at which `it` meets none of the placed items that live when it does. */
-static void place(item *it, item **placed, int count) {
-  size_t offset = 0;
+/* The start of the smallest gap between placed items that live when `it` does; else the end of the highest of them. */
+static void place(item *it, item *const *placed, int count) {
+  size_t top = 0, least = SIZE_MAX;
+  it->offset = SIZE_MAX;
   for (int i = 0; i < count; i++) { /* placed[] is in order of offsets */
     const item *other = placed[i];
     if (other->last < it->first || other->first > it->last) continue;
-    if (offset + it->size <= other->offset) break;
-    if (other->offset + other->size > offset) offset = other->offset + other->size;
+    if (other->offset >= top && other->offset - top >= it->size && other->offset - top < least)
+      it->offset = top, least = other->offset - top;
+    if (other->offset + other->size > top) top = other->offset + other->size;
   }
-  it->offset = offset;
+  if (it->offset == SIZE_MAX) it->offset = top;
+}
+
+/* All items beside each other must have addresses: then no sum of offsets and sizes overflows. */
+static lamina_status check_sum(const item *items, int count) {
+  int64_t sum = 0;
+  for (int i = 0; i < count; i++)
+    if (items[i].size > INT64_MAX || !lamina_sum(sum, (int64_t)items[i].size, &sum))
+      return lamina_error(LAMINA_INVALID, "the size of all activations together overflows");
+  return LAMINA_OK;
 }
 
 static lamina_status place_all(lamina_graph *graph, item *items, int count) {
+  LAMINA_TRY(check_sum(items, count));
   item **placed = lamina_alloc(graph->allocator, ((size_t)count + 1) * sizeof *placed);
   if (!placed) return LAMINA_OUT_OF_MEMORY;
   if (count) qsort(items, (size_t)count, sizeof *items, by_size);
   graph->arena = 0;
   for (int i = 0; i < count; i++) {
     place(&items[i], placed, i);
-    placed[i] = &items[i];
-    qsort(placed, (size_t)i + 1, sizeof *placed, by_offset);
+    int at = i;
+    for (; at > 0 && placed[at - 1]->offset > items[i].offset; at--) placed[at] = placed[at - 1];
+    placed[at] = &items[i];
     if (items[i].offset + items[i].size > graph->arena) graph->arena = items[i].offset + items[i].size;
     if (items[i].value >= 0)
       graph->values[items[i].value].offset = items[i].offset;
@@ -134,8 +151,10 @@ lamina_status lamina_graph_plan(lamina_graph *graph, lamina_device *device) {
   for (int n = 0; n < graph->node_count; n++) {
     lamina_problem problem;
     if (graph->nodes[n].op < 0) continue;
+    graph->layer = graph->nodes[n].layer; /* who an error is about */
     LAMINA_TRY(lamina_graph_problem(graph, &graph->nodes[n], &problem));
     LAMINA_TRY(lamina_plan_open(device, &problem, NULL, &graph->nodes[n].plan));
   }
+  graph->layer = -1;
   return place_arena(graph);
 }

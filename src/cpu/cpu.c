@@ -40,7 +40,13 @@
   X(onednn_conv_backward_weights)                                                                                      \
   X(onednn_fc_forward)                                                                                                 \
   X(onednn_fc_backward_data)                                                                                           \
-  X(onednn_fc_backward_weights)
+  X(onednn_fc_backward_weights)                                                                                        \
+  X(onednn_avg_pool_forward)                                                                                           \
+  X(onednn_avg_pool_backward)                                                                                          \
+  X(onednn_sigmoid_forward)                                                                                            \
+  X(onednn_sigmoid_backward)                                                                                           \
+  X(onednn_tanh_forward)                                                                                               \
+  X(onednn_tanh_backward)
 #else
 #define ONEDNN_ENGINES(X)
 #endif

@@ -135,9 +135,12 @@ static dnnl_status_t setup_open(lamina_onednn_setup *s, const lamina_onednn_reci
   }
   if (!status) status = recipe->describe(s);
   if (!status) status = dnnl_primitive_desc_query(s->primitive, dnnl_query_impl_info_str, 0, (void *)&s->impl);
-  for (int i = 0; !status && recipe->bind[i].slot; i++)
-    if (s->given[i].ndims)
-      s->wanted[i] = *dnnl_primitive_desc_query_md(s->primitive, dnnl_query_exec_arg_md, recipe->bind[i].slot);
+  for (int i = 0; !status && recipe->bind[i].slot; i++) {
+    if (!s->given[i].ndims) continue;
+    s->wanted[i] = *dnnl_primitive_desc_query_md(s->primitive, dnnl_query_exec_arg_md, recipe->bind[i].slot);
+    if (s->wanted[i].data_type == dnnl_bf16 && s->given[i].data_type == dnnl_f32)
+      status = dnnl_unimplemented; /* loses */
+  }
   return status;
 }
 

@@ -1,0 +1,62 @@
+/* Sigmoid and tanh on oneDNN's eltwise. Its ReLU is not offered: it turns NaN into 0, and its gradient takes a NaN for
+ * positive, where lamina/activation.h says NaN and 0. */
+#include "cpu/onednn_base.h"
+#include "lamina/activation.h"
+
+/* All arguments lie alike and without gaps: one long vector. */
+static void view(const lamina_problem *problem, int arg, lamina_desc *desc) {
+  (void)arg;
+  const int64_t count = lamina_desc_count(&problem->arg[0]);
+  *desc = lamina_dense((lamina_dtype)desc->dtype, 1, &count);
+}
+
+static dnnl_status_t forward(lamina_onednn_setup *s, dnnl_alg_kind_t algorithm, const dnnl_memory_desc_t *x,
+                             dnnl_primitive_desc_t *to) {
+  dnnl_eltwise_desc_t desc = {0};
+  const dnnl_status_t status = dnnl_eltwise_forward_desc_init(&desc, dnnl_forward_training, algorithm, x, 0, 0);
+  return status ? status : dnnl_primitive_desc_create(to, &desc, s->attr, s->engine, NULL);
+}
+
+/* From y, as our rows have it. */
+static dnnl_status_t backward(lamina_onednn_setup *s, dnnl_alg_kind_t algorithm) {
+  dnnl_eltwise_desc_t desc = {0};
+  dnnl_status_t status = forward(s, algorithm, &s->wanted[0], &s->hint);
+  if (!status) status = dnnl_eltwise_backward_desc_init(&desc, algorithm, &s->wanted[1], &s->wanted[0], 0, 0);
+  return status ? status : dnnl_primitive_desc_create(&s->primitive, &desc, s->attr, s->engine, s->hint);
+}
+
+static dnnl_status_t sigmoid_forward_describe(lamina_onednn_setup *s) {
+  return forward(s, dnnl_eltwise_logistic, &s->wanted[0], &s->primitive);
+}
+static dnnl_status_t sigmoid_backward_describe(lamina_onednn_setup *s) {
+  return backward(s, dnnl_eltwise_logistic_use_dst_for_bwd);
+}
+static dnnl_status_t tanh_forward_describe(lamina_onednn_setup *s) {
+  return forward(s, dnnl_eltwise_tanh, &s->wanted[0], &s->primitive);
+}
+static dnnl_status_t tanh_backward_describe(lamina_onednn_setup *s) {
+  return backward(s, dnnl_eltwise_tanh_use_dst_for_bwd);
+}
+
+/* Bound by memory, as the loop engines reckon it; forward, oneDNN's exp and tanh take some 0.6 of the loops' time. */
+static double seconds(const lamina_onednn_setup *s) {
+  double flops, bytes;
+  lamina_problem_work(s->problem, &flops, &bytes);
+  return bytes / 1e10 * (s->hint ? 1 : 0.6);
+}
+
+#define PASS(name, ...)                                                                                                \
+  static const lamina_onednn_recipe name = {.bind = {__VA_ARGS__},                                                     \
+                                            .layouts = {{"plain", LAMINA_ONEDNN_PLAIN, LAMINA_ONEDNN_PLAIN}},          \
+                                            .view = view,                                                              \
+                                            .describe = name##_describe,                                               \
+                                            .seconds = seconds}
+#define FAMILY(name)                                                                                                   \
+  PASS(name##_forward, {DNNL_ARG_SRC, LAMINA_ONEDNN_DATA}, {DNNL_ARG_DST, LAMINA_ONEDNN_DATA});                        \
+  PASS(name##_backward, {DNNL_ARG_DST, LAMINA_ONEDNN_DATA}, {DNNL_ARG_DIFF_DST, LAMINA_ONEDNN_DATA},                   \
+       {DNNL_ARG_DIFF_SRC, LAMINA_ONEDNN_DATA});                                                                       \
+  LAMINA_ONEDNN_ENGINE(name##_forward, #name "/forward", LAMINA_STRIDES_SAME);                                         \
+  LAMINA_ONEDNN_ENGINE(name##_backward, #name "/backward", LAMINA_STRIDES_SAME)
+
+FAMILY(sigmoid);
+FAMILY(tanh);

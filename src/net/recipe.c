@@ -317,6 +317,16 @@ static lamina_status keep_recipe(lamina_net *net, const lamina_document *documen
   return net->defaults.root ? LAMINA_OK : LAMINA_OUT_OF_MEMORY;
 }
 
+static lamina_status open_net(lamina_device *device, const lamina_node *root, const lamina_net_options *options,
+                              lamina_net **net) {
+  const lamina_node *input = lamina_node_find(root, "input");
+  const lamina_status status = lamina_net_open(device, options, net);
+  char sentence[256];
+  if (status != LAMINA_INVALID || !input) return status;
+  snprintf(sentence, sizeof sentence, "%s", lamina_last_error());
+  return lamina_node_error(input, "%s", sentence);
+}
+
 /* A net of one example axis holds the data's defaults until the input's shape is known. */
 static lamina_status build(lamina_device *device, const lamina_document *document, const lamina_load_options *load,
                            lamina_net **out) {
@@ -332,7 +342,7 @@ static lamina_status build(lamina_device *device, const lamina_document *documen
   lamina_status status = keep_recipe(data, document, load);
   if (!status) status = read_data(lamina_node_find(root, "data"), data);
   if (!status) status = read_input(device, root, load, data, &options);
-  if (!status) status = lamina_net_open(device, &options, &net);
+  if (!status) status = open_net(device, root, &options, &net);
   if (!status) { /* the settled net takes over what was read */
     net->recipe = data->recipe, data->recipe = NULL;
     net->defaults = data->defaults, data->defaults = (lamina_defaults){0};

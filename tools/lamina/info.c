@@ -1,5 +1,6 @@
 /* lamina info: ops, engines and numerics of this build; with a recipe or checkpoint, that network. */
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "info_net.h"
@@ -69,6 +70,17 @@ static int print_ops(const char *word) {
   return count;
 }
 
+/* "conv/foward" is rather an op than a file that isn't there. */
+static int check_word(const cli_command *self, const char *word) {
+  const char *names[256] = {NULL};
+  if (!strchr(word, '/') || access(word, F_OK) == 0) return 0;
+  for (int id = 0; lamina_op_at(id) && id < 255; id++) names[id] = lamina_op_at(id)->name;
+  const char *near = cli_nearest(word, names);
+  if (!near) return 0;
+  fprintf(stderr, "lamina %s: there is no file or op \"%s\"; did you mean %s?\n", self->name, word, near);
+  return EXIT_FAILED;
+}
+
 int run_info(const cli_command *self, int argc, char **argv) {
   bool engines = false, json = false;
   long long batch = 0;
@@ -85,6 +97,7 @@ int run_info(const cli_command *self, int argc, char **argv) {
   if (argc > 1) return cli_usage(self, "\"%s\" is one word too many", argv[2]);
   if (batch < 0) return cli_usage(self, "--batch is %lld; expected at least 1", batch);
   if (argc == 1 && print_ops(argv[1])) return 0;
+  if (argc == 1 && (error = check_word(self, argv[1]))) return error;
   if (argc == 1) return info_net(self, argv[1], &place, batch ? batch : 1, engines, json);
   if (json) return cli_usage(self, "--json needs a network");
   if ((error = cli_device(self, &place, &device))) return error;

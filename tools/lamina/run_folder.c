@@ -27,7 +27,12 @@ static lamina_status make(const char *path, bool parents) {
     snprintf(part, sizeof part, "%.*s", (int)(slash - path), path);
     if (mkdir(part, 0777) && errno != EEXIST) return system_error(part, "can't make this folder");
   }
-  return mkdir(path, 0777) ? system_error(path, "can't make this output folder") : LAMINA_OK;
+  if (mkdir(path, 0777) == 0) return LAMINA_OK;
+  const char *last = strrchr(path, '/');
+  if (errno == ENOENT && last && last != path)
+    return lamina_error(LAMINA_IO, "%s: can't make this output folder; there is no folder %.*s to make it in", path,
+                        (int)(last - path), path);
+  return system_error(path, "can't make this output folder");
 }
 
 /* Asking for permission isn't enough: a file system may be read-only, or full. */
@@ -41,7 +46,7 @@ static lamina_status try_to_write(const char *folder) {
   return LAMINA_OK;
 }
 
-lamina_status run_folder_open(run_folder *run, const char *path, bool parents) {
+lamina_status run_folder_open(run_folder *run, const char *path, run_make how) {
   *run = (run_folder){0};
   if (!*path || strlen(path) >= RUN_PATH)
     return lamina_error(LAMINA_INVALID, "the output folder's name has %zu characters; expected 1 to %d", strlen(path),
@@ -49,7 +54,8 @@ lamina_status run_folder_open(run_folder *run, const char *path, bool parents) {
   snprintf(run->path, sizeof run->path, "%s", path);
   for (size_t n = strlen(run->path); n > 1 && run->path[n - 1] == '/'; n--) run->path[n - 1] = 0;
   path_of(run, "checkpoint.safetensors", run->checkpoint, sizeof run->checkpoint);
-  lamina_status status = make(run->path, parents);
+  if (how == RUN_THERE) return LAMINA_OK;
+  const lamina_status status = make(run->path, how == RUN_MAKE_PARENTS);
   return status ? status : try_to_write(run->path);
 }
 

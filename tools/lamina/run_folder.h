@@ -31,8 +31,14 @@ typedef struct run_record {
   double images_per_second, seconds;
 } run_record;
 
-/* Names the files, makes the folder (not the one it is to lie in, unless `parents`) and tries to write there. */
-lamina_status run_folder_open(run_folder *run, const char *path, bool parents);
+typedef enum run_make {
+  RUN_THERE,       /* the folder must be there */
+  RUN_MAKE,        /* make it, but not the one that it is to lie in */
+  RUN_MAKE_PARENTS /* make all */
+} run_make;
+
+/* Names the files, makes the folder and tries to write there. */
+lamina_status run_folder_open(run_folder *run, const char *path, run_make how);
 void run_folder_close(run_folder *run);
 /* Starts the files anew; the checkpoint of an earlier run is kept as previous.safetensors. */
 lamina_status run_folder_begin(run_folder *run, const char *recipe);

@@ -255,7 +255,10 @@ static lamina_status start_folder(train *t) {
   char path[RUN_PATH];
   lamina_progress now;
   snprintf(path, sizeof path, "runs/%s", t->name);
-  lamina_status status = run_folder_open(&t->run, out ? out : path, !out);
+  lamina_status status = run_folder_open(&t->run, out ? out : path,
+                                         t->options->resume ? RUN_THERE
+                                         : out              ? RUN_MAKE
+                                                            : RUN_MAKE_PARENTS);
   if (!status && t->options->resume) status = lamina_trainer_resume(t->trainer, t->run.checkpoint);
   if (status) return status;
   lamina_trainer_progress(t->trainer, &now);

@@ -182,6 +182,20 @@ TEST_P(Loop, MaxPools) {
   }
 }
 
+TEST_P(Loop, AvgPools) {
+  for (const PoolCase &c : pools) {
+    check("avg_pool/forward", &c.pool, {{T(), c.x}, {T(), {}, true}});
+    check("avg_pool/backward", &c.pool, {{T(), outputs("avg_pool/forward", c.pool, c.x)}, {T(), c.x}});
+  }
+}
+
+TEST_P(Loop, Biases) {
+  for (const Dims &d : std::vector<Dims>{{3, 5, 7}, {2, 3, 70, 70}, {65, 5, 13, 13}, {64, 3, 1, 1}, {2, 2, 3, 4, 5}})
+    check("conv/backward_bias", nullptr, {{T(), d}, {T(), {}, true}});
+  for (const Dims &d : std::vector<Dims>{{1, 1}, {37, 300}, {500, 257}, {70000, 1}})
+    check("fc/backward_bias", nullptr, {{T(), d}, {LAMINA_F32, {}, true}});
+}
+
 INSTANTIATE_TEST_SUITE_P(Types, Loop, testing::Values(LAMINA_F32, LAMINA_BF16),
                          [](const auto &info) { return std::string(lamina_dtype_name(info.param)); });
 

@@ -19,6 +19,10 @@
   X(loop_tanh_backward)                                                                                                \
   X(loop_max_pool_forward)                                                                                             \
   X(loop_max_pool_backward)                                                                                            \
+  X(loop_avg_pool_forward)                                                                                             \
+  X(loop_avg_pool_backward)                                                                                            \
+  X(loop_conv_backward_bias)                                                                                           \
+  X(loop_fc_backward_bias)                                                                                             \
   X(loop_add_forward)                                                                                                  \
   X(loop_add_backward)                                                                                                 \
   X(loop_scale_forward)                                                                                                \

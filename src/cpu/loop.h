@@ -40,6 +40,24 @@ LAMINA_INLINE const void *lamina_loop_at(const void *x, int64_t i, bool bf16) {
 }
 LAMINA_INLINE void *lamina_loop_to(void *y, int64_t i, bool bf16) { return (char *)y + i * (bf16 ? 2 : 4); }
 
+/* The sum of n elements: 16 running sums in f32 over some thousand, those in f64. */
+LAMINA_INLINE double lamina_loop_sum(int64_t n, const void *x, bool bf16) {
+  double total = 0;
+  for (int64_t i = 0; i < n;) {
+    const int64_t end = n - i < 4096 ? n : i + 4096;
+    float lane[16] = {0};
+    for (; i + 64 <= end; i += 64)
+      for (int64_t j = i; j < i + 16; j++)
+        lane[j - i] += (lamina_loop_get(x, j, bf16) + lamina_loop_get(x, j + 16, bf16)) +
+                       (lamina_loop_get(x, j + 32, bf16) + lamina_loop_get(x, j + 48, bf16));
+    for (; i + 16 <= end; i += 16)
+      for (int64_t j = 0; j < 16; j++) lane[j] += lamina_loop_get(x, i + j, bf16);
+    for (int64_t j = 0; i < end; i++, j++) lane[j] += lamina_loop_get(x, i, bf16);
+    for (int64_t j = 0; j < 16; j++) total += (double)lane[j];
+  }
+  return total;
+}
+
 /* The number of the calling thread in its team. */
 static inline int lamina_loop_thread(void) {
 #ifdef _OPENMP

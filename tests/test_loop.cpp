@@ -196,6 +196,18 @@ TEST_P(Loop, Biases) {
     check("fc/backward_bias", nullptr, {{T(), d}, {LAMINA_F32, {}, true}});
 }
 
+TEST_P(Loop, Softmaxes) {
+  const std::vector<Dims> all = {{1, 1},    {3, 10},   {5, 16},         {2, 1000},
+                                 {4, 5001}, {3, 7, 9}, {2, 21, 13, 17}, {2, 300, 70}};
+  for (const char *family : {"softmax", "log_softmax"})
+    for (const Dims &d : all)
+      for (int64_t axis = 0; axis < static_cast<int64_t>(d.size()); axis++) {
+        const lamina_softmax attr = {axis, 1};
+        check((std::string(family) + "/forward").c_str(), &attr, {{T(), d}, {T(), {}, true}});
+        check((std::string(family) + "/backward").c_str(), &attr, {{T(), d}, {T(), d}, {T(), {}, true}});
+      }
+}
+
 INSTANTIATE_TEST_SUITE_P(Types, Loop, testing::Values(LAMINA_F32, LAMINA_BF16),
                          [](const auto &info) { return std::string(lamina_dtype_name(info.param)); });
 

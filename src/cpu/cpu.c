@@ -23,6 +23,10 @@
   X(loop_avg_pool_backward)                                                                                            \
   X(loop_conv_backward_bias)                                                                                           \
   X(loop_fc_backward_bias)                                                                                             \
+  X(loop_softmax_forward)                                                                                              \
+  X(loop_softmax_backward)                                                                                             \
+  X(loop_log_softmax_forward)                                                                                          \
+  X(loop_log_softmax_backward)                                                                                         \
   X(loop_add_forward)                                                                                                  \
   X(loop_add_backward)                                                                                                 \
   X(loop_scale_forward)                                                                                                \

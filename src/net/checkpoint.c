@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "core/device.h"
 #include "core/text.h"
@@ -34,18 +33,19 @@ static lamina_status add_block(lamina_net *net, lamina_safetensors_writer *write
   return LAMINA_OK;
 }
 
-static lamina_status note(lamina_safetensors_writer *writer, const char *key, const char *format, ...) {
-  char value[160];
-  va_list list;
-  va_start(list, format);
-  vsnprintf(value, sizeof value, format, list);
-  va_end(list);
-  return lamina_safetensors_note(writer, key, value);
-}
-
 static lamina_status note_net(const lamina_net *net, lamina_safetensors_writer *writer) {
+  lamina_text text = {.allocator = net->allocator};
   if (net->recipe) LAMINA_TRY(lamina_safetensors_note(writer, "lamina.recipe", net->recipe));
-  return note(writer, "lamina.range", "%.9g %.9g", (double)net->low, (double)net->high);
+  lamina_status status = lamina_net_describe(net, &text);
+  if (!status) status = lamina_safetensors_note(writer, "lamina.net", text.data);
+  lamina_text_clear(&text);
+  lamina_text_real(&text, (double)net->low);
+  lamina_text_put(&text, " ");
+  lamina_text_real(&text, (double)net->high);
+  if (!status) status = lamina_text_status(&text);
+  if (!status) status = lamina_safetensors_note(writer, "lamina.range", text.data);
+  lamina_text_free(&text);
+  return status;
 }
 
 static lamina_status note_classes(const lamina_net *net, lamina_safetensors_writer *writer) {
@@ -60,17 +60,19 @@ static lamina_status note_classes(const lamina_net *net, lamina_safetensors_writ
 
 /* What a run can't change in the middle, in one line each. */
 static void describe_run(const lamina_trainer *t, char *text, size_t size) {
-  const lamina_training *o = &t->options;
+  const lamina_training *o = &t->settings.options;
   snprintf(text, size, "batch %" PRId64 ", seed %" PRIu64 ", optimizer %s, examples %" PRId64, o->batch, o->seed,
            o->optimizer, lamina_dataset_info_of(o->train)->count);
 }
 
 static lamina_status note_run(const lamina_trainer *t, lamina_safetensors_writer *writer) {
-  char run[160];
-  describe_run(t, run, sizeof run);
-  LAMINA_TRY(lamina_safetensors_note(writer, "lamina.run", run));
-  LAMINA_TRY(note(writer, "lamina.step", "%" PRId64, t->now.total));
-  return note(writer, "lamina.loss_sum", "%a", t->loss_sum);
+  char value[160];
+  describe_run(t, value, sizeof value);
+  LAMINA_TRY(lamina_safetensors_note(writer, "lamina.run", value));
+  lamina_format(value, sizeof value, "%" PRId64, t->now.total);
+  LAMINA_TRY(lamina_safetensors_note(writer, "lamina.step", value));
+  lamina_format(value, sizeof value, "%.17g", t->loss_sum);
+  return lamina_safetensors_note(writer, "lamina.loss_sum", value);
 }
 
 static lamina_status write_all(lamina_net *net, const lamina_trainer *t, lamina_safetensors_writer *writer,
@@ -111,7 +113,9 @@ static lamina_status find_tensor(const lamina_safetensors *file, const char *pat
     return lamina_error(LAMINA_INVALID, "%s: it has no tensor \"%s\", so it is a checkpoint of another net", path,
                         name);
   const lamina_desc *desc = lamina_safetensors_desc(file, *index);
-  if (desc->rank == param->desc.rank && memcmp(desc->dims, param->desc.dims, sizeof desc->dims) == 0) return LAMINA_OK;
+  if (desc->rank == param->desc.rank && memcmp(desc->dims, param->desc.dims, sizeof desc->dims) == 0 &&
+      lamina_dtype_is_floating((lamina_dtype)desc->dtype))
+    return LAMINA_OK;
   return lamina_error(LAMINA_INVALID, "%s: tensor \"%s\" is %s, but the net's is %s; it is a checkpoint of another net",
                       path, name, lamina_desc_text(desc, have, sizeof have),
                       lamina_desc_text(&param->desc, want, sizeof want));
@@ -149,27 +153,55 @@ static lamina_status read_parameters(lamina_net *net, const lamina_safetensors *
   return LAMINA_OK;
 }
 
+/* "0 1": black and white. */
+static void read_range(const lamina_safetensors *file, lamina_dataset_info *info) {
+  const char *range = lamina_safetensors_value(file, "lamina.range"), *space = range ? strchr(range, ' ') : NULL;
+  char first[32];
+  double low, high;
+  if (!space || space - range >= (ptrdiff_t)sizeof first) return;
+  snprintf(first, sizeof first, "%.*s", (int)(space - range), range);
+  if (lamina_read_real(first, &low) && lamina_read_real(space + 1, &high))
+    info->low = (float)low, info->high = (float)high;
+}
+
 /* Splits the note of class names, a line each. */
 static lamina_status read_classes(lamina_net *net, const lamina_safetensors *file) {
-  const char *range = lamina_safetensors_value(file, "lamina.range"),
-             *names = lamina_safetensors_value(file, "lamina.classes");
-  const lamina_desc out = lamina_net_output(net);
-  lamina_dataset_info info = {.classes = out.rank == 1 ? out.dims[0] : 0};
-  if (range) sscanf(range, "%f %f", &info.low, &info.high);
+  const char *names = lamina_safetensors_value(file, "lamina.classes");
+  lamina_dataset_info info = {0};
+  read_range(file, &info);
   if (!names) return lamina_net_remember(net, &info);
+  info.classes = 1;
+  for (const char *c = names; *c; c++) info.classes += *c == '\n';
   char *copy = lamina_copy_text(net->allocator, names), *next = copy;
-  const char **list = lamina_alloc_zero(net->allocator, (size_t)(info.classes + 1) * sizeof *list);
+  const char **list = lamina_alloc_zero(net->allocator, (size_t)info.classes * sizeof *list);
   lamina_status status = copy && list ? LAMINA_OK : LAMINA_OUT_OF_MEMORY;
-  int64_t count = 0;
-  for (; !status && count < info.classes && next; count++) {
-    list[count] = next;
-    next = strchr(next, '\n');
-    if (next) *next++ = 0;
+  for (int64_t i = 0; !status && i < info.classes; i++) {
+    list[i] = next;
+    next += strcspn(next, "\n");
+    if (*next) *next++ = 0;
   }
-  if (!status && count == info.classes) info.class_names = list;
+  info.class_names = list;
   if (!status) status = lamina_net_remember(net, &info);
   lamina_free(net->allocator, (void *)(uintptr_t)list);
   lamina_free(net->allocator, copy);
+  return status;
+}
+
+/* INVALID with the first line that differs when the file's net isn't this one. */
+static lamina_status check_net(const lamina_net *net, const lamina_safetensors *file, const char *path) {
+  lamina_text mine = {.allocator = net->allocator};
+  const char *theirs = lamina_safetensors_value(file, "lamina.net");
+  lamina_status status = lamina_net_describe(net, &mine);
+  if (!status && theirs && strcmp(theirs, mine.data) != 0) {
+    const char *a = theirs, *b = mine.data; /* to the first line that differs */
+    for (size_t n = strcspn(a, "\n"); a[n] && strncmp(a, b, n + 1) == 0; n = strcspn(a, "\n")) a += n + 1, b += n + 1;
+    while (*a == ' ' || *a == '-') a++;
+    while (*b == ' ' || *b == '-') b++;
+    status = lamina_error(LAMINA_INVALID,
+                          "%s: it is a checkpoint of another net: it has \"%.*s\" where this one has \"%.*s\"", path,
+                          (int)strcspn(a, "\n"), a, (int)strcspn(b, "\n"), b);
+  }
+  lamina_text_free(&mine);
   return status;
 }
 
@@ -179,14 +211,18 @@ static lamina_status resume(lamina_trainer *t, const lamina_safetensors *file, c
              *sum = lamina_safetensors_value(file, "lamina.loss_sum");
   char mine[160];
   int64_t total;
+  double loss_sum;
   if (!run || !step || !sum)
     return lamina_error(LAMINA_INVALID, "%s: it holds a net, but no training to go on with", path);
+  LAMINA_TRY(check_net(net, file, path));
   describe_run(t, mine, sizeof mine);
   if (strcmp(run, mine) != 0)
     return lamina_error(LAMINA_INVALID, "%s: it was trained with %s, but this run has %s", path, run, mine);
   if (!lamina_read_int(step, &total) || total < 0 || total > t->now.steps * t->now.epochs)
     return lamina_error(LAMINA_INVALID, "%s: it stopped after step %s, but this run has %" PRId64 " steps", path, step,
                         t->now.steps * t->now.epochs);
+  if (!lamina_read_real(sum, &loss_sum))
+    return lamina_error(LAMINA_INVALID, "%s: its sum of losses is \"%.40s\"; expected a number", path, sum);
   LAMINA_TRY(check_block(net, file, path, ""));
   for (int m = 0; m < net->update.moments; m++) LAMINA_TRY(check_block(net, file, path, moment_names[m]));
   LAMINA_TRY(read_parameters(net, file, path));
@@ -196,8 +232,8 @@ static lamina_status resume(lamina_trainer *t, const lamina_safetensors *file, c
   t->now.total = total;
   t->now.epoch = total / t->now.steps;
   t->now.step = total % t->now.steps;
-  t->now.examples = total * t->options.batch;
-  t->loss_sum = strtod(sum, NULL);
+  t->now.examples = total * t->settings.options.batch;
+  t->loss_sum = loss_sum;
   t->now.mean_loss = t->now.step ? t->loss_sum / (double)t->now.step : (double)NAN;
   return LAMINA_OK;
 }
@@ -216,10 +252,10 @@ static lamina_status load_checkpoint(lamina_device *device, const char *path, co
   lamina_net *net = NULL;
   LAMINA_TRY(lamina_safetensors_open(path, lamina_device_allocator(device), &file));
   const char *recipe = lamina_safetensors_value(file, "lamina.recipe");
+  if (!recipe) recipe = lamina_safetensors_value(file, "lamina.net");
   lamina_status status =
       recipe ? lamina_recipe_parse(device, path, recipe, load, &net)
-             : lamina_error(LAMINA_INVALID, "%s: it carries no recipe, so the net must be built first and read into",
-                            path);
+             : lamina_error(LAMINA_INVALID, "%s: it carries no recipe, so it can't be told what net it is of", path);
   if (!status) status = read_parameters(net, file, path);
   if (!status) status = read_classes(net, file);
   lamina_safetensors_close(file);

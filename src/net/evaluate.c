@@ -1,5 +1,5 @@
 /* A net on a whole dataset: loss and hits, batch by batch, the last one smaller. */
-#include "net/net.h"
+#include "net/trainer.h"
 
 typedef struct totals {
   double loss;
@@ -22,29 +22,37 @@ static lamina_status add_batch(lamina_net *net, const lamina_executor *e, lamina
 static lamina_status run_batch(lamina_net *net, const char *loss, int64_t k, const lamina_batch *batch, totals *sum) {
   lamina_executor *e;
   lamina_feed feed;
-  LAMINA_TRY(lamina_net_executor(net, LAMINA_MODE_EVALUATE, batch->n, loss, k, &e));
-  LAMINA_TRY(lamina_net_take(net, e));
+  LAMINA_TRY(lamina_net_ready(net, LAMINA_MODE_EVALUATE, batch->n, loss, k, &e));
   lamina_status status = lamina_feed_open(net, e, &feed);
   if (!status) status = add_batch(net, e, &feed, batch, sum);
   lamina_feed_close(net, &feed);
   return status;
 }
 
+static lamina_loader_options loader_of(const lamina_net *net, int64_t batch) {
+  return (lamina_loader_options){
+      .batch = batch, .partial = true, .threads = 1, .epochs = 1, .allocator = net->allocator};
+}
+
+int64_t lamina_evaluation_memory(const lamina_net *net, const lamina_dataset *dataset, int64_t batch) {
+  const lamina_loader_options options = loader_of(net, batch);
+  return lamina_loader_memory(dataset, &options);
+}
+
 lamina_status lamina_net_evaluate(lamina_net *net, const lamina_dataset *dataset, const char *loss, int64_t batch_size,
                                   int64_t k, lamina_evaluation *evaluation) {
-  lamina_loader_options options = {
-      .batch = batch_size, .partial = true, .threads = 1, .epochs = 1, .allocator = net->allocator};
-  const lamina_desc out = lamina_net_output(net);
   lamina_loader *loader;
   lamina_batch batch;
   totals sum = {0};
-  if (out.rank != 1)
-    return lamina_error(LAMINA_INVALID, "the net's output has %d axes; expected one of classes", out.rank);
-  LAMINA_TRY(lamina_dataset_check_classes(dataset, out.dims[0]));
-  if (!options.batch) options.batch = net->defaults.training.batch ? net->defaults.training.batch : 64;
-  if (!loss) loss = net->defaults.training.loss ? net->defaults.training.loss : "softmax_cross_entropy";
+  if (!net || !dataset || !evaluation) return lamina_error(LAMINA_INVALID, "lamina_net_evaluate: a NULL pointer");
+  LAMINA_TRY(lamina_net_check_data(net, dataset));
+  const int64_t classes = lamina_net_output(net).dims[0];
+  if (!batch_size) batch_size = net->defaults.training.batch ? net->defaults.training.batch : 64;
+  const lamina_loader_options options = loader_of(net, batch_size);
+  if (!loss) loss = net->defaults.loss[0] ? net->defaults.loss : "softmax_cross_entropy";
+  LAMINA_TRY(lamina_loss_check(loss));
   if (k < 1) k = 5;
-  if (k > out.dims[0]) k = out.dims[0];
+  if (k > classes) k = classes;
   LAMINA_TRY(lamina_loader_open(dataset, &options, &loader));
   lamina_status status = lamina_loader_next(loader, &batch);
   while (!status && batch.n > 0) {

@@ -3,6 +3,7 @@
 
 #include "core/device.h"
 #include "core/problem.h"
+#include "lamina/loss.h"
 #include "lamina/metric.h"
 #include "net/net.h"
 
@@ -57,7 +58,8 @@ static lamina_status add_loss(lamina_executor *executor) {
   lamina_graph *graph = &executor->graph;
   const lamina_desc scores = graph->values[graph->x].desc;
   const bool training = executor->mode == LAMINA_MODE_TRAIN;
-  const int64_t reduction = training ? 0 : 1; /* mean, sum */
+  uint8_t attr[LAMINA_ATTR_BYTES] = {0}; /* the descriptor of every loss begins with its reduction */
+  const lamina_softmax_cross_entropy loss = {.reduction = training ? LAMINA_REDUCTION_MEAN : LAMINA_REDUCTION_SUM};
   char op[64];
   int64_t dims[LAMINA_MAX_RANK] = {scores.dims[0]};
   if (scores.rank < 2)
@@ -65,10 +67,11 @@ static lamina_status add_loss(lamina_executor *executor) {
   for (int a = 2; a < scores.rank; a++) dims[a - 1] = scores.dims[a];
   const lamina_desc labels = lamina_dense(LAMINA_I32, scores.rank - 1, dims);
   int arg[LAMINA_MAX_ARGS] = {graph->x, 0, LAMINA_FRESH, training ? LAMINA_FRESH : LAMINA_ABSENT};
+  memcpy(attr, &loss, sizeof loss);
   snprintf(op, sizeof op, "%s/forward", executor->loss_family);
   graph->layer_name = "loss";
   LAMINA_TRY(lamina_graph_value(graph, "labels", &labels, LAMINA_BUFFER_LABELS, 0, &arg[1]));
-  LAMINA_TRY(lamina_graph_emit(graph, op, &reduction, arg));
+  LAMINA_TRY(lamina_graph_emit(graph, op, attr, arg));
   executor->loss = arg[2];
   graph->values[executor->loss].kept = true;
   return LAMINA_OK;
@@ -94,11 +97,12 @@ static lamina_status add_hits(lamina_executor *executor) {
 /* One op over all parameters at once: their block, seen as one vector. */
 static lamina_status add_update(const lamina_net *net, lamina_executor *executor) {
   lamina_graph *graph = &executor->graph;
-  const lamina_op_def *op = lamina_op_at(lamina_op_find(net->update.op));
+  const lamina_update *update = &executor->applied;
+  const lamina_op_def *op = lamina_op_at(lamina_op_find(update->op));
   const int64_t numbers = (int64_t)(net->params.bytes / lamina_element(net)), segments = net->params.count;
   const lamina_desc all = lamina_dense(graph->dtype, 1, &numbers);
   const lamina_desc ends = lamina_dense(LAMINA_I64, 1, &segments), decays = lamina_dense(LAMINA_F32, 1, &segments);
-  const bool decay = net->update.decay != 0;
+  const bool decay = update->decay != 0;
   const struct {
     const char *name;
     const lamina_desc *desc;
@@ -107,8 +111,8 @@ static lamina_status add_update(const lamina_net *net, lamina_executor *executor
     bool wanted;
   } vectors[] = {{"w", &all, LAMINA_BUFFER_PARAMETERS, 0, true},
                  {"g", &all, LAMINA_BUFFER_GRADIENTS, 0, true},
-                 {"m", &all, LAMINA_BUFFER_MOMENT1, 0, net->update.moments > 0},
-                 {"v", &all, LAMINA_BUFFER_MOMENT2, 0, net->update.moments > 1},
+                 {"m", &all, LAMINA_BUFFER_MOMENT1, 0, update->moments > 0},
+                 {"v", &all, LAMINA_BUFFER_MOMENT2, 0, update->moments > 1},
                  {"segments", &ends, LAMINA_BUFFER_CONSTANTS, 0, decay},
                  {"decay", &decays, LAMINA_BUFFER_CONSTANTS, decays_at(net), decay}};
   int arg[LAMINA_MAX_ARGS];
@@ -124,7 +128,7 @@ static lamina_status add_update(const lamina_net *net, lamina_executor *executor
   if (step >= 0) LAMINA_TRY(step_value(graph, "step", LAMINA_I64, 1, offsetof(lamina_step_block, step), &arg[step]));
   graph->layer = -1;
   graph->layer_name = "update";
-  return lamina_graph_emit(graph, net->update.op, net->update.attr, arg);
+  return lamina_graph_emit(graph, update->op, update->attr, arg);
 }
 
 static lamina_status add_training(const lamina_net *net, lamina_executor *executor) {
@@ -134,7 +138,7 @@ static lamina_status add_training(const lamina_net *net, lamina_executor *execut
   graph->values[executor->loss].gradient = one;
   LAMINA_TRY(lamina_graph_backward(graph));
   executor->update = graph->node_count;
-  return net->params.count && net->update.op[0] ? add_update(net, executor) : LAMINA_OK;
+  return net->params.count && executor->applied.op[0] ? add_update(net, executor) : LAMINA_OK;
 }
 
 static lamina_status build(lamina_net *net, lamina_executor *executor) {
@@ -170,6 +174,7 @@ static lamina_status executor_open(lamina_net *net, lamina_mode mode, int64_t ba
   if (!executor) return LAMINA_OUT_OF_MEMORY;
   executor->mode = mode;
   executor->k = k;
+  if (mode == LAMINA_MODE_TRAIN) executor->applied = net->update;
   snprintf(executor->loss_family, sizeof executor->loss_family, "%s", loss);
   executor->loss = executor->hits[0] = executor->hits[1] = LAMINA_ABSENT;
   executor->graph = (lamina_graph){.allocator = net->allocator,
@@ -188,16 +193,41 @@ static lamina_status executor_open(lamina_net *net, lamina_mode mode, int64_t ba
   return status;
 }
 
+static bool same_update(const lamina_update *a, const lamina_update *b) {
+  return strcmp(a->op, b->op) == 0 && memcmp(a->attr, b->attr, sizeof a->attr) == 0 && !(a->decay != b->decay) &&
+         a->moments == b->moments;
+}
+
+/* Takes the executor that was asked for longest ago out of the list when it is long, so that a program that asks for
+ * ever new batches doesn't fill the memory. */
+static void forget_oldest(lamina_net *net) {
+  enum { MOST = 8 };
+  lamina_executor **oldest = NULL;
+  int count = 0;
+  for (lamina_executor **at = &net->executors; *at; at = &(*at)->next, count++)
+    if (!(*at)->held) oldest = at;
+  if (count < MOST || !oldest) return;
+  lamina_executor *executor = *oldest;
+  *oldest = executor->next;
+  executor_close(net, executor);
+}
+
 lamina_status lamina_net_executor(lamina_net *net, lamina_mode mode, int64_t batch, const char *loss, int64_t k,
                                   lamina_executor **out) {
   if (!loss || mode == LAMINA_MODE_INFER) loss = "";
-  for (lamina_executor *e = net->executors; e; e = e->next)
-    if (e->mode == mode && e->graph.batch == batch && e->k == k && strcmp(e->loss_family, loss) == 0) {
-      *out = e;
-      return LAMINA_OK;
-    }
+  for (lamina_executor **at = &net->executors; *at; at = &(*at)->next) {
+    lamina_executor *e = *at;
+    if (e->mode != mode || e->graph.batch != batch || e->k != k || strcmp(e->loss_family, loss) != 0 ||
+        (mode == LAMINA_MODE_TRAIN && !same_update(&e->applied, &net->update)))
+      continue;
+    *at = e->next;
+    e->next = net->executors;
+    net->executors = *out = e;
+    return LAMINA_OK;
+  }
   if (batch < 1) return lamina_error(LAMINA_INVALID, "a batch of %lld examples; expected at least 1", (long long)batch);
   if (!net->layer_count) return lamina_error(LAMINA_INVALID, "the net has no layers");
+  forget_oldest(net);
   LAMINA_TRY(executor_open(net, mode, batch, loss, k, out));
   (*out)->next = net->executors;
   net->executors = *out;
@@ -223,7 +253,7 @@ void lamina_executor_need(const lamina_net *net, const lamina_executor *e, lamin
   if (!lamina_net_on_host(net)) need->input = (size_t)lamina_desc_bytes(&e->graph.values[0].desc);
   if (e->mode == LAMINA_MODE_TRAIN) {
     need->gradients = net->params.bytes;
-    need->optimizer = (size_t)net->update.moments * net->params.bytes;
+    need->optimizer = (size_t)e->applied.moments * net->params.bytes;
     need->other = constants_size(net) + sizeof(lamina_step_block);
   }
   need->device = need->parameters + need->gradients + need->optimizer + need->activations + need->input + need->other;
@@ -250,11 +280,37 @@ lamina_status lamina_net_take(lamina_net *net, const lamina_executor *executor) 
   if (executor->mode != LAMINA_MODE_TRAIN) return LAMINA_OK;
   LAMINA_TRY(take(net, LAMINA_BUFFER_STEP, sizeof(lamina_step_block), false));
   LAMINA_TRY(take(net, LAMINA_BUFFER_GRADIENTS, net->params.bytes, true)); /* zeros: the gaps between parameters */
-  if (net->update.moments > 0) LAMINA_TRY(take(net, LAMINA_BUFFER_MOMENT1, net->params.bytes, true));
-  if (net->update.moments > 1) LAMINA_TRY(take(net, LAMINA_BUFFER_MOMENT2, net->params.bytes, true));
+  if (executor->applied.moments > 0) LAMINA_TRY(take(net, LAMINA_BUFFER_MOMENT1, net->params.bytes, true));
+  if (executor->applied.moments > 1) LAMINA_TRY(take(net, LAMINA_BUFFER_MOMENT2, net->params.bytes, true));
   if (!net->params.count) return LAMINA_OK;
   LAMINA_TRY(take(net, LAMINA_BUFFER_CONSTANTS, constants_size(net), false));
   return write_constants(net);
+}
+
+typedef struct wish {
+  lamina_net *net;
+  lamina_mode mode;
+  const char *loss;
+  int64_t k;
+} wish;
+
+static lamina_status wished_need(void *user, int64_t batch, lamina_memory_need *need) {
+  const wish *w = user;
+  lamina_executor *executor;
+  LAMINA_TRY(lamina_net_executor(w->net, w->mode, batch, w->loss, w->k, &executor));
+  lamina_executor_need(w->net, executor, need);
+  return LAMINA_OK;
+}
+
+lamina_status lamina_net_ready(lamina_net *net, lamina_mode mode, int64_t batch, const char *loss, int64_t k,
+                               lamina_executor **out) {
+  wish w = {net, mode, loss, k};
+  LAMINA_TRY(lamina_net_executor(net, mode, batch, loss, k, out));
+  if ((*out)->graph.arena > net->size[LAMINA_BUFFER_ARENA]) {
+    LAMINA_TRY(lamina_net_check_memory(net, batch, wished_need, &w));
+    LAMINA_TRY(lamina_net_executor(net, mode, batch, loss, k, out));
+  }
+  return lamina_net_take(net, *out);
 }
 
 /* ---- Batches and running ---------------------------------------------------------------------------------------- */

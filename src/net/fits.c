@@ -22,14 +22,12 @@ static size_t taken(const lamina_net *net) {
 }
 
 /* The largest batch below `too_many` that fits, by halving; 0 when not even one example does. */
-static int64_t largest(lamina_net *net, int64_t too_many, size_t limit, lamina_need_fn *need_of, void *user) {
+static int64_t largest(int64_t too_many, size_t limit, lamina_need_fn *need_of, void *user) {
   int64_t fits = 0;
   while (too_many - fits > 1) {
     const int64_t middle = fits + (too_many - fits) / 2;
     lamina_memory_need need;
-    const bool good = need_of(user, middle, &need) == LAMINA_OK && need.total <= limit;
-    lamina_net_forget(net); /* graphs that will not be used */
-    if (good)
+    if (need_of(user, middle, &need) == LAMINA_OK && need.total <= limit)
       fits = middle;
     else
       too_many = middle;
@@ -44,8 +42,7 @@ lamina_status lamina_net_check_memory(lamina_net *net, int64_t batch, lamina_nee
   size_t limit = net->options.memory_limit;
   if (!limit && lamina_net_on_host(net)) limit = machine_has() ? machine_has() + taken(net) : 0;
   if (!limit || need.total <= limit) return LAMINA_OK;
-  lamina_net_forget(net);
-  const int64_t fits = largest(net, batch, limit, need_of, user);
+  const int64_t fits = largest(batch, limit, need_of, user);
   snprintf(advice, sizeof advice, fits ? "the largest batch that fits is %lld" : "not even one example fits",
            (long long)fits);
   return lamina_error(

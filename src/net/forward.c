@@ -14,21 +14,12 @@ lamina_status lamina_net_memory(lamina_net *net, int64_t batch, lamina_memory_ne
   return LAMINA_OK;
 }
 
-static lamina_status inference_need(void *user, int64_t batch, lamina_memory_need *need) {
-  return lamina_net_memory(user, batch, need);
-}
-
 lamina_status lamina_net_forward(lamina_net *net, int64_t n, const void *x, void *y) {
   lamina_executor *executor;
   lamina_feed feed;
   if (n == 0) return LAMINA_OK;
   if (!net || !x || !y) return lamina_error(LAMINA_INVALID, "lamina_net_forward: a NULL pointer");
-  LAMINA_TRY(lamina_net_executor(net, LAMINA_MODE_INFER, n, NULL, 0, &executor));
-  if (executor->graph.arena > net->size[LAMINA_BUFFER_ARENA]) {
-    LAMINA_TRY(lamina_net_check_memory(net, n, inference_need, net));
-    LAMINA_TRY(lamina_net_executor(net, LAMINA_MODE_INFER, n, NULL, 0, &executor));
-  }
-  LAMINA_TRY(lamina_net_take(net, executor));
+  LAMINA_TRY(lamina_net_ready(net, LAMINA_MODE_INFER, n, NULL, 0, &executor));
   lamina_status status = lamina_feed_open(net, executor, &feed);
   if (!status) status = lamina_feed_put(net, &feed, x, NULL);
   if (!status) status = lamina_executor_run(net, executor, 0, executor->graph.node_count, &feed);
@@ -48,6 +39,9 @@ static void softmax_rows(float *rows, int64_t n, int64_t classes) {
 }
 
 lamina_status lamina_net_predict(lamina_net *net, int64_t n, const float *x, float *prob) {
+  if (n == 0) return LAMINA_OK;
+  if (!net || !x || !prob || n < 0)
+    return lamina_error(LAMINA_INVALID, "lamina_net_predict: a NULL pointer, or fewer than 0 examples");
   const lamina_desc in = lamina_net_input(net), out = lamina_net_output(net);
   if (out.rank != 1)
     return lamina_error(LAMINA_INVALID, "the net's output has %d axes; expected one of classes", out.rank);
@@ -89,8 +83,8 @@ lamina_status lamina_net_gradients(lamina_net *net, const char *name, int64_t n,
   lamina_feed feed;
   char value[8];
   if (!net || !x || !labels || !loss) return lamina_error(LAMINA_INVALID, "lamina_net_gradients: a NULL pointer");
-  LAMINA_TRY(lamina_net_executor(net, LAMINA_MODE_TRAIN, n, name ? name : default_loss, 0, &e));
-  LAMINA_TRY(lamina_net_take(net, e));
+  LAMINA_TRY(lamina_loss_check(name ? name : default_loss));
+  LAMINA_TRY(lamina_net_ready(net, LAMINA_MODE_TRAIN, n, name ? name : default_loss, 0, &e));
   lamina_status status = lamina_feed_open(net, e, &feed);
   if (!status) status = lamina_feed_put(net, &feed, x, labels);
   if (!status) status = lamina_net_write_step(net, &block);

@@ -23,13 +23,23 @@ static lamina_status emit_unary(lamina_graph *graph, const char *op, const void 
   return LAMINA_OK;
 }
 
+static lamina_status too_many_axes(const char *name, int given, int axes) {
+  return lamina_error(LAMINA_INVALID, "%s is given for %d axes, but its input has %d spatial ax%s", name, given, axes,
+                      axes == 1 ? "is" : "es");
+}
+
 /* An axis that isn't given is as the first one; none may be given that there isn't. */
 static lamina_status spread(const char *name, int64_t out[3], const int64_t in[3], int axes) {
   for (int a = 0; a < axes; a++) out[a] = in[a] ? in[a] : in[0];
   for (int a = axes; a < 3; a++)
-    if (in[a])
-      return lamina_error(LAMINA_INVALID, "%s is given for %d axes, but its input has %d spatial ax%s", name, a + 1,
-                          axes, axes == 1 ? "is" : "es");
+    if (in[a]) return too_many_axes(name, a + 1, axes);
+  return LAMINA_OK;
+}
+
+static lamina_status copy_pads(int64_t out[3][2], const int64_t in[3][2], int axes) {
+  for (int a = axes; a < 3; a++)
+    if (in[a][0] || in[a][1]) return too_many_axes("pad", a + 1, axes);
+  memcpy(out, in, 6 * sizeof in[0][0]);
   return LAMINA_OK;
 }
 
@@ -64,12 +74,12 @@ static lamina_status expand_conv(lamina_graph *graph, const lamina_layer *layer)
   LAMINA_TRY(spread("kernel", &w[2], l->kernel, axes));
   LAMINA_TRY(spread("stride", conv.stride, l->stride, axes));
   LAMINA_TRY(spread("dilation", conv.dilation, l->dilation, axes));
+  LAMINA_TRY(copy_pads(conv.pad, l->pad, axes));
   for (int a = 0; a < axes; a++) {
     const int64_t reach = (w[2 + a] - 1) * (conv.dilation[a] ? conv.dilation[a] : 1);
     if (l->same && (l->pad[a][0] || l->pad[a][1]))
       return lamina_error(LAMINA_INVALID, "pad is given beside `same`; expected one of them");
-    conv.pad[a][0] = l->same ? reach / 2 : l->pad[a][0];
-    conv.pad[a][1] = l->same ? reach - reach / 2 : l->pad[a][1];
+    if (l->same) conv.pad[a][0] = reach / 2, conv.pad[a][1] = reach - reach / 2;
     taps *= (double)w[2 + a];
   }
   int arg[] = {graph->x, LAMINA_ABSENT, LAMINA_ABSENT, LAMINA_FRESH};
@@ -147,8 +157,9 @@ static lamina_status pool_of(const lamina_graph *graph, const lamina_layer *laye
   const int axes = graph->values[graph->x].desc.rank - 2;
   if (axes < 1 || axes > 3)
     return lamina_error(LAMINA_INVALID, "its input has %d axes; expected [N, C] and 1 to 3 spatial axes", axes + 2);
+  if (!l->kernel[0] && !l->global) return lamina_error(LAMINA_INVALID, "kernel is missing");
   *pool = (lamina_pool){.ceil_mode = l->ceil, .global = l->global, .count_pad = l->count_pad};
-  memcpy(pool->pad, l->pad, sizeof pool->pad);
+  LAMINA_TRY(copy_pads(pool->pad, l->pad, axes));
   LAMINA_TRY(spread("kernel", pool->kernel, l->kernel, axes));
   return spread("stride", pool->stride, l->stride, axes);
 }

@@ -143,8 +143,8 @@ lamina_status lamina_net_add(lamina_net *net, const char *kind, const void *desc
   if (!net || !kind) return lamina_error(LAMINA_INVALID, "lamina_net_add: a NULL pointer");
   lamina_layer layer = {.def = lamina_layer_find(kind)};
   if (!layer.def) return unknown_kind(kind);
-  if (net->block[LAMINA_BUFFER_PARAMETERS])
-    return lamina_error(LAMINA_INVALID, "a net takes no more layers once it has parameters");
+  if (net->block[LAMINA_BUFFER_PARAMETERS] || net->training)
+    return lamina_error(LAMINA_INVALID, "a net takes no more layers once it has parameters or a trainer");
   snprintf(layer.name, sizeof layer.name, "%d.%s", net->layer_count, kind);
   if (descriptor) memcpy(layer.attr, descriptor, layer.def->attr_size);
   LAMINA_TRY(lamina_attrs_check(layer.name, layer.def->attrs, layer.attr));
@@ -245,18 +245,30 @@ static lamina_initialiser initialiser_of(const lamina_net *net, const lamina_par
   return LAMINA_INIT_XAVIER_UNIFORM;
 }
 
-/* Element i: two words of Philox make a normal number by Box and Muller, or one a uniform one. */
+/* Four numbers of mean 0 and variance 1 from the four words of Philox's block: uniform, a word each, or normal, two from
+ * two words by Box and Muller ("A note on the generation of random normal deviates", 1958). */
+static void draw_units(const philox_words *words, bool normal, double unit[4]) {
+  for (int i = 0; i < 4; i += 2) {
+    const double u = ((double)words->v[i] + 0.5) * 0x1p-32, v = ((double)words->v[i + 1] + 0.5) * 0x1p-32;
+    const double radius = normal ? sqrt(-2 * log(u)) : 0, angle = 6.283185307179586 * v;
+    unit[i] = normal ? radius * cos(angle) : sqrt(3.0) * (2 * u - 1);
+    unit[i + 1] = normal ? radius * sin(angle) : sqrt(3.0) * (2 * v - 1);
+  }
+}
+
+/* Element i is number i % 4 of block i / 4. */
 static void start(const lamina_param *p, lamina_initialiser init, uint64_t seed, uint32_t index, void *to) {
+  enum { STREAM = 0x494E4954 }; /* "INIT" */
   const int64_t count = lamina_desc_count(&p->desc);
   const bool he = init == LAMINA_INIT_HE_NORMAL || init == LAMINA_INIT_HE_UNIFORM;
   const bool normal = init == LAMINA_INIT_HE_NORMAL || init == LAMINA_INIT_XAVIER_NORMAL;
-  const double variance = init == LAMINA_INIT_ZERO ? 0 : he ? 2 / p->fan_in : 2 / (p->fan_in + p->fan_out);
-  enum { STREAM = 0x494E4954 }; /* "INIT" */
-  for (int64_t i = 0; i < count; i++) {
-    const philox_words words = philox_block(seed, (uint64_t)i, STREAM, index);
-    const double u = ((double)words.v[0] + 0.5) * 0x1p-32, v = (double)words.v[1] * 0x1p-32;
-    const double unit = normal ? sqrt(-2 * log(u)) * cos(6.283185307179586 * v) : sqrt(3.0) * (2 * u - 1);
-    lamina_store((lamina_dtype)p->desc.dtype, to, i, variance == 0 ? 0 : sqrt(variance) * unit);
+  const double deviation = init == LAMINA_INIT_ZERO ? 0 : sqrt(2 / (he ? p->fan_in : p->fan_in + p->fan_out));
+  for (int64_t i = 0; i < count; i += 4) {
+    const philox_words words = philox_block(seed, (uint64_t)i / 4, STREAM, index);
+    double unit[4] = {0};
+    if (deviation > 0) draw_units(&words, normal, unit);
+    for (int64_t k = i; k < i + 4 && k < count; k++)
+      lamina_store((lamina_dtype)p->desc.dtype, to, k, deviation * unit[k - i]);
   }
 }
 

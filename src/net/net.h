@@ -9,6 +9,10 @@
 #include "lamina/train.h"
 #include "net/graph.h"
 
+#ifdef __cplusplus /* for tests */
+extern "C" {
+#endif
+
 /* The step block, in the device's memory: what changes from step to step and is read by ops. */
 typedef struct lamina_step_block {
   float rate;          /* of the optimizer */
@@ -36,15 +40,18 @@ typedef struct lamina_executor {
   lamina_mode mode;
   char loss_family[48];
   int64_t k;
-  int output, loss, hits[2]; /* values */
-  int update;                /* the first node of the update; node_count without one */
-  int *layer_output;         /* [layers]: the value that each gives */
-  struct lamina_executor *next;
+  lamina_update applied;        /* what the update nodes do */
+  bool held;                    /* by a trainer, so it stays */
+  int output, loss, hits[2];    /* values */
+  int update;                   /* the first node of the update; node_count without one */
+  int *layer_output;            /* [layers]: the value that each gives */
+  struct lamina_executor *next; /* asked for longer ago */
 } lamina_executor;
 
 /* What a recipe says beside the layers; all zero without one. Strings are the net's. */
 typedef struct lamina_defaults {
-  lamina_training training; /* without datasets and callbacks */
+  lamina_training training;     /* without datasets, callbacks and pointers */
+  char loss[48], optimizer[48]; /* families; "": it doesn't say */
   uint8_t optimizer_attrs[LAMINA_ATTR_BYTES];
   char *train, *test, *root; /* of the data */
   lamina_normalisation normalise;
@@ -58,9 +65,10 @@ struct lamina_net {
   lamina_layer *layers;
   int layer_count, layer_room;
   lamina_params params;
-  lamina_graph shape; /* batch 1, inference, not planned: what lamina_net_add works on */
-  lamina_update update;
-  lamina_executor *executors;
+  lamina_graph shape;         /* batch 1, inference, not planned: what lamina_net_add works on */
+  lamina_update update;       /* of the trainer, or of the last one */
+  bool training;              /* a trainer is open */
+  lamina_executor *executors; /* a few, the last one asked for first */
   void *block[LAMINA_BUFFERS];
   size_t size[LAMINA_BUFFERS];
   bool set;       /* the parameters have values */
@@ -79,13 +87,16 @@ static inline size_t lamina_element(const lamina_net *net) { return lamina_dtype
 /* Is the device's memory the host's? Then a batch needs no copy. */
 bool lamina_net_on_host(const lamina_net *net);
 /* The executor of this mode and batch; planned when it is asked for first. Its memory is not yet taken. `loss`: family;
- * `k`: of the second count of hits. */
+ * `k`: of the second count of hits. It stays until a few others were asked for. */
 lamina_status lamina_net_executor(lamina_net *net, lamina_mode mode, int64_t batch, const char *loss, int64_t k,
                                   lamina_executor **executor);
 /* Takes what memory the executor still lacks. */
 lamina_status lamina_net_take(lamina_net *net, const lamina_executor *executor);
+/* Both, and between them a look at whether there is as much memory as that. */
+lamina_status lamina_net_ready(lamina_net *net, lamina_mode mode, int64_t batch, const char *loss, int64_t k,
+                               lamina_executor **executor);
 lamina_status lamina_net_take_parameters(lamina_net *net);
-/* Forgets all planned graphs: before a layer or the update changes. */
+/* Forgets all planned graphs: before a layer comes. No trainer may be open. */
 void lamina_net_forget(lamina_net *net);
 /* The bytes that an executor takes, itself and all that it needs. */
 void lamina_executor_need(const lamina_net *net, const lamina_executor *executor, lamina_memory_need *need);
@@ -109,6 +120,11 @@ lamina_status lamina_executor_read(const lamina_net *net, const lamina_executor 
                                    const lamina_feed *feed, void *to);
 lamina_status lamina_net_write_step(const lamina_net *net, const lamina_step_block *block);
 
+/* families.c: INVALID, with the nearest known one, when there is no such loss or optimizer. */
+lamina_status lamina_loss_check(const char *family);
+lamina_status lamina_optimizer_check(const char *family);
+/* INVALID when the data's examples don't fit the net's input, or it can't be trained on or tested with data at all. */
+lamina_status lamina_net_check_data(const lamina_net *net, const lamina_dataset *dataset);
 /* Remembers what the data's classes are called and what its black and white are. */
 lamina_status lamina_net_remember(lamina_net *net, const lamina_dataset_info *info);
 
@@ -116,5 +132,9 @@ lamina_status lamina_net_remember(lamina_net *net, const lamina_dataset_info *in
  * predicts another batch. */
 typedef lamina_status lamina_need_fn(void *user, int64_t batch, lamina_memory_need *need);
 lamina_status lamina_net_check_memory(lamina_net *net, int64_t batch, lamina_need_fn *need_of, void *user);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -9,19 +9,21 @@
 
 static lamina_status need_at(void *user, int64_t batch, lamina_memory_need *need) {
   const lamina_trainer *t = user;
-  lamina_training options = t->options;
-  options.batch = batch;
-  return lamina_training_memory(t->net, &options, need);
+  lamina_settings settings = t->settings;
+  settings.options.batch = batch;
+  return lamina_training_need(t->net, &settings, need);
 }
 
 static lamina_status open_in(lamina_trainer *t, const lamina_training *training) {
   lamina_net *net = t->net;
-  LAMINA_TRY(lamina_training_resolve(net, training, &t->options, t->optimizer_attrs));
-  lamina_training *o = &t->options;
+  LAMINA_TRY(lamina_training_settle(net, training, &t->settings));
+  const lamina_training *o = &t->settings.options;
   LAMINA_TRY(lamina_net_check_memory(net, o->batch, need_at, t));
+  LAMINA_TRY(lamina_training_update(net, &t->settings, &net->update));
   LAMINA_TRY(lamina_net_remember(net, lamina_dataset_info_of(o->train)));
   if (!net->set) LAMINA_TRY(lamina_net_init(net, o->seed));
   LAMINA_TRY(lamina_net_executor(net, LAMINA_MODE_TRAIN, o->batch, o->loss, 0, &t->executor));
+  t->executor->held = true;
   LAMINA_TRY(lamina_net_take(net, t->executor));
   LAMINA_TRY(lamina_feed_open(net, t->executor, &t->feed));
   const lamina_loader_options loader = lamina_training_loader(net, o);
@@ -34,9 +36,11 @@ static lamina_status open_in(lamina_trainer *t, const lamina_training *training)
 lamina_status lamina_trainer_open(lamina_net *net, const lamina_training *training, lamina_trainer **out) {
   if (!net || !out) return lamina_error(LAMINA_INVALID, "lamina_trainer_open: a NULL pointer");
   *out = NULL;
+  if (net->training) return lamina_error(LAMINA_INVALID, "the net has a trainer already; close that first");
   lamina_trainer *t = lamina_alloc_zero(net->allocator, sizeof *t);
   if (!t) return LAMINA_OUT_OF_MEMORY;
   t->net = net;
+  net->training = true;
   const lamina_status status = open_in(t, training);
   if (status)
     lamina_trainer_close(t);
@@ -49,12 +53,14 @@ void lamina_trainer_close(lamina_trainer *t) {
   if (!t) return;
   lamina_loader_close(t->loader);
   lamina_feed_close(t->net, &t->feed);
+  if (t->executor) t->executor->held = false;
+  t->net->training = false;
   lamina_free(t->net->allocator, t);
 }
 
 bool lamina_trainer_done(const lamina_trainer *t) { return t->now.epoch >= t->now.epochs; }
 void lamina_trainer_progress(const lamina_trainer *t, lamina_progress *progress) { *progress = t->now; }
-const lamina_training *lamina_trainer_training(const lamina_trainer *t) { return &t->options; }
+const lamina_training *lamina_trainer_training(const lamina_trainer *t) { return &t->settings.options; }
 
 /* ---- Stepping --------------------------------------------------------------------------------------------------- */
 
@@ -63,7 +69,7 @@ static lamina_status run_step(lamina_trainer *t, const lamina_batch *batch) {
   const lamina_step_block block = {.rate = (float)t->now.rate,
                                    .loss_gradient = 1,
                                    .step = t->now.total + 1,
-                                   .rng = {(int64_t)t->options.seed, t->now.total}};
+                                   .rng = {(int64_t)t->settings.options.seed, t->now.total}};
   float loss;
   LAMINA_TRY(lamina_feed_put(t->net, &t->feed, batch->x, batch->label));
   LAMINA_TRY(lamina_net_write_step(t->net, &block));
@@ -77,7 +83,7 @@ static lamina_status run_step(lamina_trainer *t, const lamina_batch *batch) {
 }
 
 static lamina_status end_epoch(lamina_trainer *t) {
-  const lamina_training *o = &t->options;
+  const lamina_training *o = &t->settings.options;
   const bool test = o->test && o->evaluate > 0 && (t->now.epoch % o->evaluate == 0 || t->now.epoch == t->now.epochs);
   lamina_evaluation result;
   if (test) LAMINA_TRY(lamina_net_evaluate(t->net, o->test, o->loss, o->batch, o->top_k, &result));
@@ -85,13 +91,18 @@ static lamina_status end_epoch(lamina_trainer *t) {
 }
 
 lamina_status lamina_trainer_step(lamina_trainer *t) {
+  const lamina_training *o = &t->settings.options;
   lamina_progress *now = &t->now;
   lamina_batch batch;
   if (lamina_trainer_done(t)) return lamina_error(LAMINA_INVALID, "all %lld epochs are done", (long long)now->epochs);
   if (now->step == now->steps || now->step == 0) now->step = 0, t->loss_sum = 0;
-  now->rate = lamina_rate_at(&t->options.rate, now->total, now->steps * now->epochs, now->steps);
+  now->rate = lamina_rate_at(&o->rate, now->total, now->steps * now->epochs, now->steps);
   LAMINA_TRY(lamina_loader_next(t->loader, &batch));
-  LAMINA_TRY(run_step(t, &batch));
+  lamina_status status = run_step(t, &batch);
+  if (status) { /* the step isn't done: its batch comes again */
+    LAMINA_TRY(lamina_loader_seek(t->loader, now->epoch, now->step));
+    return status;
+  }
   now->step++;
   now->total++;
   now->examples += batch.n;
@@ -99,7 +110,7 @@ lamina_status lamina_trainer_step(lamina_trainer *t) {
   now->mean_loss = t->loss_sum / (double)now->step;
   const bool ends = now->step == now->steps;
   now->epoch += ends;
-  lamina_status status = t->options.on_step ? t->options.on_step(t->options.user, now) : LAMINA_OK;
+  if (o->on_step) status = o->on_step(o->user, now);
   if (!status && ends) status = end_epoch(t);
   return status;
 }

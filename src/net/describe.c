@@ -1,0 +1,70 @@
+/* A net as a recipe: what a checkpoint carries of a net that was built in C, and what tells two nets apart. */
+#include "core/problem.h"
+#include "core/text.h"
+#include "net/recipe.h"
+
+static int64_t integer_at(const uint8_t *descriptor, size_t offset, int index) {
+  int64_t value;
+  memcpy(&value, descriptor + offset + sizeof value * (size_t)index, sizeof value);
+  return value;
+}
+
+/* Numbers first … first + count - 1 as "[1, 2]". */
+static void put_list(lamina_text *text, const uint8_t *descriptor, size_t offset, int first, int count) {
+  for (int i = 0; i < count; i++)
+    lamina_text_print(text, "%s%lld", i ? ", " : "[", (long long)integer_at(descriptor, offset, first + i));
+  lamina_text_put(text, "]");
+}
+
+/* How many of the attribute's numbers say something: those behind them are 0. */
+static int said(const lamina_attr_def *attr, const uint8_t *descriptor) {
+  int count = attr->type == LAMINA_ATTR_PADS ? 6 : attr->type == LAMINA_ATTR_AXES ? 3 : 1;
+  while (count > 0 && integer_at(descriptor, attr->offset, count - 1) == 0) count--;
+  return count || !attr->has ? count : 1;
+}
+
+static void put_value(lamina_text *text, const lamina_attr_def *attr, const uint8_t *descriptor, int count) {
+  double real;
+  switch (attr->type) {
+  case LAMINA_ATTR_REAL:
+    memcpy(&real, descriptor + attr->offset, sizeof real);
+    lamina_text_real(text, real);
+    return;
+  case LAMINA_ATTR_AXES: put_list(text, descriptor, attr->offset, 0, count); return;
+  case LAMINA_ATTR_PADS:
+    for (int i = 0; i < count; i += 2) {
+      lamina_text_put(text, i ? ", " : "[");
+      put_list(text, descriptor, attr->offset, i, 2);
+    }
+    lamina_text_put(text, "]");
+    return;
+  case LAMINA_ATTR_BOOL: lamina_text_put(text, integer_at(descriptor, attr->offset, 0) ? "true" : "false"); return;
+  case LAMINA_ATTR_ENUM: lamina_text_put(text, attr->choices[integer_at(descriptor, attr->offset, 0)]); return;
+  case LAMINA_ATTR_INT: lamina_text_print(text, "%lld", (long long)integer_at(descriptor, attr->offset, 0)); return;
+  }
+}
+
+static void put_layer(lamina_text *text, const lamina_layer *layer) {
+  bool any = false;
+  lamina_text_print(text, "  - %s", layer->def->name);
+  for (const lamina_attr_def *attr = layer->def->attrs; attr->name; attr++) {
+    const int count = said(attr, layer->attr);
+    if (!count) continue;
+    lamina_text_print(text, "%s%s: ", any ? ", " : ": {", attr->name);
+    put_value(text, attr, layer->attr, count);
+    any = true;
+  }
+  lamina_text_put(text, any ? "}\n" : "\n");
+}
+
+lamina_status lamina_net_describe(const lamina_net *net, lamina_text *text) {
+  const lamina_desc input = lamina_net_input(net);
+  lamina_text_put(text, "input: ");
+  for (int a = 0; a < input.rank; a++) lamina_text_print(text, "%s%lld", a ? ", " : "[", (long long)input.dims[a]);
+  lamina_text_put(text, "]\n");
+  if (input.dtype != LAMINA_F32) lamina_text_print(text, "dtype: %s\n", lamina_dtype_name((lamina_dtype)input.dtype));
+  if (net->options.math) lamina_text_print(text, "math: %s\n", lamina_math_names[net->options.math]);
+  lamina_text_put(text, "net:\n");
+  for (int i = 0; i < net->layer_count; i++) put_layer(text, &net->layers[i]);
+  return lamina_text_status(text);
+}

@@ -1,0 +1,205 @@
+// Gradients of whole nets: by central differences in f64, and of fast engines against the reference.
+#include <algorithm>
+#include <functional>
+
+#include "net_fixture.h"
+
+namespace {
+
+struct Case {
+  const char *name;
+  Dims input;
+  std::function<void(Net &)> build;
+};
+
+void PrintTo(const Case &c, std::ostream *out) { *out << c.name; }
+
+lamina_conv_layer conv(int64_t filters, Dims kernel) {
+  lamina_conv_layer layer = {};
+  layer.filters = filters;
+  std::copy(kernel.begin(), kernel.end(), layer.kernel);
+  return layer;
+}
+
+const Case cases[] = {
+    {"conv_1d",
+     {2, 11},
+     [](Net &net) {
+       lamina_conv_layer layer = conv(3, {3});
+       layer.pad[0][0] = 1, layer.stride[0] = 2;
+       net.add("conv", layer).add("tanh").pool("avg_pool", 2).fc(4);
+     }},
+    {"conv_2d",
+     {4, 7, 9},
+     [](Net &net) {
+       lamina_conv_layer layer = conv(6, {3, 2});
+       layer.groups = 2, layer.dilation[0] = 2, layer.dilation[1] = 1, layer.same = 1;
+       lamina_pool_layer pool = {};
+       pool.kernel[0] = 3, pool.stride[0] = 2, pool.ceil = 1;
+       pool.pad[0][0] = pool.pad[0][1] = pool.pad[1][0] = 1;
+       lamina_conv_layer last = conv(5, {2});
+       last.has_bias = 1;
+       net.add("conv", layer).add("relu").add("max_pool", pool).add("conv", last).add("sigmoid").fc(5);
+     }},
+    {"conv_3d",
+     {1, 4, 5, 3},
+     [](Net &net) { net.conv(3, 2, 1).add("relu").pool("max_pool", 2).conv(2, 1).add("tanh").fc(3); }},
+    {"dropout",
+     {3, 5, 5},
+     [](Net &net) { net.conv(4, 3).dropout(0.4, true).add("relu").fc(9).add("relu").dropout(0.5).fc(3); }},
+    {"average_pools",
+     {2, 6, 7},
+     [](Net &net) {
+       lamina_pool_layer pool = {}, whole = {};
+       pool.kernel[0] = 3, pool.kernel[1] = 2, pool.stride[0] = 2, pool.count_pad = 1;
+       pool.pad[0][0] = pool.pad[1][1] = 1;
+       whole.global = 1;
+       net.add("avg_pool", pool).conv(4, 2).add("tanh").add("avg_pool", whole).add("flatten").fc(3);
+     }},
+    {"views",
+     {12},
+     [](Net &net) {
+       lamina_reshape_layer planes = {{3, 2, 2}};
+       lamina_scale_layer scale = {1.7, 0};
+       net.fc(12).add("reshape", planes).conv(2, 2).add("flatten").add("scale", scale).add("sigmoid").fc(4);
+     }},
+    {"softmax_inside", {8}, [](Net &net) { net.fc(6).add("softmax").fc(5).add("log_softmax").add("tanh").fc(3); }},
+    {"softmax_of_planes",
+     {3, 2, 4},
+     [](Net &net) { net.conv(4, 1).add("softmax").conv(3, 2).add("log_softmax").fc(2); }},
+    {"one_layer", {5}, [](Net &net) { net.fc(3); }},
+    {"relu_after_relu", {6}, [](Net &net) { net.fc(7).add("relu").add("relu").add("tanh").add("relu").fc(3); }},
+    {"lenet",
+     {1, 16, 16},
+     [](Net &net) {
+       net.conv(3, 5, 2).add("relu").pool("max_pool", 2).conv(4, 5).add("relu").pool("max_pool", 2).fc(10);
+       net.add("relu").fc(6).add("relu").fc(4);
+     }},
+};
+
+class Gradient : public testing::TestWithParam<std::tuple<Case, int64_t>> {
+protected:
+  const Case &which() const { return std::get<0>(GetParam()); }
+  int64_t batch() const { return std::get<1>(GetParam()); }
+};
+
+// dL/dw of up to seven elements of every parameter: (L(w + h) - L(w - h)) / 2h, whose error is some h^2 of L''' plus
+// 1e-16 / h of rounding.
+TEST_P(Gradient, IsTheSlopeOfTheLoss) {
+  Device device;
+  Net net(device, which().input, LAMINA_F64);
+  which().build(net);
+  ASSERT_OK(lamina_net_init(net, 3));
+  const Batch batch(net, this->batch());
+  ASSERT_GT(batch.gradients(net), 0);
+  const double h = 1e-5;
+  std::vector<std::vector<double>> gradients;
+  for (int p = 0; p < net.parameters(); p++) gradients.push_back(net.gradient(p));
+  for (int p = 0; p < net.parameters(); p++) {
+    std::vector<double> w = net.parameter(p);
+    const std::vector<double> &g = gradients[static_cast<size_t>(p)];
+    for (size_t i = 0; i < w.size(); i += std::max<size_t>(1, w.size() / 6)) {
+      const double was = w[i];
+      w[i] = was + h, net.write(p, w);
+      const double above = batch.gradients(net);
+      w[i] = was - h, net.write(p, w);
+      const double below = batch.gradients(net);
+      w[i] = was, net.write(p, w);
+      EXPECT_NEAR(g[i], (above - below) / (2 * h), 1e-8 + 1e-6 * std::abs(g[i]))
+          << "parameter " << p << ", element " << i;
+    }
+  }
+}
+
+double norm(const std::vector<double> &x) {
+  double sum = 0;
+  for (const double v : x) sum += v * v;
+  return std::sqrt(sum);
+}
+
+double distance(std::vector<double> x, const std::vector<double> &y) {
+  for (size_t i = 0; i < x.size(); i++) x[i] -= y[i];
+  return norm(x);
+}
+
+// Each of a net's ops adds rounding errors of some u sqrt(K) relative to its result, K being the products in a sum.
+double tolerance(const lamina_net *net, double products) {
+  return 4 * 0x1p-24 * (3 * lamina_net_layer_count(net) + 2) * std::sqrt(products);
+}
+
+void expect_same(Net &fast, Net &truth, const Batch &fast_batch, const Batch &true_batch, double products) {
+  const double loss = true_batch.gradients(truth), tol = tolerance(fast, products);
+  EXPECT_NEAR(fast_batch.gradients(fast), loss, tol * std::abs(loss) + 1e-7);
+  for (int p = 0; p < fast.parameters(); p++) {
+    const std::vector<double> g = truth.gradient(p);
+    EXPECT_LE(distance(fast.gradient(p), g), tol * norm(g) + 1e-7) << "parameter " << p;
+  }
+}
+
+TEST_P(Gradient, IsTheSameOnEveryEngine) {
+  Device fast_device, ref_device(all_on("ref"));
+  Net fast(fast_device, which().input), ref(ref_device, which().input), wide(fast_device, which().input, LAMINA_F64);
+  for (Net *net : {&fast, &ref, &wide}) {
+    which().build(*net);
+    ASSERT_OK(lamina_net_init(*net, 3));
+  }
+  for (int p = 0; p < fast.parameters(); p++) wide.write(p, fast.parameter(p)); // f64 draws more digits
+  const Batch batch(fast, this->batch()), wide_batch(wide, this->batch());
+  expect_same(fast, ref, batch, batch, 64);
+  expect_same(fast, wide, batch, wide_batch, 64);
+}
+
+INSTANTIATE_TEST_SUITE_P(Nets, Gradient, testing::Combine(testing::ValuesIn(cases), testing::Values<int64_t>(1, 3)),
+                         [](const auto &info) {
+                           return std::string(std::get<0>(info.param).name) + "_" +
+                                  std::to_string(std::get<1>(info.param));
+                         });
+
+// A step on another batch size, then the first again: plans share one arena and one set of parameters.
+TEST(GradientOf, ABatchDoesNotDependOnTheOneBefore) {
+  Device device;
+  Net net(device, {1, 9, 9});
+  net.conv(4, 3).add("relu").pool("max_pool", 2).fc(3);
+  ASSERT_OK(lamina_net_init(net, 1));
+  const Batch small(net, 2), large(net, 13, 2);
+  const double loss = small.gradients(net);
+  const std::vector<double> before = net.all_gradients();
+  large.gradients(net);
+  EXPECT_NE(net.all_gradients(), before);
+  EXPECT_EQ(small.gradients(net), loss);
+  EXPECT_EQ(net.all_gradients(), before);
+}
+
+TEST(GradientOf, DropoutDependsOnTheStep) {
+  Device device;
+  Net net(device, {20});
+  net.dropout(0.5).fc(3);
+  ASSERT_OK(lamina_net_init(net, 1));
+  const Batch batch(net, 3);
+  EXPECT_NE(batch.gradients(net, 0), batch.gradients(net, 1));
+  EXPECT_EQ(batch.gradients(net, 1), batch.gradients(net, 1));
+}
+
+TEST(GradientOf, ABatchCutInTwoIsTheMean) {
+  Device device;
+  Net net(device, {2, 6, 6}, LAMINA_F64);
+  net.conv(3, 3, 1).add("relu").pool("max_pool", 2).fc(4);
+  ASSERT_OK(lamina_net_init(net, 5));
+  Batch whole(net, 6);
+  const double loss = whole.gradients(net);
+  const std::vector<double> g = net.all_gradients();
+  std::vector<double> mean(g.size());
+  double losses = 0;
+  for (int half = 0; half < 2; half++) {
+    Batch part(net, 3);
+    std::copy_n(whole.x.begin() + half * 3 * net.inputs(), 3 * net.inputs(), part.x.begin());
+    std::copy_n(whole.labels.begin() + half * 3, 3, part.labels.begin());
+    losses += part.gradients(net) / 2;
+    const std::vector<double> some = net.all_gradients();
+    for (size_t i = 0; i < g.size(); i++) mean[i] += some[i] / 2;
+  }
+  EXPECT_NEAR(losses, loss, 1e-14);
+  EXPECT_LE(distance(mean, g), 1e-13 * norm(g));
+}
+
+} // namespace

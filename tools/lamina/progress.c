@@ -35,6 +35,12 @@ static void bar(char *text, size_t size, double done, int cells) {
   }
 }
 
+static int columns_of(const char *text) {
+  int columns = 0;
+  for (; *text; text++) columns += ((unsigned char)*text & 0xC0) != 0x80;
+  return columns;
+}
+
 /* Bytes of the first `columns` characters of UTF-8. */
 static size_t bytes_of(const char *text, int columns) {
   size_t i = 0;
@@ -44,10 +50,11 @@ static size_t bytes_of(const char *text, int columns) {
 }
 
 void progress_draw(progress *p, double done, const char *left, const char *right) {
-  enum { CELLS = 20 };
-  char cells[CELLS * 3 + 1], line[1024];
+  enum { LEAST = 4, MOST = 20, BETWEEN = 9 }; /* cells of the bar; columns of blanks and percents */
+  char cells[MOST * 3 + 1], line[1024];
   if (!p->terminal) return;
-  bar(cells, sizeof cells, done, CELLS);
+  const int room = p->width - 1 - columns_of(left) - columns_of(right) - BETWEEN;
+  bar(cells, sizeof cells, done, room < LEAST ? LEAST : room > MOST ? MOST : room);
   snprintf(line, sizeof line, "%s  %s %3d%%  %s", left, cells, (int)(100 * done), right);
   fprintf(p->to, "\r%.*s\033[K", (int)bytes_of(line, p->width - 1), line);
   fflush(p->to);

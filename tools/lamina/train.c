@@ -47,10 +47,11 @@ static bool is_plain(const train *t) { return !t->options->json && !t->options->
 
 static void print_memory(const lamina_memory_need *need) {
   const double mib = 0x1p20;
-  printf(
-      "memory   %.1f MiB: parameters %.1f, gradients %.1f, optimizer %.1f, activations %.1f, batches made ahead %.1f\n",
-      (double)need->total / mib, (double)need->parameters / mib, (double)need->gradients / mib,
-      (double)need->optimizer / mib, (double)need->activations / mib, (double)need->loader / mib);
+  printf("memory   %.1f MiB: activations %.1f, parameters %.1f, gradients %.1f, optimizer %.1f,\n"
+         "         batches made ahead %.1f\n",
+         (double)need->total / mib, (double)need->activations / mib, (double)need->parameters / mib,
+         (double)need->gradients / mib, (double)need->optimizer / mib, (double)need->loader / mib);
+  fflush(stdout);
 }
 
 /* Before the trainer takes its memory, so that a net too large is seen, too. */
@@ -67,6 +68,7 @@ static lamina_status print_net(const train *t) {
 }
 
 static void print_run(const train *t) {
+  static const char *const rates[] = {"constant", "step", "cosine"};
   const lamina_training *o = lamina_trainer_training(t->trainer);
   const lamina_dataset_info *data = lamina_dataset_info_of(o->train);
   char count[32];
@@ -78,9 +80,9 @@ static void print_run(const train *t) {
     data = lamina_dataset_info_of(o->test);
     printf("; test %s: %s", data->name, cli_count(data->count, count, sizeof count));
   }
-  printf("\ntrain    %lld epoch%s of %lld steps, batch %lld, %s, rate %g, seed %llu\n", (long long)now.epochs,
-         now.epochs == 1 ? "" : "s", (long long)now.steps, (long long)o->batch, o->optimizer, o->rate.rate,
-         (unsigned long long)o->seed);
+  printf("\ntrain    %lld epoch%s of %lld steps, batch %lld, %s, %s rate %g, seed %llu\n", (long long)now.epochs,
+         now.epochs == 1 ? "" : "s", (long long)now.steps, (long long)o->batch, o->optimizer, rates[o->rate.kind],
+         o->rate.rate, (unsigned long long)o->seed);
   printf("out      %s%s\n", t->run.path,
          t->run.kept ? " (the checkpoint that was there is now previous.safetensors)" : "");
   if (now.total) printf("resumed  after step %lld, in epoch %lld\n", (long long)now.total, (long long)now.epoch + 1);

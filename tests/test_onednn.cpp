@@ -11,6 +11,7 @@
 
 #include "lamina/conv.h"
 #include "lamina/engine.h"
+#include "lamina/pool.h"
 
 namespace {
 
@@ -126,6 +127,29 @@ TEST_F(OneDnn, RefusesWhatOverflowsItsIntegers) {
   conv.stride[0] = 1 << 20;
   EXPECT_EQ(refusal(device, problem_of("conv/forward", &conv, args)),
             "an axis is longer than 2^31 - 1 with its padding, and oneDNN's kernels count in 32 bits");
+}
+
+// In ceil mode the last window reaches beyond the padding, which count_pad doesn't count and oneDNN does.
+TEST_F(OneDnn, RefusesAveragesThatItWouldCountDifferently) {
+  lamina_pool pool = {};
+  pool.kernel[0] = pool.kernel[1] = 3, pool.stride[0] = pool.stride[1] = 2;
+  pool.pad[0][0] = pool.pad[0][1] = 1;
+  pool.ceil_mode = 1;
+  const std::vector<lamina_desc> args = {nchw(LAMINA_F32, 1, 2, 6, 6), lamina_infer(LAMINA_F32)};
+  EXPECT_EQ(refusal(device, problem_of("avg_pool/forward", &pool, args)), "");
+  pool.count_pad = 1;
+  EXPECT_EQ(refusal(device, problem_of("avg_pool/forward", &pool, args)),
+            "with count_pad oneDNN also counts what lies beyond the padding in ceil mode");
+}
+
+// oneDNN's ReLU and its maximum lose NaN, which our contract keeps.
+TEST_F(OneDnn, OffersNothingThatLosesNaN) {
+  lamina_pool pool = {};
+  pool.kernel[0] = pool.kernel[1] = 2;
+  const lamina_desc x = nchw(LAMINA_F32, 1, 2, 6, 6);
+  for (const lamina_problem &problem : {problem_of("relu/forward", nullptr, {x, x}),
+                                        problem_of("max_pool/forward", &pool, {x, lamina_infer(LAMINA_F32)})})
+    EXPECT_TRUE(candidates(device, problem, "onednn").empty());
 }
 
 TEST_F(OneDnn, OffersNoReference) {

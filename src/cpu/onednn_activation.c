@@ -10,30 +10,23 @@ static void view(const lamina_problem *problem, int arg, lamina_desc *desc) {
   *desc = lamina_dense((lamina_dtype)desc->dtype, 1, &count);
 }
 
-static dnnl_status_t forward(lamina_onednn_setup *s, dnnl_alg_kind_t algorithm, const dnnl_memory_desc_t *x,
-                             dnnl_primitive_desc_t *to) {
-  dnnl_eltwise_desc_t desc = {0};
-  const dnnl_status_t status = dnnl_eltwise_forward_desc_init(&desc, dnnl_forward_training, algorithm, x, 0, 0);
-  return status ? status : dnnl_primitive_desc_create(to, &desc, s->attr, s->engine, NULL);
+static dnnl_status_t forward(lamina_onednn_setup *s, dnnl_alg_kind_t algorithm) {
+  return dnnl_eltwise_forward_desc_init(&s->ask.eltwise, dnnl_forward_training, algorithm, &s->wanted[0], 0, 0);
 }
 
 /* From y, as our rows have it. */
 static dnnl_status_t backward(lamina_onednn_setup *s, dnnl_alg_kind_t algorithm) {
-  dnnl_eltwise_desc_t desc = {0};
-  dnnl_status_t status = forward(s, algorithm, &s->wanted[0], &s->hint);
-  if (!status) status = dnnl_eltwise_backward_desc_init(&desc, algorithm, &s->wanted[1], &s->wanted[0], 0, 0);
-  return status ? status : dnnl_primitive_desc_create(&s->primitive, &desc, s->attr, s->engine, s->hint);
+  dnnl_status_t status = forward(s, algorithm);
+  if (!status) status = dnnl_primitive_desc_create(&s->hint, &s->ask.eltwise, s->attr, s->engine, NULL);
+  return status ? status
+                : dnnl_eltwise_backward_desc_init(&s->ask.eltwise, algorithm, &s->wanted[1], &s->wanted[0], 0, 0);
 }
 
-static dnnl_status_t sigmoid_forward_describe(lamina_onednn_setup *s) {
-  return forward(s, dnnl_eltwise_logistic, &s->wanted[0], &s->primitive);
-}
+static dnnl_status_t sigmoid_forward_describe(lamina_onednn_setup *s) { return forward(s, dnnl_eltwise_logistic); }
 static dnnl_status_t sigmoid_backward_describe(lamina_onednn_setup *s) {
   return backward(s, dnnl_eltwise_logistic_use_dst_for_bwd);
 }
-static dnnl_status_t tanh_forward_describe(lamina_onednn_setup *s) {
-  return forward(s, dnnl_eltwise_tanh, &s->wanted[0], &s->primitive);
-}
+static dnnl_status_t tanh_forward_describe(lamina_onednn_setup *s) { return forward(s, dnnl_eltwise_tanh); }
 static dnnl_status_t tanh_backward_describe(lamina_onednn_setup *s) {
   return backward(s, dnnl_eltwise_tanh_use_dst_for_bwd);
 }

@@ -6,8 +6,8 @@
  *   inputs ─ reorder where the primitive wants another layout or type ─ primitive ─ reorder back ─ outputs
  *   workspace: [ scratchpad of whichever runs | copy of one tensor | copy of the next | … ], each 64-byte aligned
  *
- * A variant is LAYOUT/IMPLEMENTATION, the latter as oneDNN names it: "blocked/jit:avx512_core". Implementations that
- * oneDNN itself names "ref" are refused. Mixed f32 and bf16 are computed in f32; where all factors are bf16, oneDNN's
+ * A variant is LAYOUT/IMPLEMENTATION, the latter as oneDNN names it: "blocked/jit:avx512_core". Of each layout its first
+ * choice is offered, and what follows it for the same instruction set. What it names "ref" is refused. Mixed f32 and bf16 are computed in f32; where all factors are bf16, oneDNN's
  * bf16 kernels are offered and, as LAYOUT_f32, its f32 kernels (products of bf16 are exact in f32 either way).
  *
  * Primitives are immutable and keep nothing between runs, so a plan runs on many threads at once. oneDNN's gemm packs
@@ -35,7 +35,7 @@ typedef struct lamina_onednn_layout {
   lamina_onednn_order data, filter;
 } lamina_onednn_layout;
 
-/* One attempt at a primitive: what the recipe's `describe` sees and fills. */
+/* One attempt at a primitive. The recipe's `describe` fills in what it says. */
 typedef struct lamina_onednn_setup {
   const lamina_problem *problem;
   const lamina_onednn_layout *layout;
@@ -44,9 +44,16 @@ typedef struct lamina_onednn_setup {
   dnnl_primitive_attr_t attr; /* the scratchpad is ours */
   /* in the row's order; ndims 0: absent. `wanted` goes in as layout says and comes out as the primitive wants it */
   dnnl_memory_desc_t given[LAMINA_ONEDNN_ARGS], wanted[LAMINA_ONEDNN_ARGS];
-  dnnl_primitive_desc_t hint, primitive; /* hint: the forward pass that a backward pass belongs to, or NULL */
-  bool clear_scratchpad;                 /* before each run; set by describe */
-  const char *impl;                      /* oneDNN's name of the implementation */
+  union { /* filled by describe: what oneDNN is asked for */
+    dnnl_convolution_desc_t conv;
+    dnnl_inner_product_desc_t fc;
+    dnnl_pooling_desc_t pool;
+    dnnl_eltwise_desc_t eltwise;
+  } ask;
+  dnnl_primitive_desc_t hint; /* the forward pass that a backward pass belongs to, where oneDNN wants it; by describe */
+  dnnl_primitive_desc_t primitive;
+  bool clear_scratchpad; /* before each run; set by describe */
+  const char *impl;      /* oneDNN's name of the implementation */
 } lamina_onednn_setup;
 
 typedef enum lamina_onednn_kind {

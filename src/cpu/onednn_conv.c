@@ -72,18 +72,15 @@ static dnnl_status_t describe(lamina_onednn_setup *s) {
     if (!is_ordinary(s->problem, at)) return dnnl_unimplemented;
     s->clear_scratchpad = true; /* zeros that pad dy are multiplied by scratchpad that was never written */
   }
-  dnnl_convolution_desc_t desc = {0};
   const dnnl_alg_kind_t direct = dnnl_convolution_direct;
-  dnnl_status_t status;
   if (at == &forward_places)
-    status = dnnl_dilated_convolution_forward_desc_init(&desc, dnnl_forward_training, direct, x, w, b, y, stride,
-                                                        dilation, before, after);
-  else if (at == &data_places)
-    status = dnnl_dilated_convolution_backward_data_desc_init(&desc, direct, x, w, y, stride, dilation, before, after);
-  else
-    status = dnnl_dilated_convolution_backward_weights_desc_init(&desc, direct, x, w, NULL, y, stride, dilation, before,
-                                                                 after);
-  return status ? status : dnnl_primitive_desc_create(&s->primitive, &desc, s->attr, s->engine, NULL);
+    return dnnl_dilated_convolution_forward_desc_init(&s->ask.conv, dnnl_forward_training, direct, x, w, b, y, stride,
+                                                      dilation, before, after);
+  if (at == &data_places)
+    return dnnl_dilated_convolution_backward_data_desc_init(&s->ask.conv, direct, x, w, y, stride, dilation, before,
+                                                            after);
+  return dnnl_dilated_convolution_backward_weights_desc_init(&s->ask.conv, direct, x, w, NULL, y, stride, dilation,
+                                                             before, after);
 }
 
 /* Lanes that hold nothing cost as much as those that do. */
@@ -118,8 +115,8 @@ static double seconds(const lamina_onednn_setup *s) {
   if (groups > 1 && groups == C) return seconds + flops / rate; /* depthwise: lanes hold groups */
   flops *= lanes(C, x->padded_dims[1], at == &data_places) * lanes(K, y->padded_dims[1], at != &data_places);
   if (strstr(s->impl, "brg"))
-    flops *= (double)(C + 1) / (double)C; /* sums over a tap's channels alone: short where there are few */
-  else if (s->layout->data == LAMINA_ONEDNN_LAST)
+    flops *= (double)(C + 4) / (double)C; /* sums over a tap's channels alone: short where there are few */
+  else if (s->layout->data == LAMINA_ONEDNN_LAST && C >= 16 && K >= 16)
     flops *= 1.2;
   return seconds + flops / rate;
 }

@@ -7,25 +7,14 @@
 
 /* Places in the rows: x, w, b, y | dy, w, dx | x, dy, dw. */
 static dnnl_status_t describe_forward(lamina_onednn_setup *s) {
-  dnnl_inner_product_desc_t desc = {0};
-  const dnnl_status_t status =
-      dnnl_inner_product_forward_desc_init(&desc, dnnl_forward_training, &s->wanted[0], &s->wanted[1],
-                                           s->wanted[2].ndims ? &s->wanted[2] : NULL, &s->wanted[3]);
-  return status ? status : dnnl_primitive_desc_create(&s->primitive, &desc, s->attr, s->engine, NULL);
+  return dnnl_inner_product_forward_desc_init(&s->ask.fc, dnnl_forward_training, &s->wanted[0], &s->wanted[1],
+                                              s->wanted[2].ndims ? &s->wanted[2] : NULL, &s->wanted[3]);
 }
-
 static dnnl_status_t describe_backward_data(lamina_onednn_setup *s) {
-  dnnl_inner_product_desc_t desc = {0};
-  const dnnl_status_t status =
-      dnnl_inner_product_backward_data_desc_init(&desc, &s->wanted[2], &s->wanted[1], &s->wanted[0]);
-  return status ? status : dnnl_primitive_desc_create(&s->primitive, &desc, s->attr, s->engine, NULL);
+  return dnnl_inner_product_backward_data_desc_init(&s->ask.fc, &s->wanted[2], &s->wanted[1], &s->wanted[0]);
 }
-
 static dnnl_status_t describe_backward_weights(lamina_onednn_setup *s) {
-  dnnl_inner_product_desc_t desc = {0};
-  const dnnl_status_t status =
-      dnnl_inner_product_backward_weights_desc_init(&desc, &s->wanted[0], &s->wanted[2], NULL, &s->wanted[1]);
-  return status ? status : dnnl_primitive_desc_create(&s->primitive, &desc, s->attr, s->engine, NULL);
+  return dnnl_inner_product_backward_weights_desc_init(&s->ask.fc, &s->wanted[0], &s->wanted[2], NULL, &s->wanted[1]);
 }
 
 static double seconds(const lamina_onednn_setup *s) {

@@ -34,7 +34,7 @@ static const char *refuse(const lamina_problem *problem) {
 }
 
 static dnnl_status_t describe_pass(lamina_onednn_setup *s, const dnnl_memory_desc_t *x, const dnnl_memory_desc_t *y,
-                                   bool forward, dnnl_primitive_desc_t *to) {
+                                   bool forward) {
   const lamina_pool *pool = lamina_attr(s->problem);
   const dnnl_alg_kind_t average = pool->count_pad ? dnnl_pooling_avg_include_padding : dnnl_pooling_avg_exclude_padding;
   dnnl_dims_t stride = {0}, kernel = {0}, before = {0}, after = {0};
@@ -42,16 +42,13 @@ static dnnl_status_t describe_pass(lamina_onednn_setup *s, const dnnl_memory_des
     stride[a] = pool->stride[a], kernel[a] = pool->kernel[a];
     before[a] = pool->pad[a][0], after[a] = pad_after(pool, a, x->dims[2 + a], y->dims[2 + a]);
   }
-  dnnl_pooling_desc_t desc = {0};
-  const dnnl_status_t status =
-      forward
-          ? dnnl_pooling_forward_desc_init(&desc, dnnl_forward_training, average, x, y, stride, kernel, before, after)
-          : dnnl_pooling_backward_desc_init(&desc, average, x, y, stride, kernel, before, after);
-  return status ? status : dnnl_primitive_desc_create(to, &desc, s->attr, s->engine, forward ? NULL : s->hint);
+  if (!forward) return dnnl_pooling_backward_desc_init(&s->ask.pool, average, x, y, stride, kernel, before, after);
+  return dnnl_pooling_forward_desc_init(&s->ask.pool, dnnl_forward_training, average, x, y, stride, kernel, before,
+                                        after);
 }
 
 static dnnl_status_t describe_forward(lamina_onednn_setup *s) {
-  return describe_pass(s, &s->wanted[0], &s->wanted[1], true, &s->primitive);
+  return describe_pass(s, &s->wanted[0], &s->wanted[1], true);
 }
 
 /* oneDNN's bf16 kernel rounds to bf16 after each window that it adds. */
@@ -64,8 +61,9 @@ static bool adds_in_bf16(const lamina_onednn_setup *s) {
 
 static dnnl_status_t describe_backward(lamina_onednn_setup *s) {
   if (adds_in_bf16(s)) return dnnl_unimplemented;
-  const dnnl_status_t status = describe_pass(s, &s->wanted[1], &s->wanted[0], true, &s->hint);
-  return status ? status : describe_pass(s, &s->wanted[1], &s->wanted[0], false, &s->primitive);
+  dnnl_status_t status = describe_pass(s, &s->wanted[1], &s->wanted[0], true);
+  if (!status) status = dnnl_primitive_desc_create(&s->hint, &s->ask.pool, s->attr, s->engine, NULL);
+  return status ? status : describe_pass(s, &s->wanted[1], &s->wanted[0], false);
 }
 
 static double seconds(const lamina_onednn_setup *s) {

@@ -85,7 +85,6 @@ TEST_P(Sizes, EveryCandidateAgrees) {
       if (exact && !lamina_case_can_be_exact(&c)) continue;
       int count = 0;
       EXPECT_EQ(lamina_verify(device, &c, nullptr, nullptr, &count), LAMINA_OK) << line << ": " << lamina_last_error();
-      EXPECT_GE(count, 2) << line;
     }
   }
   lamina_device_close(device);

@@ -16,11 +16,15 @@ static void put_list(lamina_text *text, const uint8_t *descriptor, size_t offset
   lamina_text_put(text, "]");
 }
 
-/* How many of the attribute's numbers say something: those behind them are 0. */
-static int said(const lamina_attr_def *attr, const uint8_t *descriptor) {
+/* How many numbers the attribute has to give: none when all are 0 and mean nothing; else, for spatial axes, those of
+ * every axis that there is, since a recipe's list names each. */
+static int said(const lamina_attr_def *attr, const uint8_t *descriptor, int axes) {
+  const int each = attr->type == LAMINA_ATTR_PADS ? 2 : 1;
   int count = attr->type == LAMINA_ATTR_PADS ? 6 : attr->type == LAMINA_ATTR_AXES ? 3 : 1;
   while (count > 0 && integer_at(descriptor, attr->offset, count - 1) == 0) count--;
-  return count || !attr->has ? count : 1;
+  if (!count) return attr->has ? 1 : 0;
+  const bool spatial = attr->type == LAMINA_ATTR_PADS || attr->type == LAMINA_ATTR_AXES;
+  return spatial && count < each * axes ? each * axes : count;
 }
 
 static void put_value(lamina_text *text, const lamina_attr_def *attr, const uint8_t *descriptor, int count) {
@@ -48,7 +52,7 @@ static void put_layer(lamina_text *text, const lamina_layer *layer) {
   bool any = false;
   lamina_text_print(text, "  - %s", layer->def->name);
   for (const lamina_attr_def *attr = layer->def->attrs; attr->name; attr++) {
-    const int count = said(attr, layer->attr);
+    const int count = said(attr, layer->attr, lamina_layer_axes(layer));
     if (!count) continue;
     lamina_text_print(text, "%s%s: ", any ? ", " : ": {", attr->name);
     put_value(text, attr, layer->attr, count);

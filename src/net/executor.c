@@ -158,8 +158,10 @@ static lamina_status build(lamina_net *net, lamina_executor *executor) {
   if (executor->mode != LAMINA_MODE_INFER) LAMINA_TRY(add_loss(executor));
   if (executor->mode == LAMINA_MODE_EVALUATE) LAMINA_TRY(add_hits(executor));
   executor->update = graph->node_count;
-  if (training) LAMINA_TRY(add_training(net, executor));
-  return lamina_graph_plan(graph, net->device);
+  lamina_status status = training ? add_training(net, executor) : LAMINA_OK;
+  if (!status) status = lamina_graph_plan(graph, net->device);
+  if (status && graph->layer >= 0) return lamina_error_at(status, "%s: ", net->layers[graph->layer].name);
+  return status;
 }
 
 static void executor_close(const lamina_net *net, lamina_executor *executor) {

@@ -71,8 +71,9 @@ typedef struct lamina_params {
 
 struct lamina_layer {
   const lamina_layer_def *def;
-  char name[40]; /* "0.conv" */
-  uint8_t attr[LAMINA_ATTR_BYTES];
+  uint8_t attr[LAMINA_ATTR_BYTES]; /* its descriptor, right behind a pointer so that it is aligned as one */
+  char name[40];                   /* "0.conv" */
+  int axes;                        /* spatial axes of its input: 0 to 3 */
 };
 
 struct lamina_graph {

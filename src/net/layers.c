@@ -9,6 +9,7 @@
 
 static const char *const inits[] = {"default",        "he_normal", "he_uniform", "xavier_normal",
                                     "xavier_uniform", "zero",      NULL};
+_Static_assert(offsetof(lamina_layer, attr) % _Alignof(lamina_conv_layer) == 0, "descriptors are read where they lie");
 static const lamina_attr_def no_attrs[] = {{0}};
 static const lamina_param_def no_params[] = {{0}};
 static const lamina_param_def weights_and_bias[] = {{"w", false, true}, {"b", true, false}, {0}};

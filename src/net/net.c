@@ -119,6 +119,17 @@ static lamina_status unknown_kind(const char *kind) {
                       near ? near : "", near ? "\"?" : "");
 }
 
+int lamina_net_axes(const lamina_net *net) {
+  const int axes = lamina_net_output(net).rank - 1;
+  return axes >= 1 && axes <= 3 ? axes : 0;
+}
+
+int lamina_layer_axes(const lamina_layer *layer) {
+  for (const lamina_attr_def *attr = layer->def->attrs; attr->name; attr++)
+    if (strcmp(attr->name, "kernel") == 0) return layer->axes;
+  return 0;
+}
+
 static lamina_status room_for_layer(lamina_net *net) {
   if (net->layer_count < net->layer_room) return LAMINA_OK;
   const int room = net->layer_room ? 2 * net->layer_room : 16;
@@ -141,7 +152,7 @@ static lamina_status blame_layer(const lamina_net *net, const lamina_layer *laye
 
 lamina_status lamina_net_add(lamina_net *net, const char *kind, const void *descriptor) {
   if (!net || !kind) return lamina_error(LAMINA_INVALID, "lamina_net_add: a NULL pointer");
-  lamina_layer layer = {.def = lamina_layer_find(kind)};
+  lamina_layer layer = {.def = lamina_layer_find(kind), .axes = lamina_net_axes(net)};
   if (!layer.def) return unknown_kind(kind);
   if (net->block[LAMINA_BUFFER_PARAMETERS] || net->training)
     return lamina_error(LAMINA_INVALID, "a net takes no more layers once it has parameters or a trainer");

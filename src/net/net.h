@@ -84,6 +84,11 @@ struct lamina_net {
 
 static inline size_t lamina_element(const lamina_net *net) { return lamina_dtype_size(net->shape.dtype); }
 
+/* Spatial axes of what the next layer takes: 0 to 3. */
+int lamina_net_axes(const lamina_net *net);
+/* For how many spatial axes a layer's lists give a number each; 0: its lists are of other things. */
+int lamina_layer_axes(const lamina_layer *layer);
+
 /* Is the device's memory the host's? Then a batch needs no copy. */
 bool lamina_net_on_host(const lamina_net *net);
 /* The executor of this mode and batch; planned when it is asked for first. Its memory is not yet taken. `loss`: family;

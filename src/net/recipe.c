@@ -35,21 +35,14 @@ static lamina_status read_integer(const lamina_node *map, const char *key, int64
 
 /* ---- Layers ----------------------------------------------------------------------------------------------------- */
 
-static bool has_kernel(const lamina_layer_def *def) {
-  for (const lamina_attr_def *attr = def->attrs; attr->name; attr++)
-    if (strcmp(attr->name, "kernel") == 0) return true;
-  return false;
-}
-
 static lamina_status read_layer(const lamina_node *node, lamina_net *net) {
   const char *name;
   const lamina_node *value;
   uint8_t descriptor[LAMINA_ATTR_BYTES] = {0};
   LAMINA_TRY(lamina_node_named(node, &name, &value));
   const lamina_layer_def *def = lamina_layer_find(name);
-  const int spatial = lamina_net_output(net).rank - 1;
-  const int axes = def && has_kernel(def) && spatial >= 1 && spatial <= 3 ? spatial : 0;
-  if (def) LAMINA_TRY(lamina_node_attrs(value, def->attrs, axes, NULL, descriptor));
+  const lamina_layer layer = {.def = def, .axes = lamina_net_axes(net)};
+  if (def) LAMINA_TRY(lamina_node_attrs(value, def->attrs, lamina_layer_axes(&layer), NULL, descriptor));
   return blame_node(node, lamina_net_add(net, name, descriptor));
 }
 
@@ -198,9 +191,7 @@ static lamina_status keep_recipe(outline *o, const lamina_document *document) {
   lamina_text text = {.allocator = o->allocator};
   const lamina_status status = lamina_yaml_print(document, &text);
   o->recipe = text.data;
-  if (status || !o->load || !o->load->root) return status;
-  o->defaults.root = lamina_copy_text(o->allocator, o->load->root);
-  return o->defaults.root ? LAMINA_OK : LAMINA_OUT_OF_MEMORY;
+  return status;
 }
 
 static lamina_status read_types(const lamina_node *root, lamina_net_options *options) {
@@ -220,9 +211,11 @@ static lamina_status read_types(const lamina_node *root, lamina_net_options *opt
   return LAMINA_OK;
 }
 
-/* The shape of one example: as the recipe says, or as the training data has it. */
-static lamina_status read_input(const lamina_node *root, outline *o) {
-  const lamina_node *input = lamina_node_find(root, "input");
+/* The shape of one example: as the recipe says, or as the training data has it. Then the recipe that is kept says it,
+ * too, so that a checkpoint needs no data. */
+static lamina_status read_input(lamina_document *document, outline *o) {
+  const lamina_node *root = lamina_document_root(document), *input = lamina_node_find(root, "input");
+  char text[96];
   if (input) return lamina_node_ints(input, 1, INT32_MAX, LAMINA_MAX_RANK - 1, o->options.dims, &o->options.rank);
   if (!o->defaults.train)
     return lamina_node_error(root, "expected `input:`, the shape of one example, or `data:` with `train:`");
@@ -231,21 +224,26 @@ static lamina_status read_input(const lamina_node *root, outline *o) {
   const int64_t dims[] = {info->channels, info->height, info->width};
   memcpy(o->options.dims, dims, sizeof dims);
   o->options.rank = 3;
-  return LAMINA_OK;
+  snprintf(text, sizeof text, "input=[%lld, %lld, %lld]", (long long)dims[0], (long long)dims[1], (long long)dims[2]);
+  return lamina_document_set(document, text);
 }
 
-static lamina_status read_outline(const lamina_document *document, outline *o) {
+static lamina_status read_outline(lamina_document *document, outline *o) {
   static const char *const known[] = {"input", "dtype", "math", "data", "net", "train", NULL};
   const lamina_node *root = lamina_document_root(document), *layers;
   o->options.memory_limit = o->load ? o->load->memory_limit : 0;
   LAMINA_TRY(lamina_node_is_map(root, known));
   LAMINA_TRY(lamina_node_need(root, "net", &layers));
   LAMINA_TRY(lamina_node_is_list(layers));
-  LAMINA_TRY(keep_recipe(o, document));
+  if (o->load && o->load->root) {
+    o->defaults.root = lamina_copy_text(o->allocator, o->load->root);
+    if (!o->defaults.root) return LAMINA_OUT_OF_MEMORY;
+  }
   LAMINA_TRY(read_types(root, &o->options));
   LAMINA_TRY(read_data(lamina_node_find(root, "data"), o));
   LAMINA_TRY(read_train(lamina_node_find(root, "train"), &o->defaults));
-  return read_input(root, o);
+  LAMINA_TRY(read_input(document, o));
+  return keep_recipe(o, document);
 }
 
 static void outline_close(outline *o) {
@@ -263,7 +261,7 @@ static lamina_status open_net(lamina_device *device, const lamina_node *root, co
   return input ? blame_node(input, status) : status;
 }
 
-static lamina_status build(lamina_device *device, const lamina_document *document, const lamina_load_options *load,
+static lamina_status build(lamina_device *device, lamina_document *document, const lamina_load_options *load,
                            lamina_net **out) {
   outline o = {.load = load, .allocator = lamina_device_allocator(device)};
   lamina_net *net = NULL;

@@ -97,8 +97,8 @@ lamina_status lamina_trainer_step(lamina_trainer *t) {
   if (lamina_trainer_done(t)) return lamina_error(LAMINA_INVALID, "all %lld epochs are done", (long long)now->epochs);
   if (now->step == now->steps || now->step == 0) now->step = 0, t->loss_sum = 0;
   now->rate = lamina_rate_at(&o->rate, now->total, now->steps * now->epochs, now->steps);
-  LAMINA_TRY(lamina_loader_next(t->loader, &batch));
-  lamina_status status = run_step(t, &batch);
+  lamina_status status = lamina_loader_next(t->loader, &batch);
+  if (!status) status = run_step(t, &batch);
   if (status) { /* the step isn't done: its batch comes again */
     LAMINA_TRY(lamina_loader_seek(t->loader, now->epoch, now->step));
     return status;

@@ -32,6 +32,7 @@ TEST_F(Cli, EveryCommandHasHelpWithItsOptions) {
     EXPECT_EQ(help.code, 0);
     EXPECT_EQ(help.err, "");
     for (const std::string &part : words) EXPECT_NE(help.out.find(part), std::string::npos) << part << "\n" << help.out;
+    EXPECT_EQ(run({"help", words[0]}).out, help.out);
   }
 }
 

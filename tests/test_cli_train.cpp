@@ -2,6 +2,8 @@
 // training which was stopped or killed goes on as if it had not been.
 #include <lamina/lamina.h>
 
+#include <pty.h>
+
 #include <csignal>
 #include <regex>
 
@@ -63,6 +65,38 @@ TEST_F(CliTrain, EndsWithTheAccuracyAndLeavesItsFiles) {
   EXPECT_EQ(lines.rfind("{\"event\":\"step\",\"step\":1,\"epoch\":1,\"loss\":", 0), 0u) << lines;
   EXPECT_NE(lines.find("{\"event\":\"epoch\",\"step\":24,\"epoch\":3,\"loss\":"), std::string::npos) << lines;
   EXPECT_NE(lines.find("\"test_accuracy\":"), std::string::npos) << lines;
+}
+
+TEST_F(CliTrain, DrawsOneLineOnATerminal) {
+  winsize size = {};
+  size.ws_col = 80, size.ws_row = 30;
+  int terminal;
+  const pid_t child = forkpty(&terminal, nullptr, nullptr, &size);
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    setenv("TERM", "xterm", 1);
+    setenv("NO_COLOR", "1", 1);
+    if (chdir(folder.path().c_str()) == 0)
+      execl(LAMINA_BINARY_DIR "/bin/lamina", "lamina", "train", "net.yaml", "--epochs", "1", nullptr);
+    _exit(127);
+  }
+  std::string out;
+  char part[4096];
+  for (ssize_t n; (n = read(terminal, part, sizeof part)) > 0;) out.append(part, static_cast<size_t>(n));
+  int status;
+  waitpid(child, &status, 0);
+  close(terminal);
+  EXPECT_EQ(status, 0) << out;
+  const size_t drawn = out.find("\repoch  1/1  "), kept = out.find("\repoch  1/1  loss");
+  ASSERT_NE(drawn, std::string::npos) << out;
+  ASSERT_NE(kept, std::string::npos) << out;
+  const std::string line = out.substr(drawn + 1, out.find("\033[K", drawn) - drawn - 1);
+  EXPECT_NE(line.find("12%  loss "), std::string::npos) << line; // one step of eight
+  EXPECT_NE(line.find("eta "), std::string::npos) << line;
+  int columns = 0;
+  for (const char c : line) columns += (c & 0xC0) != 0x80;
+  EXPECT_LT(columns, 80) << line;
+  EXPECT_TRUE(std::regex_search(out, std::regex("test accuracy [0-9.]+%\r\n$"))) << out;
 }
 
 TEST_F(CliTrain, AssignmentsAndShortOptionsChangeTheRecipe) {

@@ -25,7 +25,9 @@ enum { COMMANDS = sizeof commands / sizeof commands[0] };
 static void usage(FILE *to) {
   fprintf(to, "lamina %s: a deep learning runtime in C\n\n", LAMINA_VERSION);
   for (int i = 0; i < COMMANDS; i++) fprintf(to, "  lamina %-8s %s\n", commands[i].name, commands[i].summary);
-  fprintf(to, "\nlamina COMMAND --help says more.\n");
+  fprintf(to, "\nlamina COMMAND --help says more. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.\n"
+              "Environment: LAMINA_DATA, the folder of data files; LAMINA_THREADS; LAMINA_ENGINE, such as\n"
+              "conv/forward:onednn,fc:ref; LAMINA_MODULE_PATH, where modules of other devices lie.\n");
 }
 
 static int unknown_command(const char *word) {
@@ -40,12 +42,23 @@ static int unknown_command(const char *word) {
   return EXIT_USAGE;
 }
 
+static int run(int argc, char **argv) {
+  for (int i = 0; i < COMMANDS; i++)
+    if (strcmp(argv[0], commands[i].name) == 0) return commands[i].run(&commands[i], argc, argv);
+  return unknown_command(argv[0]);
+}
+
 int main(int argc, char **argv) {
   if (argc < 2) {
     usage(stderr);
     return EXIT_USAGE;
   }
-  if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+  const bool help = strcmp(argv[1], "help") == 0;
+  if (help && argc > 2) { /* lamina help train */
+    char option[] = "--help", *words[] = {argv[2], option, NULL};
+    return run(2, words);
+  }
+  if (help || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
     usage(stdout);
     return 0;
   }
@@ -54,7 +67,5 @@ int main(int argc, char **argv) {
     return 0;
   }
   cli_wait_politely(argv);
-  for (int i = 0; i < COMMANDS; i++)
-    if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(&commands[i], argc - 1, argv + 1);
-  return unknown_command(argv[1]);
+  return run(argc - 1, argv + 1);
 }

@@ -128,6 +128,10 @@ public:
     for (size_t i = 0; i < values.size(); i++) lamina_store(dtype(), bytes.data(), static_cast<int64_t>(i), values[i]);
     EXPECT_OK(lamina_net_parameter_write(net_, index, bytes.data()));
   }
+  std::vector<double> parameter_zeros(int index) const {
+    const lamina_desc d = desc(index);
+    return std::vector<double>(static_cast<size_t>(lamina_desc_count(&d)));
+  }
   // All parameters, one after the other: to compare nets bit for bit.
   std::vector<double> all() {
     std::vector<double> values;

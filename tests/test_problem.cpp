@@ -98,7 +98,7 @@ TEST(Problem, WhatDoesNotFitIsNamed) {
 TEST(Problem, AttributesAreChecked) {
   Case c;
   c.conv.stride[0] = -1;
-  c.expect_error("stride is -1; expected 1 to 2.14748e+09");
+  c.expect_error("stride is -1; expected 1 to 2147483648");
   c = Case();
   c.conv.groups = 2;
   c.conv.stride[2] = 2;

@@ -109,7 +109,10 @@ static lamina_status range_error(const char *who, const lamina_attr_def *attr, d
   }
   if (attr->most >= (double)INT64_MAX)
     return lamina_error(LAMINA_INVALID, "%s: %s is %g; expected at least %g", who, attr->name, value, attr->least);
-  return lamina_error(LAMINA_INVALID, "%s: %s is %g; expected %g to %g", who, attr->name, value, attr->least,
+  if (value == 0 && attr->type == LAMINA_ATTR_INT)
+    return lamina_error(LAMINA_INVALID, "%s: %s is missing; expected %.10g to %.10g", who, attr->name, attr->least,
+                        attr->most);
+  return lamina_error(LAMINA_INVALID, "%s: %s is %g; expected %.10g to %.10g", who, attr->name, value, attr->least,
                       attr->most);
 }
 

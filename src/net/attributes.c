@@ -1,5 +1,8 @@
 /* Reading the attributes of a layer, an optimizer or a rate, by their table, from a document. */
 #include "net/attributes.h"
+
+#include <float.h>
+
 #include "core/problem.h"
 
 static const double BOUND = 0x1p53; /* integers that f64 has, too */
@@ -11,7 +14,7 @@ static void put(uint8_t *descriptor, size_t offset, int64_t value) {
 static lamina_status read_reals(const lamina_node *node, const lamina_attr_def *attr, uint8_t *descriptor) {
   double value;
   const bool bounded = attr->least != 0 || attr->most != 0;
-  LAMINA_TRY(lamina_node_real(node, bounded ? attr->least : -1e300, bounded ? attr->most : 1e300, &value));
+  LAMINA_TRY(lamina_node_real(node, bounded ? attr->least : -DBL_MAX, bounded ? attr->most : DBL_MAX, &value));
   memcpy(descriptor + attr->offset, &value, sizeof value);
   return LAMINA_OK;
 }

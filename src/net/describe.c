@@ -16,6 +16,15 @@ static void put_list(lamina_text *text, const uint8_t *descriptor, size_t offset
   lamina_text_put(text, "]");
 }
 
+/* An axis that isn't given is as the first one. */
+static void put_axes(lamina_text *text, const uint8_t *descriptor, size_t offset, int count) {
+  for (int a = 0; a < count; a++) {
+    const int64_t value = integer_at(descriptor, offset, a);
+    lamina_text_print(text, "%s%lld", a ? ", " : "[", (long long)(value ? value : integer_at(descriptor, offset, 0)));
+  }
+  lamina_text_put(text, "]");
+}
+
 /* How many numbers the attribute has to give: none when all are 0 and mean nothing; else, for spatial axes, those of
  * every axis that there is, since a recipe's list names each. */
 static int said(const lamina_attr_def *attr, const uint8_t *descriptor, int axes) {
@@ -34,7 +43,7 @@ static void put_value(lamina_text *text, const lamina_attr_def *attr, const uint
     memcpy(&real, descriptor + attr->offset, sizeof real);
     lamina_text_real(text, real);
     return;
-  case LAMINA_ATTR_AXES: put_list(text, descriptor, attr->offset, 0, count); return;
+  case LAMINA_ATTR_AXES: put_axes(text, descriptor, attr->offset, count); return;
   case LAMINA_ATTR_PADS:
     for (int i = 0; i < count; i += 2) {
       lamina_text_put(text, i ? ", " : "[");

@@ -35,11 +35,11 @@ static lamina_status check(const families *known, const char *what, const char *
   char names[512] = "";
   for (int i = 0; i < known->count; i++) {
     if (strcmp(known->list[i], name) == 0) return LAMINA_OK;
-    lamina_append(names, sizeof names, "%s%s", i ? ", " : "", known->list[i]);
+    lamina_append(names, sizeof names, "%s%s", i == 0 ? "" : i + 1 < known->count ? ", " : " or ", known->list[i]);
   }
   const char *near = lamina_nearest(name, known->list);
   if (near) return lamina_error(LAMINA_INVALID, "there is no %s \"%.80s\"; did you mean \"%s\"?", what, name, near);
-  return lamina_error(LAMINA_INVALID, "there is no %s \"%.80s\"; expected one of %s", what, name, names);
+  return lamina_error(LAMINA_INVALID, "there is no %s \"%.80s\"; expected %s", what, name, names);
 }
 
 lamina_status lamina_loss_check(const char *family) {

@@ -1,5 +1,6 @@
 /* Recipes: the YAML file that decides a run. Keys are checked one by one; layers, optimizers and rates are read by their
  * tables of attributes. */
+#include <float.h>
 #include <stdio.h>
 
 #include "core/problem.h"
@@ -132,7 +133,7 @@ static lamina_status read_optimizer(const lamina_node *node, lamina_defaults *d)
   const lamina_op_def *def = lamina_op_at(lamina_op_find(op));
   const lamina_node *decay = value ? lamina_node_find(value, "decay") : NULL;
   LAMINA_TRY(lamina_node_attrs(value, def->attrs, 0, "decay", d->optimizer_attrs));
-  if (decay) LAMINA_TRY(lamina_node_real(decay, 0, 1e30, &d->training.decay));
+  if (decay) LAMINA_TRY(lamina_node_real(decay, 0, DBL_MAX, &d->training.decay));
   uint8_t checked[LAMINA_ATTR_BYTES];
   memcpy(checked, d->optimizer_attrs, sizeof checked);
   return blame_node(node, lamina_attrs_check(name, def->attrs, checked));

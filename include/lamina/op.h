@@ -97,16 +97,18 @@ typedef struct lamina_reference {
   double *scratch;                   /**< what the row's `scratch` asked for, filled by `prepare` */
 } lamina_reference;
 
+typedef enum lamina_fill_kind {
+  LAMINA_FILL_NORMAL,    /**< standard normal numbers */
+  LAMINA_FILL_INTEGERS,  /**< whole numbers, uniform in low … high */
+  LAMINA_FILL_UNIFORM,   /**< real numbers, uniform in low … high: rates, second moments */
+  LAMINA_FILL_ASCENDING, /**< whole numbers in low … high that never fall; the last is high: ends of segments */
+  LAMINA_FILL_SEED       /**< a generator's state: any seed, then a small step */
+} lamina_fill_kind;
+
 /** How an argument is filled for a test. What a backward pass takes from the forward pass (y, indices, prob …) is not
  *  filled: the verifier finds it by name and runs the reference of the family's forward pass for it. */
 typedef struct lamina_fill_def {
-  enum {
-    LAMINA_FILL_NORMAL,    /**< standard normal numbers */
-    LAMINA_FILL_INTEGERS,  /**< whole numbers, uniform in low … high */
-    LAMINA_FILL_UNIFORM,   /**< real numbers, uniform in low … high: rates, second moments */
-    LAMINA_FILL_ASCENDING, /**< whole numbers in low … high that never fall; the last is high: ends of segments */
-    LAMINA_FILL_SEED       /**< a generator's state: any seed, then a small step */
-  } kind;
+  lamina_fill_kind kind;
   double low, high;
   double density; /**< INTEGERS: the share of elements that are not 0; 0 means 1 */
 } lamina_fill_def;

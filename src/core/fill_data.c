@@ -174,6 +174,15 @@ lamina_status lamina_data_fetch(lamina_data *data) {
   return copy_blocks(data, false);
 }
 
+void lamina_data_forbid(const lamina_data *data, bool forbid) {
+  for (int i = 0; i < LAMINA_MAX_ARGS && on_host(data); i++) {
+    const block *b = &data->block[i];
+    if (!b->size) continue;
+    lamina_forbid(b->device, b->first - below(&data->tensor[i].desc), forbid);
+    lamina_forbid(b->device + b->size - ZONE, ZONE, forbid);
+  }
+}
+
 /* ---- What must not have changed ---------------------------------------------------------------------------------- */
 
 /* Puts back the elements that a run may write, so that only what it may not differs. */

@@ -265,12 +265,24 @@ static lamina_status workspace_check(lamina_device *device, const workspace *w, 
   return LAMINA_OK;
 }
 
+static void forbid_zones(const session *s, const workspace *w, bool forbid) {
+  lamina_data_forbid(s->data, forbid);
+  if (s->device->module.memory == LAMINA_MEMORY_DEVICE) return;
+  lamina_forbid(w->memory, ZONE, forbid);
+  lamina_forbid(w->memory + ZONE + w->size, ZONE, forbid);
+}
+
 static lamina_status run_once(session *s, const lamina_plan *plan, const workspace *w, int poison, lamina_verdict *v,
                               uint64_t *bits) {
   LAMINA_TRY(lamina_data_poison(s->data, poison));
   LAMINA_TRY(workspace_poison(s->device, w, poison));
-  LAMINA_TRY(lamina_plan_run(plan, lamina_data_args(s->data), w->size ? w->memory + ZONE : NULL, NULL));
-  LAMINA_TRY(lamina_data_fetch(s->data));
+  forbid_zones(s, w, true);
+  lamina_status status = lamina_plan_run(plan, lamina_data_args(s->data), w->size ? w->memory + ZONE : NULL, NULL);
+  const lamina_status synced = lamina_stream_sync(s->device, NULL);
+  forbid_zones(s, w, false);
+  if (!status) status = synced;
+  if (!status) status = lamina_data_fetch(s->data);
+  if (status) return status;
   *bits = fingerprint(s);
   judge(s, plan, poison, v);
   return workspace_check(s->device, w, poison, v);

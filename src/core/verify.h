@@ -56,6 +56,18 @@ enum { LAMINA_POISON_NAN = 0xFF, LAMINA_POISON_FINITE = 0x5A };
 lamina_status lamina_data_poison(lamina_data *data, int poison);
 /* An argument's data as they were before the run. */
 const void *lamina_data_before(const lamina_data *data, int arg);
+/* Forbids the red zones to whoever runs in between, where AddressSanitizer watches host memory; nothing elsewhere. */
+void lamina_data_forbid(const lamina_data *data, bool forbid);
+static inline void lamina_forbid(const void *memory, size_t size, bool forbid) {
+#ifdef __SANITIZE_ADDRESS__
+  void __asan_poison_memory_region(void const volatile *, size_t);
+  void __asan_unpoison_memory_region(void const volatile *, size_t);
+  (forbid ? __asan_poison_memory_region : __asan_unpoison_memory_region)(memory, size);
+#else
+  (void)memory, (void)size, (void)forbid;
+#endif
+}
+
 /* After lamina_data_fetch: is everything but the elements of outputs as it was? Writes what isn't. The results are gone
  * then: outputs are put back. */
 bool lamina_data_intact(lamina_data *data, char *what, size_t size);

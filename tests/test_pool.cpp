@@ -88,6 +88,10 @@ TEST_P(Pool, GlobalIsOneWindow) {
   EXPECT_EQ(max(pool, x, {1, 2, 1, 1}, &indices), (Values{4, -1}));
   EXPECT_EQ(indices, (Values{2, 3}));
   EXPECT_EQ(avg(pool, x, {1, 2, 1, 1}), (Values{2, -2.5}));
+  const Values y = max(pool, Tensor(LAMINA_F32, {1, 2, 1, 3}, {-inf, -inf, -inf, 7, NAN, NAN}), {1, 2, 1, 1}, &indices);
+  EXPECT_EQ(y[0], -inf);
+  EXPECT_TRUE(std::isnan(y[1]));
+  EXPECT_EQ(indices, (Values{0, 1}));
 }
 
 TEST_P(Pool, MaxBackwardGoesToTheIndices) {

@@ -6,7 +6,7 @@ void lamina_loop_candidates(lamina_device *device, const lamina_problem *problem
   const lamina_op_def *op = lamina_op_at(problem->op);
   double flops, bytes;
   int32_t dtype = LAMINA_NONE;
-  (void)device, (void)engine;
+  (void)engine;
   for (int i = 0; op->args[i].name; i++) {
     const int32_t have = problem->arg[i].dtype;
     if (op->args[i].type != LAMINA_FLOATING || have == LAMINA_NONE) continue;
@@ -21,5 +21,5 @@ void lamina_loop_candidates(lamina_device *device, const lamina_problem *problem
     dtype = have;
   }
   lamina_problem_work(problem, &flops, &bytes);
-  each(context, "", bytes / 1e10 + 1e-6, "");
+  each(context, "", bytes / 1e10 + flops / 5e9 / lamina_device_threads(device) + 1e-6, "");
 }

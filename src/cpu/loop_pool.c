@@ -43,17 +43,19 @@ lamina_status lamina_loop_pool_open(lamina_plan *plan, int x, int y) {
   lamina_loop_pool s = {0};
   read_sizes(&s, &plan->problem, x, y);
   plan_rows(&s);
-  s.direct = s.y[2] < 4;
+  s.direct = s.y[2] < 4 || s.kernel[2] > 1024;
   const size_t head = lamina_align_up(sizeof s, 64), columns = (size_t)s.kernel[2] * sizeof *s.column;
   const size_t firsts = (size_t)s.width * sizeof *s.first, counts = (size_t)s.width * sizeof *s.count;
-  s.size = head + columns + firsts + counts;
+  s.size = s.direct ? sizeof s : head + columns + firsts + counts;
   char *memory = lamina_host_alloc(plan->device, s.size);
   if (!memory) return LAMINA_OUT_OF_MEMORY;
   plan->state = memory;
-  s.column = (void *)(memory + head);
-  s.first = (void *)(memory + head + columns);
-  s.count = (void *)(memory + head + columns + firsts);
-  fill_tables(&s);
+  if (!s.direct) {
+    s.column = (void *)(memory + head);
+    s.first = (void *)(memory + head + columns);
+    s.count = (void *)(memory + head + columns + firsts);
+    fill_tables(&s);
+  }
   memcpy(memory, &s, sizeof s);
   return LAMINA_OK;
 }

@@ -26,7 +26,7 @@ typedef struct lamina_loop_pool {
   size_t size;                      /* bytes of this block, tables included */
   int64_t planes, x_plane, y_plane; /* N*C; elements of one */
   int64_t x[3], y[3], kernel[3], stride[3], pad[3], pad_after[3];
-  bool count_pad, direct;       /* direct: rows have few windows; each is read by itself */
+  bool count_pad, direct;       /* direct: few windows in a row, or long ones; each is read by itself, no tables */
   int64_t width;                /* y[2], rounded up to whole vectors */
   int64_t phases, phase_room;   /* floats from one phase to the next */
   int64_t line_room, line_copy; /* floats of a line; elements of a row that windows read */

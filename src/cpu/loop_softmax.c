@@ -30,11 +30,8 @@ static shape shape_of(const lamina_problem *p) {
   return s;
 }
 
-/* The larger; a NaN wins, and stays. */
-LAMINA_INLINE float larger(float max, float x) {
-  const float next = x <= max ? max : x;
-  return max == max ? next : max;
-}
+/* A NaN may be passed over: it makes the sum of exponentials NaN, and with that the row. */
+LAMINA_INLINE float larger(float max, float x) { return x > max ? x : max; }
 
 /* ---- Rows in one piece ------------------------------------------------------------------------------------------ */
 

@@ -202,4 +202,33 @@ TEST(GradientOf, ABatchCutInTwoIsTheMean) {
   EXPECT_LE(distance(mean, g), 1e-13 * norm(g));
 }
 
+// The recipe itself, on pictures of 67 x 67 (the last pool gives 1 x 1) and with 96 instead of 4096 units.
+const std::vector<const char *> small_alexnet = {"input=[3, 67, 67]", "net[14].fc=96", "net[17].fc=96",
+                                                 "net[19].fc=10"};
+
+TEST(GradientOf, AlexnetOnEveryEngine) {
+  Device fast_device, ref_device(all_on("ref"));
+  Net fast(fast_device, "alexnet", small_alexnet), ref(ref_device, "alexnet", small_alexnet);
+  ASSERT_OK(lamina_net_init(fast, 3));
+  ASSERT_OK(lamina_net_init(ref, 3));
+  const Batch batch(fast, 1);
+  expect_same(fast, ref, batch, batch, 3456); // 384 * 9 products are the most in a sum
+}
+
+TEST(GradientOf, AlexnetLowersTheLossOfABatchThatIsRepeated) {
+  Device device;
+  Net net(device, "alexnet", small_alexnet);
+  Examples four(4, 3, 67, 10);
+  lamina_training training = {};
+  training.train = four, training.batch = 4, training.epochs = 12, training.evaluate = -1, training.rate.rate = 0.01;
+  Trainer trainer(net, training);
+  double first = 0, last = 0; // of three steps each, since dropout makes single losses jump
+  for (int step = 0; step < 12; step++) {
+    trainer.steps(1);
+    if (step < 3) first += trainer.progress().loss;
+    if (step >= 9) last += trainer.progress().loss;
+  }
+  EXPECT_LT(last, 0.7 * first);
+}
+
 } // namespace

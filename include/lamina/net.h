@@ -57,6 +57,8 @@ typedef struct lamina_load_options {
  *  from it what its options leave open.
  *
  *    input: [1, 28, 28]                   shape of one example; without it the training data is opened to tell
+ *    dtype: f32                           of parameters and activations: f32, bf16, f16, f64; training takes f32
+ *    math: default                        default, strict, tf32, bf16, f16, as lamina_math
  *    data: {train: SPEC, test: SPEC, shift: 2, normalise: {mean: 0.13, deviation: 0.31}, threads: 1}
  *    net: [LAYER…]                        see layers.h
  *    train: {loss: softmax_cross_entropy, batch: 128, epochs: 12, optimizer: {sgd: {momentum: 0.9, decay: 5e-4}},
@@ -138,7 +140,8 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_parameter(const lamina_net 
 LAMINA_API int lamina_net_parameter_find(const lamina_net *net, const char *name);
 /** Sets every parameter by its initialiser. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_init(lamina_net *net, uint64_t seed);
-/** Copies a parameter to or from dense host memory of its shape and type. */
+/** Copies a parameter to or from dense host memory of its shape and type. Once one is written all count as set; those
+ *  that were not are 0. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_parameter_read(lamina_net *net, int index, void *to);
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_parameter_write(lamina_net *net, int index, const void *from);
 /** The gradient that the last lamina_net_gradients or training step left. INVALID before. */
@@ -147,7 +150,7 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_gradient_read(lamina_net *n
 /* ---- Running ----------------------------------------------------------------------------------------------------- */
 
 /** y: [n, output…] = net(x: [n, input…]), in host memory, of the net's type; inference (no dropout). n = 0 does nothing.
- *  The first call with a new n plans it. Errors: INVALID before parameters are set; OUT_OF_MEMORY, which says what is
+ *  The first call with a new n plans it; plans of a few n are kept. Errors: INVALID before parameters are set; OUT_OF_MEMORY, which says what is
  *  needed, what there is and the largest batch that fits; those of the ops. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_forward(lamina_net *net, int64_t n, const void *x, void *y);
 /** prob: [n, classes] = softmax of the output (or the output, where the net ends in softmax); the net's output must be a

@@ -97,8 +97,8 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_open(lamina_net *net, c
 LAMINA_API void lamina_trainer_close(lamina_trainer *trainer);
 
 /** One step; after the last one of an epoch, the evaluation. INVALID when all epochs are done.
- *  NOT_FINITE when the loss is NaN or infinite, with the step and the first layer that made it; the parameters are then
- *  those before the step. */
+ *  NOT_FINITE when the loss is NaN or infinite, with the step and the first layer, parameter or batch that made it; the
+ *  parameters are then those before the step. A step that failed isn't done: the next call tries the same batch again. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_step(lamina_trainer *trainer);
 LAMINA_API bool lamina_trainer_done(const lamina_trainer *trainer);
 /** Steps until done, or until a step fails. */
@@ -111,7 +111,8 @@ LAMINA_API const lamina_training *lamina_trainer_training(const lamina_trainer *
  *  one is whole. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_save(lamina_trainer *trainer, const char *path);
 /** Goes on where the checkpoint was written, bit for bit. INVALID when it is of another net or was trained with another
- *  batch, seed or optimizer, saying which; CORRUPT when it was cut or altered. On an error the trainer is as before. */
+ *  batch, seed, optimizer or number of examples, saying which; CORRUPT when it was cut or altered. The whole file is
+ *  checked first, so on these errors the trainer is as before. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_resume(lamina_trainer *trainer, const char *path);
 
 /** Loss and accuracy on a dataset in order, without dropout; batch 0: the recipe's or 64. `loss` NULL: the recipe's or

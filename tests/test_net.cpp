@@ -324,6 +324,11 @@ TEST(NetInit, VariancesAreTheHeaders) {
       EXPECT_EQ(std::count_if(w.begin(), w.end(), [&](double v) { return std::abs(v) > sigma; }) / (n * 0.3173) > 0.93,
                 true);
     }
+    for (size_t lag = 1; lag <= 5 && sigma > 0; lag++) { // neighbours come from one block of random words
+      double sum = 0;
+      for (size_t i = lag; i < w.size(); i++) sum += w[i] * w[i - lag];
+      EXPECT_LE(std::abs(sum), 4 * kind.variance * std::sqrt(n)) << "lag " << lag;
+    }
     for (const double b : net.parameter(1)) EXPECT_EQ(b, 0);
   }
 }

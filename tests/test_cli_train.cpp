@@ -72,7 +72,7 @@ TEST_F(CliTrain, DrawsOneLineOnATerminal) {
   size.ws_col = 80, size.ws_row = 30;
   int terminal;
   const pid_t child = forkpty(&terminal, nullptr, nullptr, &size);
-  ASSERT_GE(child, 0);
+  if (child < 0) GTEST_SKIP() << "no pseudo-terminal can be had here (is /dev/pts mounted?)";
   if (child == 0) {
     setenv("TERM", "xterm", 1);
     setenv("NO_COLOR", "1", 1);

@@ -5,6 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "core/problem.h"
+
+extern "C" {
+#include "core/text.h"
+}
+
 #include "lamina/conv.h"
 #include "lamina/op.h"
 
@@ -125,6 +131,29 @@ TEST(Problem, ShapesThatDontFollowMustBeGiven) {
   EXPECT_EQ(lamina_problem_infer(&problem), LAMINA_INVALID);
   EXPECT_STREQ(lamina_last_error(),
                "conv/backward_data: the shape of dx doesn't follow from the others, so it must be given");
+}
+
+TEST(Problem, SetsOfAxesCountFromBothEnds) {
+  lamina_problem problem = {};
+  int64_t set = -1;
+  EXPECT_EQ(lamina_axis_set(&problem, LAMINA_AXIS(1) | LAMINA_AXIS(-1), 4, &set), LAMINA_OK);
+  EXPECT_EQ(set, 1 << 1 | 1 << 3);
+  EXPECT_EQ(lamina_axis_set(&problem, LAMINA_AXIS(-4) | LAMINA_AXIS(0), 4, &set), LAMINA_OK); // the same axis
+  EXPECT_EQ(set, 1);
+  EXPECT_EQ(lamina_axis_set(&problem, 0, 0, &set), LAMINA_OK);
+  EXPECT_EQ(set, 0);
+  EXPECT_EQ(lamina_axis_set(&problem, LAMINA_AXIS(4), 4, &set), LAMINA_INVALID);
+  EXPECT_NE(std::string(lamina_last_error()).find("axes names axis 4; expected -4 to 3"), std::string::npos);
+  EXPECT_EQ(lamina_axis_set(&problem, LAMINA_AXIS(-5), 4, &set), LAMINA_INVALID);
+  EXPECT_NE(std::string(lamina_last_error()).find("axes names axis -5"), std::string::npos);
+  EXPECT_EQ(lamina_axis_set(&problem, INT64_C(1) << 20, 8, &set), LAMINA_INVALID);
+}
+
+TEST(Problem, SetsOfAxesAsText) {
+  lamina_text text = {};
+  lamina_text_axes(&text, LAMINA_AXIS(0) | LAMINA_AXIS(2) | LAMINA_AXIS(-1), ",");
+  EXPECT_STREQ(text.data, "0,2,-1");
+  lamina_text_free(&text);
 }
 
 } // namespace

@@ -1,8 +1,9 @@
-// Our references against PyTorch in f64: the vectors that tests/vectors/make.py made, run as `lamina op` would run them.
+// Our references against PyTorch in f64: the vectors that tests/vectors/make*.py made, run as `lamina op` would run them.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <set>
@@ -16,16 +17,15 @@ namespace {
 
 const std::string folder = LAMINA_SOURCE_DIR "/tests/vectors/";
 
-// One line of cases.txt: words, and after "->" the outputs with their files.
+// One line of a list: words, and after "->" the outputs with their files.
 struct Line {
   std::string text;
   std::vector<std::string> words;
   std::map<std::string, std::string> expected;
 };
 
-std::vector<Line> read_lines() {
-  std::vector<Line> lines;
-  std::ifstream file(folder + "cases.txt");
+void read_lines(const std::filesystem::path &list, std::vector<Line> &lines) {
+  std::ifstream file(list);
   for (std::string text; std::getline(file, text);) {
     Line line;
     line.text = text;
@@ -43,6 +43,12 @@ std::vector<Line> read_lines() {
     }
     lines.push_back(line);
   }
+}
+
+std::vector<Line> read_lines() {
+  std::vector<Line> lines;
+  for (const auto &entry : std::filesystem::directory_iterator(folder))
+    if (entry.path().extension() == ".txt") read_lines(entry.path(), lines);
   return lines;
 }
 

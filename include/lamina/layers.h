@@ -102,19 +102,23 @@ typedef struct lamina_layer lamina_layer;
 /** A parameter of a kind of layer. */
 typedef struct lamina_param_def {
   const char *name; /**< "w"; NULL ends the list */
-  bool zero;        /**< starts at 0, whatever `init` says */
-  bool decay;       /**< weight decay reaches it */
+  bool constant;    /**< starts at `value` everywhere, whatever `init` says */
+  double value;
+  bool decay; /**< weight decay reaches it */
+  bool state; /**< not trained: an op of the layer updates it (running statistics) */
 } lamina_param_def;
 
-/** What a layer is: one row a kind, in src/net/layers.c. */
+/** What a layer is: one row a kind, in src/net/layers_*.c. */
 typedef struct lamina_layer_def {
   const char *name;               /**< "conv" */
   const char *about;              /**< one line */
   const lamina_attr_def *attrs;   /**< of the descriptor struct; a plain value in a recipe is the first */
   size_t attr_size;               /**< of the descriptor struct */
   const lamina_param_def *params; /**< in the order that `expand` asks for them */
-  /** Emits the op nodes of the layer from graph's current value to its next one. */
+  /** Emits the op nodes of the layer from graph's current value to its next one. NULL: the layer is the op `op`, x → y,
+   *  and its descriptor is the op's. */
   lamina_status (*expand)(lamina_graph *graph, const lamina_layer *layer);
+  const char *op;
 } lamina_layer_def;
 
 /** Kind number `index`, 0 …; NULL past the last. */

@@ -34,13 +34,18 @@ typedef struct lamina_arg_def {
   const char *alias; /**< the input that this output may share its memory with, or NULL */
 } lamina_arg_def;
 
+/** Axis `a` in a set of axes: 0 … 7 from the front, -1 … -8 from the back. */
+#define LAMINA_AXIS(a) (INT64_C(1) << ((a)&15))
+
 typedef enum lamina_attr_type {
   LAMINA_ATTR_INT,  /**< int64_t */
   LAMINA_ATTR_REAL, /**< double */
   LAMINA_ATTR_BOOL, /**< int64_t, 0 or 1 */
   LAMINA_ATTR_ENUM, /**< int64_t, an index into `choices` */
   LAMINA_ATTR_AXES, /**< int64_t[3]: one number for each spatial axis, first axis first */
-  LAMINA_ATTR_PADS  /**< int64_t[3][2]: before and after, for each spatial axis */
+  LAMINA_ATTR_PADS, /**< int64_t[3][2]: before and after, for each spatial axis */
+  LAMINA_ATTR_LIST, /**< int64_t[LAMINA_MAX_RANK]: one number for each axis of a tensor; those not given are 0 */
+  LAMINA_ATTR_SET   /**< int64_t: a set of axes, the sum of their LAMINA_AXIS */
 } lamina_attr_type;
 
 /** An attribute of an op, or of a layer: a field of the descriptor struct. */
@@ -51,7 +56,7 @@ typedef struct lamina_attr_def {
   double preset;              /**< what a zero field means */
   size_t has;                 /**< offset of the int64_t flag that says that zero is meant; 0: there is none */
   const char *const *choices; /**< for ENUM, NULL-terminated */
-  double least, most;         /**< the range that is accepted; both 0: any (AXES and PADS: each number, from least) */
+  double least, most;         /**< the range that is accepted; both 0: any (AXES, PADS and LIST: each number) */
 } lamina_attr_def;
 
 typedef enum lamina_math {

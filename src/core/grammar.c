@@ -197,6 +197,26 @@ static lamina_status read_axes(reading *r, int n, const char *text) {
   return LAMINA_OK;
 }
 
+/* One number for each axis, or, for a set, the axes themselves. */
+static lamina_status read_list(reading *r, const lamina_attr_def *attr, const char *text) {
+  const bool set = attr->type == LAMINA_ATTR_SET;
+  const char *at = text;
+  int64_t value[LAMINA_MAX_RANK] = {0}, axes = 0;
+  const int count = take_numbers(&at, ',', true, value);
+  if (count < 0 || *at)
+    return expected(attr, text, set ? "axes, such as 1,-1" : "a number for each axis, such as 1,0,2");
+  if (!set) {
+    for (int n = 0; n < count; n++) put_int(r, attr->offset + 8 * (size_t)n, value[n]);
+    return LAMINA_OK;
+  }
+  for (int n = 0; n < count; n++) {
+    if (value[n] < -LAMINA_MAX_RANK || value[n] >= LAMINA_MAX_RANK) return expected(attr, text, "axes from -8 to 7");
+    axes |= LAMINA_AXIS(value[n]);
+  }
+  put_int(r, attr->offset, axes);
+  return LAMINA_OK;
+}
+
 static lamina_status read_attr(reading *r, int n, const char *text) {
   const lamina_attr_def *attr = &r->op->attrs[n];
   int64_t number;
@@ -221,6 +241,8 @@ static lamina_status read_attr(reading *r, int n, const char *text) {
   case LAMINA_ATTR_ENUM: return read_choice(r, attr, text);
   case LAMINA_ATTR_AXES:
   case LAMINA_ATTR_PADS: return read_axes(r, n, text);
+  case LAMINA_ATTR_LIST:
+  case LAMINA_ATTR_SET: return read_list(r, attr, text);
   }
   return LAMINA_OK;
 }

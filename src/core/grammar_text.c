@@ -49,9 +49,24 @@ static void put_axes(lamina_text *text, const lamina_problem *problem, const lam
   }
 }
 
+/* The numbers of every axis of the first argument, and at least to the last one that isn't 0. */
+static void put_list(lamina_text *text, const lamina_problem *problem, const lamina_attr_def *attr) {
+  int count = LAMINA_MAX_RANK;
+  while (count > 0 && !int_at(problem, attr->offset + 8 * (size_t)(count - 1))) count--;
+  if (!count) return;
+  if (count < problem->arg[0].rank) count = problem->arg[0].rank;
+  lamina_text_print(text, " %s=", attr->name);
+  for (int n = 0; n < count; n++)
+    lamina_text_print(text, "%s%lld", n ? "," : "", (long long)int_at(problem, attr->offset + 8 * (size_t)n));
+}
+
 static void put_attr(lamina_text *text, const lamina_problem *problem, const lamina_attr_def *attr) {
   if (attr->type == LAMINA_ATTR_AXES || attr->type == LAMINA_ATTR_PADS) {
     put_axes(text, problem, attr);
+    return;
+  }
+  if (attr->type == LAMINA_ATTR_LIST) {
+    put_list(text, problem, attr);
     return;
   }
   const int64_t integer = int_at(problem, attr->offset);
@@ -63,6 +78,8 @@ static void put_attr(lamina_text *text, const lamina_problem *problem, const lam
     lamina_text_real(text, value);
   else if (attr->type == LAMINA_ATTR_ENUM)
     lamina_text_put(text, attr->choices[integer]);
+  else if (attr->type == LAMINA_ATTR_SET)
+    lamina_text_axes(text, integer, ",");
   else
     lamina_text_print(text, "%lld", (long long)integer);
 }

@@ -94,8 +94,8 @@ lamina_status lamina_problem_init(lamina_problem *problem, int op_id, const void
 
 /* ---- Attributes ------------------------------------------------------------------------------------------------ */
 
-static int numbers_in(const lamina_attr_def *attr) {
-  return attr->type == LAMINA_ATTR_PADS ? 6 : attr->type == LAMINA_ATTR_AXES ? 3 : 1;
+int lamina_attr_numbers(lamina_attr_type type) {
+  return type == LAMINA_ATTR_LIST ? LAMINA_MAX_RANK : type == LAMINA_ATTR_PADS ? 6 : type == LAMINA_ATTR_AXES ? 3 : 1;
 }
 
 static lamina_status range_error(const char *who, const lamina_attr_def *attr, double value) {
@@ -126,7 +126,7 @@ static lamina_status check_attr(const char *who, const lamina_attr_def *attr, ui
   if (attr->type == LAMINA_ATTR_BOOL) most = 1;
   if (attr->type == LAMINA_ATTR_ENUM)
     for (most = -1; attr->choices[(int)most + 1]; most++) {}
-  for (int n = 0; n < numbers_in(attr); n++) {
+  for (int n = 0; n < lamina_attr_numbers(attr->type); n++) {
     uint8_t *at = bytes + attr->offset + (size_t)n * 8;
     double value;
     int64_t integer = 0;
@@ -159,7 +159,7 @@ lamina_status lamina_trim_axes(lamina_problem *problem, int axes) {
   const lamina_op_def *op = lamina_op_at(problem->op);
   for (const lamina_attr_def *attr = op->attrs; attr->name; attr++) {
     if (attr->type != LAMINA_ATTR_AXES && attr->type != LAMINA_ATTR_PADS) continue;
-    const int each = numbers_in(attr) / 3;
+    const int each = lamina_attr_numbers(attr->type) / 3;
     for (int n = axes * each; n < 3 * each; n++) {
       uint8_t *at = problem->attr + attr->offset + (size_t)n * 8;
       int64_t value;
@@ -169,6 +169,19 @@ lamina_status lamina_trim_axes(lamina_problem *problem, int axes) {
                             attr->name, n / each + 1, axes);
       memset(at, 0, sizeof value);
     }
+  }
+  return LAMINA_OK;
+}
+
+lamina_status lamina_axis_set(const lamina_problem *problem, int64_t set, int rank, int64_t *normal) {
+  *normal = 0;
+  for (int bit = 0; bit < 64; bit++) {
+    const int axis = bit < LAMINA_MAX_RANK ? bit : bit - 16 + rank; /* bits 8 … 15 count from the back */
+    if (!((uint64_t)set >> bit & 1)) continue;
+    if (bit >= 16 || axis < 0 || axis >= rank)
+      return lamina_error(LAMINA_INVALID, "%s: axes names axis %d; expected %d to %d", lamina_op_at(problem->op)->name,
+                          bit < LAMINA_MAX_RANK ? bit : bit - 16, -rank, rank - 1);
+    *normal |= INT64_C(1) << axis;
   }
   return LAMINA_OK;
 }

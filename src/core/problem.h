@@ -34,8 +34,13 @@ lamina_status lamina_want_dtype(const lamina_problem *problem, int arg, lamina_d
 lamina_status lamina_set_output(lamina_problem *problem, int arg, lamina_dtype dtype, int rank, const int64_t *dims);
 /* A shape that can't be inferred must have been given. */
 lamina_status lamina_want_shape(const lamina_problem *problem, int arg);
+/* How many numbers a field of this type holds. */
+int lamina_attr_numbers(lamina_attr_type type);
 /* AXES and PADS attributes of more than `axes` spatial axes: an error unless they say nothing; cleared then. */
 lamina_status lamina_trim_axes(lamina_problem *problem, int axes);
+
+/* A SET attribute of a tensor with `rank` axes as bits 0 … rank-1; an error names an axis that isn't there. */
+lamina_status lamina_axis_set(const lamina_problem *problem, int64_t set, int rank, int64_t *normal);
 
 /* Fills in presets of a descriptor and checks the ranges; `who` is what errors call its owner. */
 lamina_status lamina_attrs_check(const char *who, const lamina_attr_def *attrs, void *descriptor);

@@ -82,6 +82,15 @@ void lamina_text_real(lamina_text *text, double value) {
   }
 }
 
+void lamina_text_axes(lamina_text *text, int64_t set, const char *between) {
+  bool any = false;
+  for (int bit = 0; bit < 16; bit++) {
+    if (!((uint64_t)set >> bit & 1)) continue;
+    lamina_text_print(text, "%s%d", any ? between : "", bit < 8 ? bit : bit - 16);
+    any = true;
+  }
+}
+
 void lamina_text_json(lamina_text *text, const char *string) {
   const size_t size = strlen(string);
   lamina_text_put(text, "\"");

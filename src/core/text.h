@@ -19,6 +19,8 @@ void lamina_text_put(lamina_text *text, const char *string);
 void lamina_text_print(lamina_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The shortest decimal number that reads back as `value`; "nan", "inf" and "-inf" for those. */
 void lamina_text_real(lamina_text *text, double value);
+/* The axes of a SET attribute, with `between` between them: "1,-1". */
+void lamina_text_axes(lamina_text *text, int64_t set, const char *between);
 /* As a JSON string with its quotes. Bytes that are no UTF-8 become U+FFFD. */
 void lamina_text_json(lamina_text *text, const char *string);
 /* As XML text or attribute value. Bytes that are no UTF-8 and control characters become U+FFFD. */

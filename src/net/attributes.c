@@ -67,6 +67,23 @@ static lamina_status read_pads(const lamina_node *node, const lamina_attr_def *a
   return LAMINA_OK;
 }
 
+/* One number for each axis, or, for a set, the axes themselves; a plain number is a list of one. */
+static lamina_status read_list(const lamina_node *node, const lamina_attr_def *attr, uint8_t *descriptor) {
+  const bool set = attr->type == LAMINA_ATTR_SET;
+  int64_t value[LAMINA_MAX_RANK], least, most, axes = 0;
+  int count;
+  integer_range(attr, &least, &most);
+  LAMINA_TRY(lamina_node_ints(node, set ? -LAMINA_MAX_RANK : least, set ? LAMINA_MAX_RANK - 1 : most, LAMINA_MAX_RANK,
+                              value, &count));
+  for (int n = 0; n < count; n++)
+    if (set)
+      axes |= LAMINA_AXIS(value[n]);
+    else
+      put(descriptor, attr->offset + 8 * (size_t)n, value[n]);
+  if (set) put(descriptor, attr->offset, axes);
+  return LAMINA_OK;
+}
+
 static lamina_status read_attr(const lamina_node *node, const lamina_attr_def *attr, int axes, uint8_t *descriptor) {
   int64_t integer = 0, least, most;
   bool truth;
@@ -76,6 +93,8 @@ static lamina_status read_attr(const lamina_node *node, const lamina_attr_def *a
   case LAMINA_ATTR_REAL: return read_reals(node, attr, descriptor);
   case LAMINA_ATTR_AXES: return read_axes(node, attr, axes, descriptor);
   case LAMINA_ATTR_PADS: return read_pads(node, attr, axes, descriptor);
+  case LAMINA_ATTR_LIST:
+  case LAMINA_ATTR_SET: return read_list(node, attr, descriptor);
   case LAMINA_ATTR_INT:
     integer_range(attr, &least, &most);
     LAMINA_TRY(lamina_node_int(node, least, most, &integer));

@@ -29,7 +29,7 @@ static void put_axes(lamina_text *text, const uint8_t *descriptor, size_t offset
  * every axis that there is, since a recipe's list names each. */
 static int said(const lamina_attr_def *attr, const uint8_t *descriptor, int axes) {
   const int each = attr->type == LAMINA_ATTR_PADS ? 2 : 1;
-  int count = attr->type == LAMINA_ATTR_PADS ? 6 : attr->type == LAMINA_ATTR_AXES ? 3 : 1;
+  int count = lamina_attr_numbers(attr->type);
   while (count > 0 && integer_at(descriptor, attr->offset, count - 1) == 0) count--;
   if (!count) return attr->has ? 1 : 0;
   const bool spatial = attr->type == LAMINA_ATTR_PADS || attr->type == LAMINA_ATTR_AXES;
@@ -53,6 +53,12 @@ static void put_value(lamina_text *text, const lamina_attr_def *attr, const uint
     return;
   case LAMINA_ATTR_BOOL: lamina_text_put(text, integer_at(descriptor, attr->offset, 0) ? "true" : "false"); return;
   case LAMINA_ATTR_ENUM: lamina_text_put(text, attr->choices[integer_at(descriptor, attr->offset, 0)]); return;
+  case LAMINA_ATTR_LIST: put_list(text, descriptor, attr->offset, 0, count); return;
+  case LAMINA_ATTR_SET:
+    lamina_text_put(text, "[");
+    lamina_text_axes(text, integer_at(descriptor, attr->offset, 0), ", ");
+    lamina_text_put(text, "]");
+    return;
   case LAMINA_ATTR_INT: lamina_text_print(text, "%lld", (long long)integer_at(descriptor, attr->offset, 0)); return;
   }
 }

@@ -39,7 +39,7 @@ static lamina_status expand_layers(lamina_net *net, lamina_executor *executor) {
   for (int i = 0; i < net->layer_count; i++) {
     graph->layer = i;
     graph->layer_name = net->layers[i].name;
-    const lamina_status status = net->layers[i].def->expand(graph, &net->layers[i]);
+    const lamina_status status = lamina_layer_expand(graph, &net->layers[i]);
     if (status) return lamina_error_at(status, "%s at a batch of %lld: ", net->layers[i].name, (long long)graph->batch);
     executor->layer_output[i] = graph->x;
   }

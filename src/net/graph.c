@@ -94,8 +94,10 @@ lamina_status lamina_graph_param(lamina_graph *graph, const lamina_layer *layer,
                         .layer = graph->layer,
                         .fan_in = fan_in,
                         .fan_out = fan_out,
-                        .zero = def->zero,
-                        .decay = def->decay};
+                        .constant = def->constant,
+                        .value = def->value,
+                        .decay = def->decay,
+                        .state = def->state};
   snprintf(param.name, sizeof param.name, "%s.%s", layer->name, def->name);
   param.desc.align = ALIGN;
   if (graph->param_next == graph->params->count) LAMINA_TRY(add_param(graph, &param));

@@ -59,7 +59,8 @@ typedef struct lamina_param {
   lamina_desc desc;
   int layer;
   double fan_in, fan_out;
-  bool zero, decay;
+  bool constant, decay, state; /* as in lamina_param_def */
+  double value;
   size_t offset; /* bytes in the parameters' block */
 } lamina_param;
 
@@ -111,6 +112,8 @@ lamina_status lamina_graph_view(lamina_graph *graph, int value, int rank, const 
 /* Parameter `index` of the layer's row; made when the graph is built for the first time, found again later. */
 lamina_status lamina_graph_param(lamina_graph *graph, const lamina_layer *layer, int index, int rank,
                                  const int64_t *dims, double fan_in, double fan_out, int *value);
+/* Emits the layer's nodes from graph->x to the next graph->x. */
+lamina_status lamina_layer_expand(lamina_graph *graph, const lamina_layer *layer);
 /* Appends a node. arg[i]: a value, LAMINA_ABSENT or LAMINA_FRESH, which becomes the new value. */
 lamina_status lamina_graph_emit(lamina_graph *graph, const char *op, const void *attr, int *arg);
 /* The problem of a node, inferred. */

@@ -164,7 +164,7 @@ lamina_status lamina_net_add(lamina_net *net, const char *kind, const void *desc
   const int x = net->shape.x;
   net->shape.layer = net->layer_count;
   net->shape.layer_name = layer.name;
-  const lamina_status status = layer.def->expand(&net->shape, &layer);
+  const lamina_status status = lamina_layer_expand(&net->shape, &layer);
   net->shape.layer_name = "input"; /* the name above is the caller's to lose */
   if (status) {
     lamina_graph_back(&net->shape, mark);
@@ -248,7 +248,7 @@ lamina_status lamina_net_parameter_write(lamina_net *net, int index, const void 
 static lamina_initialiser initialiser_of(const lamina_net *net, const lamina_param *p) {
   const lamina_layer *layer = &net->layers[p->layer];
   int64_t init = LAMINA_INIT_ZERO;
-  for (const lamina_attr_def *attr = layer->def->attrs; attr->name && !p->zero; attr++)
+  for (const lamina_attr_def *attr = layer->def->attrs; attr->name && !p->constant; attr++)
     if (strcmp(attr->name, "init") == 0) memcpy(&init, layer->attr + attr->offset, sizeof init);
   if (init != LAMINA_INIT_DEFAULT) return (lamina_initialiser)init;
   for (int i = p->layer + 1; i < net->layer_count && !net->layers[i].def->params[0].name; i++)
@@ -273,13 +273,14 @@ static void start(const lamina_param *p, lamina_initialiser init, uint64_t seed,
   const int64_t count = lamina_desc_count(&p->desc);
   const bool he = init == LAMINA_INIT_HE_NORMAL || init == LAMINA_INIT_HE_UNIFORM;
   const bool normal = init == LAMINA_INIT_HE_NORMAL || init == LAMINA_INIT_XAVIER_NORMAL;
+  const double mean = p->constant ? p->value : 0;
   const double deviation = init == LAMINA_INIT_ZERO ? 0 : sqrt(2 / (he ? p->fan_in : p->fan_in + p->fan_out));
   for (int64_t i = 0; i < count; i += 4) {
     const philox_words words = philox_block(seed, (uint64_t)i / 4, STREAM, index);
     double unit[4] = {0};
     if (deviation > 0) draw_units(&words, normal, unit);
     for (int64_t k = i; k < i + 4 && k < count; k++)
-      lamina_store((lamina_dtype)p->desc.dtype, to, k, deviation * unit[k - i]);
+      lamina_store((lamina_dtype)p->desc.dtype, to, k, mean + deviation * unit[k - i]);
   }
 }
 

@@ -3,53 +3,16 @@
 
     python3 -m venv /tmp/torch && /tmp/torch/bin/pip install torch numpy && /tmp/torch/bin/python tests/vectors/make.py
 
-Writes a folder of .npy files a group, and cases.txt. A line of cases.txt is one run in the grammar of `lamina op`, then "->" and the
-outputs that must come out; files are named from this folder. The tests read both and need no Python. Made with
-torch 2.15.0 and numpy 2.4.6; other versions give the same to the last bits.
+Each make*.py writes a folder of .npy files a group, and one list (this one cases.txt). A line of a list is one run in
+the grammar of `lamina op`, then "->" and the outputs that must come out; files are named from this folder. The tests
+read both and need no Python. Made with torch 2.15.0 and numpy 2.4.6; other versions give the same to the last bits.
 """
-
-import pathlib
-import shutil
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-folder = pathlib.Path(__file__).resolve().parent
-lines = []
-group = ""
-
-
-def start(name):
-    """A group of files with tensors of their own."""
-    global group
-    group = name
-    torch.manual_seed(len(name) * 7919 + sum(map(ord, name)))
-
-
-def randn(*shape):
-    return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
-
-
-def save(name, tensor):
-    path = f"{group}/{name}.npy"
-    (folder / group).mkdir(exist_ok=True)
-    array = tensor.detach().numpy() if isinstance(tensor, torch.Tensor) else np.asarray(tensor)
-    np.save(folder / path, np.ascontiguousarray(array))
-    return path
-
-
-def shape(tensor):
-    return "x".join(map(str, tensor.shape))
-
-
-def case(op, words, **outputs):
-    lines.append(" ".join([op] + words + ["->"] + [f"{name}={path}" for name, path in outputs.items()]))
-
-
-def axes(name, values, preset):
-    values = list(values)
-    return [] if all(v == preset for v in values) else [f"{name}=" + ",".join(map(str, values))]
+from vectors import axes, case, path, randn, save, shape, start, write
 
 
 def conv(name, x, w, bias, stride, dilation, pad, groups):
@@ -136,7 +99,7 @@ def arithmetic():
     start("arithmetic")
     a, b = randn(3, 5), randn(3, 5)
     case("add/forward", [f"a={save('a', a)}", f"b={save('b', b)}"], y=save("sum", a + b))
-    case("scale/forward", [f"x={group}/a.npy", "factor=-1.25"], y=save("scaled", a * -1.25))
+    case("scale/forward", [f"x={path('a')}", "factor=-1.25"], y=save("scaled", a * -1.25))
 
 
 def casts():
@@ -148,9 +111,9 @@ def casts():
     with np.errstate(over="ignore"):
         half, single = x.astype(np.float16), x.astype(np.float32)
     case("cast/forward", [f"x={save('x', x)}", f"y={len(x)}:f16"], y=save("f16", half))
-    case("cast/forward", [f"x={group}/x.npy", f"y={len(x)}:f32"], y=save("f32", single))
+    case("cast/forward", [f"x={path('x')}", f"y={len(x)}:f32"], y=save("f32", single))
     brain = torch.from_numpy(single).to(torch.bfloat16).to(torch.float32)
-    case("cast/forward", [f"x={group}/f32.npy", f"y={len(x)}:bf16"], y=save("bf16", brain))
+    case("cast/forward", [f"x={path('f32')}", f"y={len(x)}:bf16"], y=save("bf16", brain))
 
 
 def cross_entropy(name, x, labels, reduction):
@@ -213,9 +176,6 @@ def adam(name, decoupled, decay, betas, epsilon, rates):
 
 
 def main():
-    for old in folder.iterdir():
-        if old.is_dir():
-            shutil.rmtree(old)
     conv("conv1d", (2, 3, 11), (4, 3, 3), True, [2], [2], [(1, 2)], 1)
     conv("conv2d", (2, 3, 6, 7), (4, 3, 3, 2), True, [1, 1], [1, 1], [(1, 1), (0, 1)], 1)
     conv("conv2d_stride", (2, 4, 7, 8), (6, 2, 3, 3), False, [2, 3], [1, 2], [(2, 1), (1, 3)], 2)
@@ -261,8 +221,7 @@ def main():
     sgd("sgd_nesterov", 0.75, True, 0.001, [0.1, 0.05, 0.05])
     adam("adam", False, 0.01, (0.9, 0.999), 1e-8, [1e-3, 1e-3, 5e-4])
     adam("adamw", True, 0.1, (0.8, 0.99), 1e-6, [1e-2, 1e-2, 5e-3])
-    (folder / "cases.txt").write_text("\n".join(lines) + "\n")
-    print(f"{len(lines)} cases, {sum(f.stat().st_size for f in folder.glob('*/*.npy'))} bytes of arrays")
+    write("cases")
 
 
 main()

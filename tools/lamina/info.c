@@ -24,6 +24,8 @@ static void print_op(const lamina_op_def *op) {
                    : attr->type == LAMINA_ATTR_BOOL ? "0 | 1"
                    : attr->type == LAMINA_ATTR_AXES ? "whole number for each spatial axis"
                    : attr->type == LAMINA_ATTR_PADS ? "before:after for each spatial axis"
+                   : attr->type == LAMINA_ATTR_LIST ? "whole number for each axis"
+                   : attr->type == LAMINA_ATTR_SET  ? "axes"
                                                     : "whole number");
     if (attr->type == LAMINA_ATTR_ENUM)
       printf(", preset %s\n", attr->choices[(int)attr->preset]);

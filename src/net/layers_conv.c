@@ -1,0 +1,55 @@
+/* Layers of convolution. */
+#include "lamina/conv.h"
+#include "net/layers.h"
+
+static const lamina_attr_def conv_attrs[] = {
+    {LAMINA_FIELD(lamina_conv_layer, filters), .type = LAMINA_ATTR_INT, LAMINA_AT_LEAST_ONE},
+    {LAMINA_FIELD(lamina_conv_layer, kernel), .type = LAMINA_ATTR_AXES, .most = 0x1p31},
+    {LAMINA_FIELD(lamina_conv_layer, stride), .type = LAMINA_ATTR_AXES, .most = 0x1p31},
+    {LAMINA_FIELD(lamina_conv_layer, pad), .type = LAMINA_ATTR_PADS, .most = 0x1p31},
+    {LAMINA_FIELD(lamina_conv_layer, same), .type = LAMINA_ATTR_BOOL},
+    {LAMINA_FIELD(lamina_conv_layer, dilation), .type = LAMINA_ATTR_AXES, .most = 0x1p31},
+    {LAMINA_FIELD(lamina_conv_layer, groups), .type = LAMINA_ATTR_INT, .preset = 1, LAMINA_AT_LEAST_ONE},
+    LAMINA_BIAS_ATTR(lamina_conv_layer),
+    LAMINA_INIT_ATTR(lamina_conv_layer),
+    {0}};
+
+static lamina_status expand_conv(lamina_graph *graph, const lamina_layer *layer) {
+  const lamina_conv_layer *l = (const void *)layer->attr;
+  const lamina_desc in = graph->values[graph->x].desc;
+  int axes;
+  LAMINA_TRY(lamina_layer_spatial(graph, &axes));
+  if (!l->kernel[0]) return lamina_error(LAMINA_INVALID, "kernel is missing");
+  if (in.dims[1] % l->groups)
+    return lamina_error(LAMINA_INVALID, "the %lld channels of its input can't be split into %lld groups",
+                        (long long)in.dims[1], (long long)l->groups);
+  lamina_conv conv = {.groups = l->groups};
+  int64_t w[LAMINA_MAX_RANK] = {l->filters, in.dims[1] / l->groups};
+  double taps = 1;
+  LAMINA_TRY(lamina_layer_spread("kernel", &w[2], l->kernel, axes));
+  LAMINA_TRY(lamina_layer_spread("stride", conv.stride, l->stride, axes));
+  LAMINA_TRY(lamina_layer_spread("dilation", conv.dilation, l->dilation, axes));
+  LAMINA_TRY(lamina_layer_pads(conv.pad, l->pad, axes));
+  for (int a = 0; a < axes; a++) {
+    const int64_t reach = (w[2 + a] - 1) * (conv.dilation[a] ? conv.dilation[a] : 1);
+    if (l->same && (l->pad[a][0] || l->pad[a][1]))
+      return lamina_error(LAMINA_INVALID, "pad is given beside `same`; expected one of them");
+    if (l->same) conv.pad[a][0] = reach / 2, conv.pad[a][1] = reach - reach / 2;
+    taps *= (double)w[2 + a];
+  }
+  int arg[] = {graph->x, LAMINA_ABSENT, LAMINA_ABSENT, LAMINA_FRESH};
+  LAMINA_TRY(
+      lamina_graph_param(graph, layer, 0, in.rank, w, (double)w[1] * taps, (double)(w[0] / l->groups) * taps, &arg[1]));
+  if (l->bias) LAMINA_TRY(lamina_graph_param(graph, layer, 1, 1, w, 0, 0, &arg[2]));
+  LAMINA_TRY(lamina_graph_emit(graph, "conv/forward", &conv, arg));
+  graph->x = arg[3];
+  return LAMINA_OK;
+}
+
+const lamina_layer_def lamina_layers_conv[] = {{.name = "conv",
+                                                .about = "convolution over 1 to 3 spatial axes",
+                                                .attrs = conv_attrs,
+                                                .attr_size = sizeof(lamina_conv_layer),
+                                                .params = lamina_weights_and_bias,
+                                                .expand = expand_conv},
+                                               {0}};

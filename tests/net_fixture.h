@@ -82,6 +82,15 @@ public:
     EXPECT_OK(lamina_net_add(net_, kind, &layer));
     return *this;
   }
+  // A layer with a name ("": none) that takes these layers; descriptor may be null.
+  Net &link(const char *kind, const char *name, std::vector<const char *> from, const void *descriptor = nullptr) {
+    from.push_back(nullptr);
+    lamina_layer_options options = {};
+    options.name = *name ? name : nullptr;
+    options.from = from.size() > 1 ? from.data() : nullptr;
+    EXPECT_OK(lamina_net_add_layer(net_, kind, descriptor, &options));
+    return *this;
+  }
   Net &conv(int64_t filters, int64_t kernel, int64_t pad = 0) {
     lamina_conv_layer layer = {};
     layer.filters = filters, layer.kernel[0] = kernel;

@@ -21,6 +21,12 @@ lamina_conv_layer conv(int64_t filters, Dims kernel) {
   return layer;
 }
 
+const lamina_fc_layer *fc_of(int64_t units) {
+  static lamina_fc_layer layer = {};
+  layer.units = units;
+  return &layer;
+}
+
 const Case cases[] = {
     {"conv_1d",
      {2, 11},
@@ -69,6 +75,21 @@ const Case cases[] = {
      [](Net &net) { net.conv(4, 1).add("softmax").conv(3, 2).add("log_softmax").fc(2); }},
     {"one_layer", {5}, [](Net &net) { net.fc(3); }},
     {"relu_after_relu", {6}, [](Net &net) { net.fc(7).add("relu").add("relu").add("tanh").add("relu").fc(3); }},
+    {"residual",
+     {3, 6, 5},
+     [](Net &net) {
+       lamina_conv_layer main = conv(4, {3}), side = conv(4, {1});
+       main.same = 1;
+       net.conv(4, 1).link("tanh", "stem", {}).add("conv", main).add("relu").add("conv", main);
+       net.link("conv", "side", {"stem"}, &side).link("add", "sum", {"4.conv", "side", "stem"}).add("relu");
+       net.link("add", "", {"sum", "7.relu"}).pool("avg_pool", 2).fc(3);
+     }},
+    {"the_input_twice",
+     {7},
+     [](Net &net) {
+       net.fc(7).add("sigmoid").link("add", "", {"1.sigmoid", "input"}).link("fc", "a", {"input"}, fc_of(3));
+       net.link("fc", "b", {"2.add"}, fc_of(3)).link("add", "", {"a", "b", "a"});
+     }},
     {"lenet",
      {1, 16, 16},
      [](Net &net) {

@@ -163,7 +163,7 @@ protected:
   lamina_graph graph = {};
   lamina_params params = {};
   lamina_param_def defs[2] = {{"w", false, 0, true, false}, {nullptr, false, 0, false, false}};
-  lamina_layer_def def = {"test", "", nullptr, 0, defs, nullptr, nullptr};
+  lamina_layer_def def = {};
   lamina_layer layer = {};
   int loss = -1;
   std::map<lamina_buffer, Memory> memory;

@@ -5,6 +5,10 @@
  * plain value is the first of them. A number given for kernel, stride, dilation or pad counts for every spatial axis; a
  * list names one for each axis (pad also a pair, before and after, for each axis); `pad: same` is `same: true`.
  *
+ * A layer takes the output of the one before it. `name: stem` gives it a name, and `from: stem` takes the output of
+ * another layer, or the net's `input`: `- conv: {filters: 8, kernel: 1, from: stem}`. Layers that join several name them:
+ * `- add: [left, right]`, or `- add: {from: [left, right], name: sum}`; `- add: stem` joins stem and the layer before.
+ *
  * x is the layer's input with the batch as its first axis, y its output. Parameters are named LAYER.w and LAYER.b,
  * LAYER being the place in the net and the kind: "0.conv". Weight decay reaches w and not b.
  *
@@ -94,7 +98,11 @@ typedef struct lamina_reshape_layer {
   int64_t shape[3]; /**< up to three axes; the first 0 ends them */
 } lamina_reshape_layer;
 
-/* "relu", "sigmoid", "tanh", "flatten": no fields; give NULL. */
+/* "relu", "sigmoid", "tanh", "flatten": no fields; give NULL.
+ * "add" (no fields): the sum of 2 to 8 layers of one shape. */
+
+/** Outputs of other layers that a layer may join. */
+#define LAMINA_MAX_INPUTS 8
 
 typedef struct lamina_graph lamina_graph;
 typedef struct lamina_layer lamina_layer;
@@ -110,10 +118,11 @@ typedef struct lamina_param_def {
 
 /** What a layer is: one row a kind, in src/net/layers_*.c. */
 typedef struct lamina_layer_def {
-  const char *name;               /**< "conv" */
-  const char *about;              /**< one line */
-  const lamina_attr_def *attrs;   /**< of the descriptor struct; a plain value in a recipe is the first */
-  size_t attr_size;               /**< of the descriptor struct */
+  const char *name;             /**< "conv" */
+  const char *about;            /**< one line */
+  const lamina_attr_def *attrs; /**< of the descriptor struct; a plain value in a recipe is the first */
+  size_t attr_size;             /**< of the descriptor struct */
+  int inputs;                   /**< it joins two or more outputs of other layers, this many at most; 0: it takes one */
   const lamina_param_def *params; /**< in the order that `expand` asks for them */
   /** Emits the op nodes of the layer from graph's current value to its next one. NULL: the layer is the op `op`, x → y,
    *  and its descriptor is the op's. */

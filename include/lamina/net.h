@@ -1,4 +1,4 @@
-/* Nets: a stack of layers with its parameters, on one device.
+/* Nets: a graph of layers with its parameters, on one device.
  *
  *   lamina_net *net;                                                        or lamina_net_load
  *   lamina_net_open(dev, &(lamina_net_options){.rank = 3, .dims = {1, 28, 28}}, &net);
@@ -11,7 +11,8 @@
  * in one arena, where tensors that don't live at the same time share memory. Parameters lie in one flat arena, in the
  * order of the layers. Memory is taken when parameters are first set or used, and can be predicted before.
  *
- * Layers are named by place and kind, "0.conv"; parameters "0.conv.w".
+ * A layer takes the output of the one before it, or of others that it names, so a net is any graph without a cycle.
+ * Layers are named by place and kind, "0.conv", or as you wish; parameters "0.conv.w".
  * Numbers: parameters and activations are of one floating type, f32 unless the options say otherwise.
  * Thread-safety: a net belongs to one thread at a time. Host pointers are ordinary memory; calls that take or give them
  * return when the bytes have arrived. */
@@ -42,6 +43,21 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_open(lamina_device *device,
 /** Adds a layer at the end; `descriptor` is the kind's struct of layers.h, or NULL for all defaults.
  *  INVALID, naming the layer and the one before it, where it doesn't fit; the net is then as before. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_add(lamina_net *net, const char *kind, const void *descriptor);
+
+/** All zero: the defaults. */
+typedef struct lamina_layer_options {
+  const char *name; /**< a letter, then letters, digits, _ and -, 31 at most; default its place and kind, "3.conv" */
+  const char *const *from; /**< NULL-terminated: the names of the layers whose outputs it takes, "input" for the net's
+                            *   input; default the layer before it */
+} lamina_layer_options;
+
+/** As lamina_net_add, for a layer with a name or one that takes other outputs than that of the layer before: so a net
+ *  may branch, and "add", "multiply" and "concat" join branches again. Every output but the last layer's, which is the
+ *  net's, must be taken by a later layer; that is asked when the net is planned. INVALID also for a name that is taken,
+ *  and for one that no earlier layer has. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_add_layer(lamina_net *net, const char *kind,
+                                                               const void *descriptor,
+                                                               const lamina_layer_options *options);
 /** Trainers of the net must be closed before. NULL is fine. */
 LAMINA_API void lamina_net_close(lamina_net *net);
 
@@ -88,10 +104,11 @@ LAMINA_API const char *lamina_net_class_name(const lamina_net *net, int64_t inde
 typedef struct lamina_layer_info {
   const char *name; /**< "0.conv" */
   const lamina_layer_def *kind;
-  lamina_desc output;       /**< with the batch axis */
-  int64_t parameters;       /**< numbers */
-  double flops;             /**< of its forward ops */
-  int64_t activation_bytes; /**< of its forward ops' outputs; 0 for a view and what works in place */
+  int inputs, from[LAMINA_MAX_INPUTS]; /**< the layers whose outputs it takes; -1: the net's input */
+  lamina_desc output;                  /**< with the batch axis */
+  int64_t parameters;                  /**< numbers */
+  double flops;                        /**< of its forward ops */
+  int64_t activation_bytes;            /**< of its forward ops' outputs; 0 for a view and what works in place */
 } lamina_layer_info;
 
 LAMINA_API int lamina_net_layer_count(const lamina_net *net);

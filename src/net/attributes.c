@@ -118,13 +118,13 @@ static const lamina_attr_def *find_attr(const lamina_attr_def *attrs, const char
   return NULL;
 }
 
-lamina_status lamina_node_attrs(const lamina_node *value, const lamina_attr_def *attrs, int axes, const char *also,
-                                uint8_t *descriptor) {
+lamina_status lamina_node_attrs(const lamina_node *value, const lamina_attr_def *attrs, int axes,
+                                const char *const *also, uint8_t *descriptor) {
   const char *known[32] = {NULL};
   int count = 0;
   if (!value || lamina_node_is_null(value)) return LAMINA_OK;
   for (int i = 0; attrs[i].name; i++) known[count++] = attrs[i].name;
-  if (also) known[count++] = also;
+  for (int i = 0; also && also[i]; i++) known[count++] = also[i];
   if (value->kind != LAMINA_NODE_MAP) {
     if (!attrs[0].name) return lamina_node_error(value, "it takes no value");
     return read_attr(value, &attrs[0], axes, descriptor);

@@ -63,7 +63,26 @@ static void put_value(lamina_text *text, const lamina_attr_def *attr, const uint
   }
 }
 
-static void put_layer(lamina_text *text, const lamina_layer *layer) {
+/* A name of its own, and inputs other than the layer before. */
+static void put_links(lamina_text *text, const lamina_net *net, int index, bool *any) {
+  const lamina_layer *layer = &net->layers[index];
+  if (layer->name[0] > '9') {
+    lamina_text_print(text, "%sname: %s", *any ? ", " : ": {", layer->name);
+    *any = true;
+  }
+  if (layer->from_count == 1 && layer->from[0] == index - 1) return;
+  for (int i = 0; i < layer->from_count; i++)
+    lamina_text_print(text, "%s%s",
+                      i      ? ", "
+                      : *any ? ", from: ["
+                             : ": {from: [",
+                      layer->from[i] < 0 ? "input" : net->layers[layer->from[i]].name);
+  lamina_text_put(text, "]");
+  *any = true;
+}
+
+static void put_layer(lamina_text *text, const lamina_net *net, int index) {
+  const lamina_layer *layer = &net->layers[index];
   bool any = false;
   lamina_text_print(text, "  - %s", layer->def->name);
   for (const lamina_attr_def *attr = layer->def->attrs; attr->name; attr++) {
@@ -73,6 +92,7 @@ static void put_layer(lamina_text *text, const lamina_layer *layer) {
     put_value(text, attr, layer->attr, count);
     any = true;
   }
+  put_links(text, net, index, &any);
   lamina_text_put(text, any ? "}\n" : "\n");
 }
 
@@ -84,6 +104,6 @@ lamina_status lamina_net_describe(const lamina_net *net, lamina_text *text) {
   if (input.dtype != LAMINA_F32) lamina_text_print(text, "dtype: %s\n", lamina_dtype_name((lamina_dtype)input.dtype));
   if (net->options.math) lamina_text_print(text, "math: %s\n", lamina_math_names[net->options.math]);
   lamina_text_put(text, "net:\n");
-  for (int i = 0; i < net->layer_count; i++) put_layer(text, &net->layers[i]);
+  for (int i = 0; i < net->layer_count; i++) put_layer(text, net, i);
   return lamina_text_status(text);
 }

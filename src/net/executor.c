@@ -36,11 +36,16 @@ static lamina_status write_constants(lamina_net *net) {
 
 static lamina_status expand_layers(lamina_net *net, lamina_executor *executor) {
   lamina_graph *graph = &executor->graph;
+  const int first = graph->x;
+  LAMINA_TRY(lamina_net_check_layers(net));
   for (int i = 0; i < net->layer_count; i++) {
+    const lamina_layer *layer = &net->layers[i];
+    int input[LAMINA_MAX_INPUTS];
+    for (int k = 0; k < layer->from_count; k++)
+      input[k] = layer->from[k] < 0 ? first : executor->layer_output[layer->from[k]];
     graph->layer = i;
-    graph->layer_name = net->layers[i].name;
-    const lamina_status status = lamina_layer_expand(graph, &net->layers[i]);
-    if (status) return lamina_error_at(status, "%s at a batch of %lld: ", net->layers[i].name, (long long)graph->batch);
+    const lamina_status status = lamina_layer_expand(graph, layer, input);
+    if (status) return lamina_error_at(status, "%s at a batch of %lld: ", layer->name, (long long)graph->batch);
     executor->layer_output[i] = graph->x;
   }
   graph->layer = -1;

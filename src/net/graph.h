@@ -74,7 +74,10 @@ struct lamina_layer {
   const lamina_layer_def *def;
   uint8_t attr[LAMINA_ATTR_BYTES]; /* its descriptor, right behind a pointer so that it is aligned as one */
   char name[40];                   /* "0.conv" */
-  int axes;                        /* spatial axes of its input: 0 to 3 */
+  int axes;                        /* spatial axes of its first input: 0 to 3 */
+  int from[LAMINA_MAX_INPUTS];     /* the layers whose outputs it takes; -1: the net's input */
+  int from_count;
+  int shape; /* the value of its output in the net's shape graph */
 };
 
 struct lamina_graph {
@@ -88,12 +91,14 @@ struct lamina_graph {
   lamina_node_op *nodes;
   int node_count, node_room;
   lamina_params *params;
-  int param_next;         /* the next parameter that a layer asks for */
-  int rng;                /* the value of the step block that dropout reads; LAMINA_ABSENT in inference */
-  int layer;              /* being expanded */
-  const char *layer_name; /* of it */
-  int x;                  /* the value that the next layer takes */
-  size_t arena;           /* bytes */
+  int param_next;               /* the next parameter that a layer asks for */
+  int rng;                      /* the value of the step block that dropout reads; LAMINA_ABSENT in inference */
+  int layer;                    /* being expanded */
+  const char *layer_name;       /* of it */
+  int x;                        /* the value that the layer takes, then the one that it gives */
+  int input[LAMINA_MAX_INPUTS]; /* all values that it takes; the first is x */
+  int input_count;
+  size_t arena; /* bytes */
 };
 
 void lamina_graph_close(lamina_graph *graph);
@@ -112,8 +117,8 @@ lamina_status lamina_graph_view(lamina_graph *graph, int value, int rank, const 
 /* Parameter `index` of the layer's row; made when the graph is built for the first time, found again later. */
 lamina_status lamina_graph_param(lamina_graph *graph, const lamina_layer *layer, int index, int rank,
                                  const int64_t *dims, double fan_in, double fan_out, int *value);
-/* Emits the layer's nodes from graph->x to the next graph->x. */
-lamina_status lamina_layer_expand(lamina_graph *graph, const lamina_layer *layer);
+/* Emits the layer's nodes: from the values `input`, as many as it takes, to graph->x. */
+lamina_status lamina_layer_expand(lamina_graph *graph, const lamina_layer *layer, const int *input);
 /* Appends a node. arg[i]: a value, LAMINA_ABSENT or LAMINA_FRESH, which becomes the new value. */
 lamina_status lamina_graph_emit(lamina_graph *graph, const char *op, const void *attr, int *arg);
 /* The problem of a node, inferred. */

@@ -6,7 +6,8 @@
   X(fc)                                                                                                                \
   X(pool)                                                                                                              \
   X(activation)                                                                                                        \
-  X(shape)
+  X(shape)                                                                                                             \
+  X(join)
 
 #define X(room) extern const lamina_layer_def lamina_layers_##room[];
 ROOMS(X)
@@ -32,9 +33,15 @@ const lamina_layer_def *lamina_layer_find(const char *name) {
   return NULL;
 }
 
-lamina_status lamina_layer_expand(lamina_graph *graph, const lamina_layer *layer) {
-  if (layer->def->expand) return layer->def->expand(graph, layer);
-  return lamina_emit_unary(graph, layer->def->op, layer->attr);
+lamina_status lamina_layer_expand(lamina_graph *graph, const lamina_layer *layer, const int *input) {
+  graph->layer_name = layer->name;
+  graph->x = input[0];
+  graph->input_count = layer->from_count;
+  memcpy(graph->input, input, (size_t)layer->from_count * sizeof *input);
+  const lamina_status status =
+      layer->def->expand ? layer->def->expand(graph, layer) : lamina_emit_unary(graph, layer->def->op, layer->attr);
+  graph->layer_name = "net"; /* the name above may move */
+  return status;
 }
 
 /* ---- What rooms share ------------------------------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* Nets: layers, parameters and their start. */
+/* Nets: their life, their parameters and how these start. Layers are added in build.c. */
 #include "net/net.h"
 
 #include <math.h>
@@ -13,12 +13,13 @@ const char *lamina_net_recipe(const lamina_net *net) { return net->recipe; }
 int lamina_net_layer_count(const lamina_net *net) { return net->layer_count; }
 int lamina_net_parameter_count(const lamina_net *net) { return net->params.count; }
 
-/* A shape without its batch axis. */
-static lamina_desc example_of(const lamina_desc *desc) {
+lamina_desc lamina_example_of(const lamina_desc *desc) {
   return lamina_dense((lamina_dtype)desc->dtype, desc->rank > 0 ? desc->rank - 1 : 0, &desc->dims[1]);
 }
-lamina_desc lamina_net_input(const lamina_net *net) { return example_of(&net->input); }
-lamina_desc lamina_net_output(const lamina_net *net) { return example_of(&net->shape.values[net->shape.x].desc); }
+lamina_desc lamina_net_input(const lamina_net *net) { return lamina_example_of(&net->input); }
+lamina_desc lamina_net_output(const lamina_net *net) {
+  return lamina_example_of(&net->shape.values[net->shape.x].desc);
+}
 
 bool lamina_net_on_host(const lamina_net *net) { return net->device->module.memory != LAMINA_MEMORY_DEVICE; }
 
@@ -109,73 +110,6 @@ const char *lamina_net_class_name(const lamina_net *net, int64_t index) {
   return net->class_names && index >= 0 && index < net->class_count ? net->class_names[index] : NULL;
 }
 
-/* ---- Adding layers ---------------------------------------------------------------------------------------------- */
-
-static lamina_status unknown_kind(const char *kind) {
-  const char *names[64] = {NULL};
-  for (int i = 0; i < 63 && lamina_layer_at(i); i++) names[i] = lamina_layer_at(i)->name;
-  const char *near = lamina_nearest(kind, names);
-  return lamina_error(LAMINA_INVALID, "there is no layer \"%s\"%s%s%s", kind, near ? "; did you mean \"" : "",
-                      near ? near : "", near ? "\"?" : "");
-}
-
-int lamina_net_axes(const lamina_net *net) {
-  const int axes = lamina_net_output(net).rank - 1;
-  return axes >= 1 && axes <= 3 ? axes : 0;
-}
-
-int lamina_layer_axes(const lamina_layer *layer) {
-  for (const lamina_attr_def *attr = layer->def->attrs; attr->name; attr++)
-    if (strcmp(attr->name, "kernel") == 0) return layer->axes;
-  return 0;
-}
-
-static lamina_status room_for_layer(lamina_net *net) {
-  if (net->layer_count < net->layer_room) return LAMINA_OK;
-  const int room = net->layer_room ? 2 * net->layer_room : 16;
-  lamina_layer *grown = lamina_grow(net->allocator, net->layers, (size_t)room * sizeof *grown);
-  if (!grown) return LAMINA_OUT_OF_MEMORY;
-  net->layers = grown;
-  net->layer_room = room;
-  return LAMINA_OK;
-}
-
-/* "2.conv: …; before it comes 1.relu, which gives f32[6,28,28]" */
-static lamina_status blame_layer(const lamina_net *net, const lamina_layer *layer, lamina_status status) {
-  const lamina_desc before = lamina_net_output(net);
-  char shape[128], sentence[1024];
-  snprintf(sentence, sizeof sentence, "%s", lamina_last_error());
-  return lamina_error(status, "%s: %s; before it comes %s, which gives %s", layer->name, sentence,
-                      net->layer_count ? net->layers[net->layer_count - 1].name : "the input",
-                      lamina_desc_text(&before, shape, sizeof shape));
-}
-
-lamina_status lamina_net_add(lamina_net *net, const char *kind, const void *descriptor) {
-  if (!net || !kind) return lamina_error(LAMINA_INVALID, "lamina_net_add: a NULL pointer");
-  lamina_layer layer = {.def = lamina_layer_find(kind), .axes = lamina_net_axes(net)};
-  if (!layer.def) return unknown_kind(kind);
-  if (net->block[LAMINA_BUFFER_PARAMETERS] || net->training)
-    return lamina_error(LAMINA_INVALID, "a net takes no more layers once it has parameters or a trainer");
-  snprintf(layer.name, sizeof layer.name, "%d.%s", net->layer_count, kind);
-  if (descriptor) memcpy(layer.attr, descriptor, layer.def->attr_size);
-  LAMINA_TRY(lamina_attrs_check(layer.name, layer.def->attrs, layer.attr));
-  LAMINA_TRY(room_for_layer(net));
-  const lamina_graph_mark mark = lamina_graph_here(&net->shape);
-  const int x = net->shape.x;
-  net->shape.layer = net->layer_count;
-  net->shape.layer_name = layer.name;
-  const lamina_status status = lamina_layer_expand(&net->shape, &layer);
-  net->shape.layer_name = "input"; /* the name above is the caller's to lose */
-  if (status) {
-    lamina_graph_back(&net->shape, mark);
-    net->shape.x = x;
-    return blame_layer(net, &layer, status);
-  }
-  lamina_net_forget(net);
-  net->layers[net->layer_count++] = layer;
-  return LAMINA_OK;
-}
-
 /* ---- Parameters ------------------------------------------------------------------------------------------------- */
 
 int64_t lamina_net_parameter_total(const lamina_net *net) {
@@ -243,17 +177,37 @@ lamina_status lamina_net_parameter_write(lamina_net *net, int index, const void 
                      (size_t)lamina_desc_bytes(&p->desc), NULL);
 }
 
-/* The initialiser of a parameter's layer, with the default resolved: he_normal where a relu follows before the next
- * layer with parameters. */
+static bool takes_from(const lamina_layer *layer, int from) {
+  for (int i = 0; i < layer->from_count; i++)
+    if (layer->from[i] == from) return true;
+  return false;
+}
+
+static const lamina_attr_def *init_of(const lamina_layer *layer) {
+  for (const lamina_attr_def *attr = layer->def->attrs; attr->name; attr++)
+    if (strcmp(attr->name, "init") == 0) return attr;
+  return NULL;
+}
+
+/* Does a relu follow before the next layer with weights? Of branches, the first one counts. */
+static bool relu_follows(const lamina_net *net, int layer) {
+  for (int i = layer + 1; i < net->layer_count; i++) {
+    if (!takes_from(&net->layers[i], layer)) continue;
+    if (strcmp(net->layers[i].def->name, "relu") == 0) return true;
+    if (init_of(&net->layers[i])) return false;
+    layer = i;
+  }
+  return false;
+}
+
+/* The initialiser of a parameter's layer, with the default resolved. */
 static lamina_initialiser initialiser_of(const lamina_net *net, const lamina_param *p) {
   const lamina_layer *layer = &net->layers[p->layer];
+  const lamina_attr_def *attr = init_of(layer);
   int64_t init = LAMINA_INIT_ZERO;
-  for (const lamina_attr_def *attr = layer->def->attrs; attr->name && !p->constant; attr++)
-    if (strcmp(attr->name, "init") == 0) memcpy(&init, layer->attr + attr->offset, sizeof init);
+  if (attr && !p->constant) memcpy(&init, layer->attr + attr->offset, sizeof init);
   if (init != LAMINA_INIT_DEFAULT) return (lamina_initialiser)init;
-  for (int i = p->layer + 1; i < net->layer_count && !net->layers[i].def->params[0].name; i++)
-    if (strcmp(net->layers[i].def->name, "relu") == 0) return LAMINA_INIT_HE_NORMAL;
-  return LAMINA_INIT_XAVIER_UNIFORM;
+  return relu_follows(net, p->layer) ? LAMINA_INIT_HE_NORMAL : LAMINA_INIT_XAVIER_UNIFORM;
 }
 
 /* Four numbers of mean 0 and variance 1 from the four words of Philox's block: uniform, a word each, or normal, two from

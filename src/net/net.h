@@ -84,8 +84,13 @@ struct lamina_net {
 
 static inline size_t lamina_element(const lamina_net *net) { return lamina_dtype_size(net->shape.dtype); }
 
-/* Spatial axes of what the next layer takes: 0 to 3. */
-int lamina_net_axes(const lamina_net *net);
+/* A shape without its batch axis. */
+lamina_desc lamina_example_of(const lamina_desc *desc);
+/* build.c: a layer that could be added next, with its name, its inputs and their axes; its descriptor is still 0. */
+lamina_status lamina_layer_open(const lamina_net *net, const char *kind, const lamina_layer_options *options,
+                                lamina_layer *layer);
+/* INVALID, naming it, where there is a layer whose output nobody takes. */
+lamina_status lamina_net_check_layers(const lamina_net *net);
 /* For how many spatial axes a layer's lists give a number each; 0: its lists are of other things. */
 int lamina_layer_axes(const lamina_layer *layer);
 

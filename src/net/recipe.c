@@ -3,6 +3,7 @@
 #include <float.h>
 #include <stdio.h>
 
+#include "core/device.h"
 #include "core/problem.h"
 #include "net/attributes.h"
 #include "net/recipe.h"
@@ -36,15 +37,42 @@ static lamina_status read_integer(const lamina_node *map, const char *key, int64
 
 /* ---- Layers ----------------------------------------------------------------------------------------------------- */
 
+/* The names of the layers that a layer takes: one, or a list. A single name for a layer that joins several is that of the
+ * one beside the layer before. */
+static lamina_status read_from(const lamina_node *node, const lamina_net *net, bool joins,
+                               const char *from[LAMINA_MAX_INPUTS + 2]) {
+  int count = 0;
+  if (node->kind == LAMINA_NODE_MAP) return lamina_node_error(node, "expected the name of a layer, or a list of names");
+  if (node->kind == LAMINA_NODE_SCALAR && joins)
+    from[count++] = net->layer_count ? net->layers[net->layer_count - 1].name : "input";
+  const lamina_node *name = node->kind == LAMINA_NODE_LIST ? node->first : node;
+  for (; name && count <= LAMINA_MAX_INPUTS; name = node->kind == LAMINA_NODE_LIST ? name->next : NULL)
+    LAMINA_TRY(lamina_node_text(name, &from[count++]));
+  from[count] = NULL;
+  return LAMINA_OK;
+}
+
+/* `relu`, `conv: {filters: 6, kernel: 3, name: stem, from: input}`, `add: [left, right]`. */
 static lamina_status read_layer(const lamina_node *node, lamina_net *net) {
-  const char *name;
-  const lamina_node *value;
-  uint8_t descriptor[LAMINA_ATTR_BYTES] = {0};
-  LAMINA_TRY(lamina_node_named(node, &name, &value));
-  const lamina_layer_def *def = lamina_layer_find(name);
-  const lamina_layer layer = {.def = def, .axes = lamina_net_axes(net)};
-  if (def) LAMINA_TRY(lamina_node_attrs(value, def->attrs, lamina_layer_axes(&layer), NULL, descriptor));
-  return blame_node(node, lamina_net_add(net, name, descriptor));
+  static const char *const also[] = {"name", "from", NULL};
+  const char *kind, *from[LAMINA_MAX_INPUTS + 2] = {NULL};
+  const lamina_node *value, *name, *source;
+  lamina_layer_options options = {0};
+  lamina_layer layer = {0};
+  LAMINA_TRY(lamina_node_named(node, &kind, &value));
+  const lamina_layer_def *def = lamina_layer_find(kind);
+  const bool joins = def && def->inputs > 1, map = value && value->kind == LAMINA_NODE_MAP;
+  if ((name = map ? lamina_node_find(value, "name") : NULL)) LAMINA_TRY(lamina_node_text(name, &options.name));
+  source = map ? lamina_node_find(value, "from") : joins && value && !lamina_node_is_null(value) ? value : NULL;
+  if (source) {
+    LAMINA_TRY(read_from(source, net, joins, from));
+    options.from = from;
+  }
+  uint8_t attr[LAMINA_ATTR_BYTES] = {0};
+  if (joins && map) LAMINA_TRY(lamina_node_attrs(value, def->attrs, 0, also, attr));
+  LAMINA_TRY(blame_node(node, lamina_layer_open(net, kind, &options, &layer)));
+  if (!joins) LAMINA_TRY(lamina_node_attrs(value, def->attrs, lamina_layer_axes(&layer), also, attr));
+  return blame_node(node, lamina_net_add_layer(net, kind, attr, &options));
 }
 
 /* ---- data ------------------------------------------------------------------------------------------------------- */
@@ -132,7 +160,8 @@ static lamina_status read_optimizer(const lamina_node *node, lamina_defaults *d)
   snprintf(op, sizeof op, "%.40s/update", name);
   const lamina_op_def *def = lamina_op_at(lamina_op_find(op));
   const lamina_node *decay = value ? lamina_node_find(value, "decay") : NULL;
-  LAMINA_TRY(lamina_node_attrs(value, def->attrs, 0, "decay", d->optimizer_attrs));
+  static const char *const also[] = {"decay", NULL};
+  LAMINA_TRY(lamina_node_attrs(value, def->attrs, 0, also, d->optimizer_attrs));
   if (decay) LAMINA_TRY(lamina_node_real(decay, 0, DBL_MAX, &d->training.decay));
   uint8_t checked[LAMINA_ATTR_BYTES];
   memcpy(checked, d->optimizer_attrs, sizeof checked);

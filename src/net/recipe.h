@@ -2,7 +2,6 @@
 #ifndef LAMINA_NET_RECIPE_H
 #define LAMINA_NET_RECIPE_H
 
-#include "core/device.h"
 #include "core/text.h"
 #include "net/net.h"
 

@@ -21,7 +21,9 @@ lamina_status lamina_net_layer(lamina_net *net, int index, int64_t batch, lamina
   const lamina_graph *graph = &executor->graph;
   *info = (lamina_layer_info){.name = net->layers[index].name,
                               .kind = net->layers[index].def,
+                              .inputs = net->layers[index].from_count,
                               .output = graph->values[executor->layer_output[index]].desc};
+  memcpy(info->from, net->layers[index].from, sizeof info->from);
   for (int p = 0; p < net->params.count; p++)
     if (net->params.list[p].layer == index) info->parameters += lamina_desc_count(&net->params.list[p].desc);
   for (int n = 0; n < graph->node_count; n++) {
@@ -49,20 +51,37 @@ static lamina_status keep_text(lamina_net *net, lamina_text *built, const char *
   return LAMINA_OK;
 }
 
+static bool is_chain(const lamina_net *net) {
+  for (int i = 0; i < net->layer_count; i++)
+    if (net->layers[i].from_count != 1 || net->layers[i].from[0] != i - 1) return false;
+  return true;
+}
+
+/* "  stem, 2.conv": what a layer of a net with branches takes. */
+static void put_inputs(lamina_text *text, const lamina_net *net, int index) {
+  const lamina_layer *layer = &net->layers[index];
+  for (int i = 0; i < layer->from_count; i++)
+    lamina_text_print(text, "%s%s", i ? ", " : "  ", layer->from[i] < 0 ? "input" : net->layers[layer->from[i]].name);
+}
+
 lamina_status lamina_net_summary(lamina_net *net, int64_t batch, const char **text) {
   lamina_text table = {.allocator = net->allocator};
   double flops = 0;
   int64_t bytes = 0;
   char shape[128];
   lamina_status status = LAMINA_OK;
-  lamina_text_print(&table, "%-16s %-22s %14s %12s %12s\n", "layer", "output", "parameters", "MFLOP", "KiB");
+  const bool chain = is_chain(net);
+  lamina_text_print(&table, "%-16s %-22s %14s %12s %12s%s\n", "layer", "output", "parameters", "MFLOP", "KiB",
+                    chain ? "" : "  takes");
   for (int i = 0; i < net->layer_count && !status; i++) {
     lamina_layer_info info;
     status = lamina_net_layer(net, i, batch, &info);
     if (status) break;
-    lamina_text_print(&table, "%-16s %-22s %14lld %12.2f %12.1f\n", info.name,
+    lamina_text_print(&table, "%-16s %-22s %14lld %12.2f %12.1f", info.name,
                       lamina_desc_text(&info.output, shape, sizeof shape), (long long)info.parameters, info.flops / 1e6,
                       (double)info.activation_bytes / 1024);
+    if (!chain) put_inputs(&table, net, i);
+    lamina_text_put(&table, "\n");
     flops += info.flops;
     bytes += info.activation_bytes;
   }

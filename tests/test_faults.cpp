@@ -28,6 +28,7 @@ enum Fault {
   WRONG_GROUP,
   NO_BIAS,
   NO_DILATION,
+  NOT_FLIPPED,
   STALE_WORKSPACE,
   WORKSPACE_OVERRUN,
   OVERWRITTEN_INPUT,
@@ -106,13 +107,15 @@ lamina_status conv(const lamina_plan *plan, const lamina_args *args, void *works
         for (int64_t j = 0; j < yd[3]; j++, index++) {
           const int64_t group = fault == WRONG_GROUP ? 0 : k / Kg;
           if (fault != STALE_WORKSPACE && fault != ACCUMULATES) sum[index] = 0;
+          const bool flip = c.flip && fault != NOT_FLIPPED;
           for (int64_t q = 0; q < Cg * wd[2] * wd[3] - (fault == DROPPED_PRODUCT); q++) {
             const int64_t ch = q / (wd[2] * wd[3]), r = q / wd[3] % wd[2], s = q % wd[3];
+            const int64_t wr = flip ? wd[2] - 1 - r : r, ws = flip ? wd[3] - 1 - s : s;
             const int64_t h = i * c.stride[0] - pad + r * dilation[0];
             const int64_t v = j * c.stride[1] - c.pad[1][0] + s * dilation[1];
             if (h < 0 || h >= xd[2] || v < 0 || v >= xd[3]) continue;
-            sum[index] +=
-                x[((n * xd[1] + group * Cg + ch) * xd[2] + h) * xd[3] + v] * w[((k * Cg + ch) * wd[2] + r) * wd[3] + s];
+            sum[index] += x[((n * xd[1] + group * Cg + ch) * xd[2] + h) * xd[3] + v] *
+                          w[((k * Cg + ch) * wd[2] + wr) * wd[3] + ws];
           }
           if (b && fault != NO_BIAS) sum[index] += b[k];
         }
@@ -274,6 +277,7 @@ const std::vector<Planted> faults = {
     {WRONG_GROUP, "conv/forward", "wrong_group", dense, conv, 0},
     {NO_BIAS, "conv/forward", "no_bias", dense, conv, 0},
     {NO_DILATION, "conv/forward", "no_dilation", dense, conv, 0},
+    {NOT_FLIPPED, "conv/forward", "not_flipped", dense, conv, 0},
     {STALE_WORKSPACE, "conv/forward", "stale_workspace", dense, conv, 4},
 #ifndef __SANITIZE_ADDRESS__ // AddressSanitizer stops these at once
     {WORKSPACE_OVERRUN, "conv/forward", "workspace_overrun", dense, conv, 64},

@@ -27,9 +27,10 @@ protected:
   Tensor picture(int64_t c, int64_t h, int64_t w, const Values &v) { return Tensor(dtype(), {1, c, h, w}, v); }
   Tensor filters(int64_t k, int64_t r, int64_t s, const Values &v) { return Tensor(dtype(), {k, 1, r, s}, v); }
 
-  // Cross-correlation with `pad` on every side, as [1, K, out, out].
-  Tensor conv(Tensor x, Tensor w, int64_t pad = 0, int64_t stride = 1) {
+  // Cross-correlation with `pad` on every side, as [1, K, out, out]; flipped: true convolution.
+  Tensor conv(Tensor x, Tensor w, int64_t pad = 0, int64_t stride = 1, bool flip = false) {
     lamina_conv conv = {};
+    conv.flip = flip;
     for (int a = 0; a < 2; a++) conv.pad[a][0] = conv.pad[a][1] = pad, conv.stride[a] = stride;
     const int64_t *xd = x.desc().dims, *wd = w.desc().dims;
     Tensor y(dtype(), {1, wd[0], (xd[2] + 2 * pad - wd[2]) / stride + 1, (xd[3] + 2 * pad - wd[3]) / stride + 1});
@@ -81,6 +82,8 @@ TEST_P(Worked, BucharestConv) {
   const Tensor x = picture(1, 4, 5, a_x), w = filters(1, 3, 3, a_filter);
   EXPECT_EQ(conv(x, w).values(), (Values{32, -15, 16, 8, -15, 35}));
   EXPECT_EQ(conv(x, filters(1, 3, 3, a_turned)).values(), (Values{-1, 9, 49, -14, 31, -13}));
+  EXPECT_EQ(conv(x, w, 0, 1, true).values(), (Values{-1, 9, 49, -14, 31, -13}));
+  EXPECT_EQ(conv(x, filters(1, 3, 3, a_turned), 0, 1, true).values(), (Values{32, -15, 16, 8, -15, 35}));
   EXPECT_EQ(conv(x, w, 1).values(), a_same);
   EXPECT_EQ(conv(x, w, 2).values(),
             (Values{-16, -8, 7, -6,  -22, -1, 10, 8,  -2,  -23, 6,  9, -18, 8,  19, -9, 32, -15, 16, 18, 34,

@@ -1,10 +1,13 @@
-/* Convolution in one to three dimensions, as deep learning means it: cross-correlation, the filter is not flipped.
+/* Convolution in one to three dimensions: as deep learning means it, cross-correlation, where the filter is not flipped;
+ * with `flip` as mathematics means it.
  *
- *   y[n,k,o] = b[k] + sum over c, r of x[n, g*C' + c, o*stride - pad + r*dilation] * w[k, c, r]
+ *   y[n,k,o] = b[k] + sum over c, r of x[n, g*C' + c, o*stride - pad + r*dilation] * w[k, c, r']
  *
- * with x = 0 outside, C' = C/groups, g = k / (K/groups), and o, r one index for each spatial axis.
+ * with x = 0 outside, C' = C/groups, g = k / (K/groups), and o, r one index for each spatial axis. r' is r; with `flip`
+ * it is filter - 1 - r on every spatial axis, in the gradients, too. (Without dilation, padding filter - 1 on both sides
+ * then gives the full convolution, sum over s of x[s] * w[o - s].)
  * Source: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016; as cuDNN's
- * CUDNN_CROSS_CORRELATION.
+ * CUDNN_CROSS_CORRELATION and, flipped, CUDNN_CONVOLUTION.
  *
  * Shapes   x [N, C, spatial…], w [K, C/groups, filter…], b [K] (may be absent), y [N, K, out…] with
  *          out = floor((size + pad before + pad after - dilation*(filter - 1) - 1) / stride) + 1, at least 1
@@ -25,12 +28,13 @@
 extern "C" {
 #endif
 
-/** All zero: no padding, stride 1, dilation 1, one group. Spatial axes in order, first axis first. */
+/** All zero: no padding, stride 1, dilation 1, one group, not flipped. Spatial axes in order, first axis first. */
 typedef struct lamina_conv {
   int64_t pad[3][2];   /**< zeros before and after */
   int64_t stride[3];   /**< 0: 1 */
   int64_t dilation[3]; /**< 0: 1 */
   int64_t groups;      /**< 0: 1; divides C and K */
+  int64_t flip;        /**< 1: the filter is flipped on every spatial axis, true convolution */
 } lamina_conv;
 
 /** y = conv(x, w) + b. Mirrors cudnnConvolutionForward. */
@@ -39,13 +43,13 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_conv_forward(lamina_device *dev
                                                               const lamina_tensor *b, const lamina_tensor *y,
                                                               lamina_stream *stream);
 
-/** dx from dy and w: dx[n,c,i] = sum over k, r with o*stride - pad + r*dilation = i of dy[n,k,o] * w[k,c,r].
+/** dx from dy and w: dx[n,c,i] = sum over k, r with o*stride - pad + r*dilation = i of dy[n,k,o] * w[k,c,r'].
  *  The shape of dx must be given: with a stride it doesn't follow. Mirrors cudnnConvolutionBackwardData. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_conv_backward_data(lamina_device *device, const lamina_conv *conv,
                                                                     const lamina_tensor *dy, const lamina_tensor *w,
                                                                     const lamina_tensor *dx, lamina_stream *stream);
 
-/** dw from x and dy: dw[k,c,r] = sum over n, o of dy[n,k,o] * x[n, c, o*stride - pad + r*dilation].
+/** dw from x and dy: dw[k,c,r'] = sum over n, o of dy[n,k,o] * x[n, c, o*stride - pad + r*dilation].
  *  The shape of dw must be given. Mirrors cudnnConvolutionBackwardFilter. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_conv_backward_weights(lamina_device *device, const lamina_conv *conv,
                                                                        const lamina_tensor *x, const lamina_tensor *dy,

@@ -52,6 +52,7 @@ typedef struct lamina_conv_layer {
   int64_t bias;   /**< default 1 */
   int64_t has_bias;
   int64_t init; /**< a lamina_initialiser, for w */
+  int64_t flip; /**< 1: true convolution */
 } lamina_conv_layer;
 
 /** "fc": y = x wT + b. All axes of x but the first are flattened; w [units, K], b [units], y [N, units]. */

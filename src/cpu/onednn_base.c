@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cpu/loop.h"
+
 /* ---- oneDNN's words --------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -138,7 +140,8 @@ static dnnl_status_t setup_open(lamina_onednn_setup *s, const lamina_onednn_reci
     const dnnl_data_type_t type = type_of(desc.dtype);
     const lamina_onednn_kind kind = recipe->bind[i].kind;
     const bool keep = compute == dnnl_bf16 && (lamina_is_output(&op->args[i]) || kind == LAMINA_ONEDNN_BIAS);
-    status = ordered(&s->given[i], &desc, type, LAMINA_ONEDNN_GIVEN);
+    s->flipped[i] = recipe->flipped && recipe->flipped(problem, i);
+    status = ordered(&s->given[i], &desc, type, s->flipped[i] ? LAMINA_ONEDNN_PLAIN : LAMINA_ONEDNN_GIVEN);
     if (!status)
       status = ordered(&s->wanted[i], &desc, keep ? type : compute,
                        kind == LAMINA_ONEDNN_DATA     ? data
@@ -207,6 +210,8 @@ double lamina_onednn_moving(const lamina_onednn_setup *s, double bytes) {
 
 static double seconds_of(const lamina_onednn_setup *s, const lamina_onednn_recipe *recipe) {
   double seconds = 5e-6 + recipe->seconds(s);
+  for (int i = 0; recipe->bind[i].slot; i++)
+    if (s->flipped[i]) seconds += 1e-6 + lamina_onednn_moving(s, 2 * lamina_onednn_bytes(&s->given[i]));
   for (int i = 0; recipe->bind[i].slot; i++)
     if (s->given[i].ndims && !same_bytes(&s->given[i], &s->wanted[i]))
       seconds += 2e-6 + lamina_onednn_moving(s, lamina_onednn_bytes(&s->given[i]) + lamina_onednn_bytes(&s->wanted[i]));
@@ -297,6 +302,8 @@ typedef struct tensor {
   dnnl_memory_desc_t given, wanted;
   call reorder; /* primitive NULL: the tensor is used as it comes */
   size_t offset;
+  bool flipped;
+  size_t flipped_offset; /* of the dense copy */
 } tensor;
 
 typedef struct state {
@@ -355,15 +362,25 @@ static lamina_status setup_find(lamina_onednn_setup *s, const lamina_plan *plan)
                       plan->variant);
 }
 
-/* "x and w reordered" */
-static void write_note(lamina_plan *plan, const state *st) {
-  const char *names[LAMINA_ONEDNN_ARGS];
-  int count = 0;
-  for (int n = 0; n < st->count; n++)
-    if (st->tensor[n].reorder.primitive) names[count++] = plan->op->args[st->tensor[n].arg].name;
+/* "w flipped; x and w reordered" */
+static void write_names(lamina_plan *plan, const char *const *names, int count, const char *what) {
+  if (!count) return;
+  lamina_append(plan->note, sizeof plan->note, "%s", *plan->note ? "; " : "");
   for (int n = 0; n < count; n++)
     lamina_append(plan->note, sizeof plan->note, "%s%s", n == 0 ? "" : n == count - 1 ? " and " : ", ", names[n]);
-  if (count) lamina_append(plan->note, sizeof plan->note, " reordered");
+  lamina_append(plan->note, sizeof plan->note, " %s", what);
+}
+
+static void write_note(lamina_plan *plan, const state *st) {
+  const char *flipped[LAMINA_ONEDNN_ARGS], *reordered[LAMINA_ONEDNN_ARGS];
+  int flips = 0, reorders = 0;
+  for (int n = 0; n < st->count; n++) {
+    const char *name = plan->op->args[st->tensor[n].arg].name;
+    if (st->tensor[n].flipped) flipped[flips++] = name;
+    if (st->tensor[n].reorder.primitive) reordered[reorders++] = name;
+  }
+  write_names(plan, flipped, flips, "flipped");
+  write_names(plan, reordered, reorders, "reordered");
 }
 
 static dnnl_status_t build(lamina_plan *plan, lamina_onednn_setup *s, state *st) {
@@ -380,14 +397,19 @@ static dnnl_status_t build(lamina_plan *plan, lamina_onednn_setup *s, state *st)
                   .slot = recipe->bind[i].slot,
                   .output = lamina_is_output(&plan->op->args[i]),
                   .given = s->given[i],
-                  .wanted = s->wanted[i]};
+                  .wanted = s->wanted[i],
+                  .flipped = s->flipped[i]};
+    if (t->flipped) {
+      t->flipped_offset = copies;
+      copies += lamina_align_up(dnnl_memory_desc_get_size(&t->given), 64);
+    }
     if (same_bytes(&t->given, &t->wanted)) continue;
     status = reorder_open(t, st, &scratch);
     t->offset = copies;
     copies += lamina_align_up(dnnl_memory_desc_get_size(&t->wanted), 64);
   }
   scratch = lamina_align_up(scratch, 64);
-  for (int n = 0; n < st->count; n++) st->tensor[n].offset += scratch;
+  for (int n = 0; n < st->count; n++) st->tensor[n].offset += scratch, st->tensor[n].flipped_offset += scratch;
   plan->workspace = scratch + copies;
   return status;
 }
@@ -445,7 +467,8 @@ static dnnl_status_t open_tensors(running *r, const lamina_args *args) {
   dnnl_status_t status = dnnl_stream_create(&r->stream, r->st->engine, dnnl_stream_default_flags);
   for (int n = 0; !status && n < r->st->count; n++) {
     const tensor *t = &r->st->tensor[n];
-    status = dnnl_memory_create(&r->given[n], &t->given, r->st->engine, args->p[t->arg]);
+    status = dnnl_memory_create(&r->given[n], &t->given, r->st->engine,
+                                t->flipped ? r->workspace + t->flipped_offset : args->p[t->arg]);
     if (!status && t->reorder.primitive)
       status = dnnl_memory_create(&r->copy[n], &t->wanted, r->st->engine, r->workspace + t->offset);
   }
@@ -459,25 +482,53 @@ static dnnl_status_t reorder(const running *r, int n) {
   return r->copy[n] ? execute(r, &t->reorder, 2, args) : dnnl_success;
 }
 
-static dnnl_status_t run_all(running *r, const lamina_args *args) {
+/* Copies a filter [K, C, spatial…], as the problem has it, to a dense one that is flipped, or back. */
+static void flip(const lamina_desc *desc, char *given, char *dense, bool back) {
+  const size_t size = lamina_dtype_size((lamina_dtype)desc->dtype);
+  const int64_t filters = desc->dims[0] * desc->dims[1], taps = lamina_desc_count(desc) / filters;
+#pragma omp parallel for schedule(static) if (filters * taps >= LAMINA_LOOP_PARALLEL)
+  for (int64_t f = 0; f < filters; f++) {
+    const int64_t first = f / desc->dims[1] * desc->strides[0] + f % desc->dims[1] * desc->strides[1];
+    for (int64_t tap = 0; tap < taps; tap++) {
+      int64_t offset = first, rest = tap;
+      for (int d = desc->rank - 1; d >= 2; d--) {
+        offset += (desc->dims[d] - 1 - rest % desc->dims[d]) * desc->strides[d];
+        rest /= desc->dims[d];
+      }
+      char *a = given + offset * (int64_t)size, *b = dense + (f * taps + tap) * (int64_t)size;
+      memcpy(back ? a : b, back ? b : a, size);
+    }
+  }
+}
+
+static dnnl_status_t run_all(running *r, const lamina_plan *plan, const lamina_args *args) {
   const state *st = r->st;
   dnnl_exec_arg_t all[LAMINA_ONEDNN_ARGS + 1];
   dnnl_status_t status = open_tensors(r, args);
   for (int n = 0; !status && n < st->count; n++) {
-    all[n] = (dnnl_exec_arg_t){st->tensor[n].slot, r->copy[n] ? r->copy[n] : r->given[n]};
-    if (!st->tensor[n].output) status = reorder(r, n);
+    const tensor *t = &st->tensor[n];
+    all[n] = (dnnl_exec_arg_t){t->slot, r->copy[n] ? r->copy[n] : r->given[n]};
+    if (t->output) continue;
+    if (t->flipped) flip(&plan->problem.arg[t->arg], args->p[t->arg], r->workspace + t->flipped_offset, false);
+    status = reorder(r, n);
   }
   if (!status) status = execute(r, &st->main, st->count, all);
   for (int n = 0; !status && n < st->count; n++)
     if (st->tensor[n].output) status = reorder(r, n);
-  return status ? status : dnnl_stream_wait(r->stream);
+  if (!status) status = dnnl_stream_wait(r->stream);
+  for (int n = 0; !status && n < st->count; n++) {
+    const tensor *t = &st->tensor[n];
+    if (t->output && t->flipped)
+      flip(&plan->problem.arg[t->arg], args->p[t->arg], r->workspace + t->flipped_offset, true);
+  }
+  return status;
 }
 
 lamina_status lamina_onednn_run(const lamina_plan *plan, const lamina_args *args, void *workspace,
                                 lamina_stream *stream) {
   (void)stream;
   running r = {.st = plan->state, .workspace = workspace};
-  const dnnl_status_t status = run_all(&r, args);
+  const dnnl_status_t status = run_all(&r, plan, args);
   for (int n = 0; n < r.st->count; n++) {
     if (r.given[n]) dnnl_memory_destroy(r.given[n]);
     if (r.copy[n]) dnnl_memory_destroy(r.copy[n]);

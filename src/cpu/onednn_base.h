@@ -6,6 +6,8 @@
  *   inputs ─ reorder where the primitive wants another layout or type ─ primitive ─ reorder back ─ outputs
  *   workspace: [ scratchpad of whichever runs | copy of one tensor | copy of the next | … ], each 64-byte aligned
  *
+ * A filter that is flipped is one to be turned, which oneDNN can't: it passes through a copy of its own on its way.
+ *
  * A variant is LAYOUT/IMPLEMENTATION, the latter as oneDNN names it: "blocked/jit:avx512_core". Of each layout its first
  * choice is offered, and what follows it for the same instruction set. What it names "ref" is refused. Mixed f32 and bf16 are computed in f32; where all factors are bf16, oneDNN's
  * bf16 kernels are offered and, as LAYOUT_f32, its f32 kernels (products of bf16 are exact in f32 either way).
@@ -52,8 +54,9 @@ typedef struct lamina_onednn_setup {
   } ask;
   dnnl_primitive_desc_t hint; /* the forward pass that a backward pass belongs to, where oneDNN wants it; by describe */
   dnnl_primitive_desc_t primitive;
-  bool clear_scratchpad; /* before each run; set by describe */
-  const char *impl;      /* oneDNN's name of the implementation */
+  bool flipped[LAMINA_ONEDNN_ARGS]; /* `given` is the dense copy then */
+  bool clear_scratchpad;            /* before each run; set by describe */
+  const char *impl;                 /* oneDNN's name of the implementation */
 } lamina_onednn_setup;
 
 typedef enum lamina_onednn_kind {
@@ -73,6 +76,8 @@ typedef struct lamina_onednn_recipe {
   lamina_onednn_layout layouts[4];
   /* Another reason to refuse than types and sizes, or NULL. May itself be NULL. */
   const char *(*refuse)(const lamina_problem *problem);
+  /* Is the argument a filter that is flipped on its spatial axes? NULL: none is. */
+  bool (*flipped)(const lamina_problem *problem, int arg);
   /* Changes an argument's shape to what oneDNN calls it (grouped filters have an axis more). NULL: no change. */
   void (*view)(const lamina_problem *problem, int arg, lamina_desc *desc);
   dnnl_status_t (*describe)(lamina_onednn_setup *setup);

@@ -44,6 +44,10 @@ static void view(const lamina_problem *problem, int arg, lamina_desc *desc) {
   desc->strides[0] = each * desc->strides[1];
 }
 
+static bool flipped(const lamina_problem *problem, int arg) {
+  return arg == places_of(problem)->w && ((const lamina_conv *)lamina_attr(problem))->flip;
+}
+
 /* 2.6's bf16 backward weights reads outside of x, or gives wrong sums, for some odd geometries (seen with strides beyond
  * the filter, and with groups of three-dimensional filters); it is used for the ordinary ones only. */
 static bool is_ordinary(const lamina_problem *problem, const places *at) {
@@ -125,7 +129,7 @@ static double seconds(const lamina_onednn_setup *s) {
   .layouts = {{"blocked", LAMINA_ONEDNN_FREE, LAMINA_ONEDNN_FREE},                                                     \
               {"channels_last", LAMINA_ONEDNN_LAST, LAMINA_ONEDNN_FREE},                                               \
               {"plain", LAMINA_ONEDNN_PLAIN, LAMINA_ONEDNN_FREE}},                                                     \
-  .refuse = refuse, .view = view, .describe = describe, .seconds = seconds
+  .refuse = refuse, .flipped = flipped, .view = view, .describe = describe, .seconds = seconds
 
 static const lamina_onednn_recipe conv_forward = {.bind = {{DNNL_ARG_SRC, LAMINA_ONEDNN_DATA},
                                                            {DNNL_ARG_WEIGHTS, LAMINA_ONEDNN_FILTER},

@@ -12,6 +12,7 @@ static const lamina_attr_def conv_attrs[] = {
     {LAMINA_FIELD(lamina_conv_layer, groups), .type = LAMINA_ATTR_INT, .preset = 1, LAMINA_AT_LEAST_ONE},
     LAMINA_BIAS_ATTR(lamina_conv_layer),
     LAMINA_INIT_ATTR(lamina_conv_layer),
+    {LAMINA_FIELD(lamina_conv_layer, flip), .type = LAMINA_ATTR_BOOL},
     {0}};
 
 static lamina_status expand_conv(lamina_graph *graph, const lamina_layer *layer) {
@@ -23,7 +24,7 @@ static lamina_status expand_conv(lamina_graph *graph, const lamina_layer *layer)
   if (in.dims[1] % l->groups)
     return lamina_error(LAMINA_INVALID, "the %lld channels of its input can't be split into %lld groups",
                         (long long)in.dims[1], (long long)l->groups);
-  lamina_conv conv = {.groups = l->groups};
+  lamina_conv conv = {.groups = l->groups, .flip = l->flip};
   int64_t w[LAMINA_MAX_RANK] = {l->filters, in.dims[1] / l->groups};
   double taps = 1;
   LAMINA_TRY(lamina_layer_spread("kernel", &w[2], l->kernel, axes));

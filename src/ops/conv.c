@@ -24,6 +24,7 @@ static const lamina_attr_def attrs[] = {
      .preset = 1,
      .least = 1,
      .most = 0x1p31},
+    {.name = "flip", .type = LAMINA_ATTR_BOOL, .offset = offsetof(lamina_conv, flip)},
     {0}};
 
 static const lamina_arg_def forward_args[] = {{"x", LAMINA_IN, false, LAMINA_FLOATING, NULL},
@@ -130,7 +131,7 @@ static bool fills(const lamina_problem *p, bool exact, lamina_fill_def *fill) {
 }
 
 static void sample(lamina_problem *p, lamina_draw *draw) {
-  lamina_conv conv = {.groups = LAMINA_PICK(draw, "groups", 1, 1, 2, 3)};
+  lamina_conv conv = {.groups = LAMINA_PICK(draw, "groups", 1, 1, 2, 3), .flip = LAMINA_PICK(draw, "flip", 0, 0, 1)};
   const int axes = (int)LAMINA_PICK(draw, "axes", 1, 2, 2, 3);
   const int64_t C = LAMINA_PICK(draw, "channels", 1, 2, 3, 5, 8, 16, 17);
   const int64_t K = conv.groups * LAMINA_PICK(draw, "filters", 1, 2, 3, 5, 16, 17);

@@ -8,12 +8,13 @@ typedef struct sizes {
   int64_t C, K, groups;        /* channels of the input, filters */
   int64_t N, x[3], w[3], y[3]; /* batch; spatial sizes of input, filter and output */
   int64_t stride[3], dilation[3], pad[3];
+  bool flip;
 } sizes;
 
 static sizes sizes_of(const lamina_reference *ref, int x, int w, int y) {
   const lamina_conv *conv = ref->attr;
   const lamina_desc *dx = &ref->problem->arg[x], *dw = &ref->problem->arg[w], *dy = &ref->problem->arg[y];
-  sizes s = {.C = dx->dims[1], .K = dw->dims[0], .groups = conv->groups, .N = dx->dims[0]};
+  sizes s = {.C = dx->dims[1], .K = dw->dims[0], .groups = conv->groups, .N = dx->dims[0], .flip = conv->flip};
   const int axes = dx->rank - 2;
   for (int a = 0; a < 3; a++) s.x[a] = s.w[a] = s.y[a] = s.stride[a] = s.dilation[a] = 1;
   for (int a = 0; a < axes; a++) {
@@ -36,6 +37,9 @@ static int64_t row(int64_t i, int64_t j, int64_t J, int64_t d, int64_t h, const 
   return (((i * J + j) * s[0] + d) * s[1] + h) * s[2];
 }
 
+/* Where along a filter's axis the weight of tap r lies; and the other way round. */
+static int64_t tap(const sizes *s, int axis, int64_t r) { return s->flip ? s->w[axis] - 1 - r : r; }
+
 static void add(lamina_expected *e, double product) {
   e->value += product;
   e->q += product * product;
@@ -57,10 +61,11 @@ void lamina_conv_forward_element(const lamina_reference *ref, int arg, int64_t i
       for (int64_t t = 0; t < s.w[1]; t++) {
         i[1] = o[3] * s.stride[1] - s.pad[1] + t * s.dilation[1];
         if (i[1] < 0 || i[1] >= s.x[1]) continue;
-        const double *xs = x + row(o[0], first + c, s.C, i[0], i[1], s.x), *ws = w + row(o[1], c, Cg, r, t, s.w);
+        const double *xs = x + row(o[0], first + c, s.C, i[0], i[1], s.x),
+                     *ws = w + row(o[1], c, Cg, tap(&s, 0, r), tap(&s, 1, t), s.w);
         for (int64_t u = 0; u < s.w[2]; u++) {
           i[2] = o[4] * s.stride[2] - s.pad[2] + u * s.dilation[2];
-          if (i[2] >= 0 && i[2] < s.x[2]) add(e, xs[i[2]] * ws[u]);
+          if (i[2] >= 0 && i[2] < s.x[2]) add(e, xs[i[2]] * ws[tap(&s, 2, u)]);
         }
       }
     }
@@ -86,9 +91,10 @@ void lamina_conv_backward_data_element(const lamina_reference *ref, int arg, int
       if ((o[0] = output_of(&s, 0, i[2], r)) < 0) continue;
       for (int64_t t = 0; t < s.w[1]; t++) {
         if ((o[1] = output_of(&s, 1, i[3], t)) < 0) continue;
-        const double *dys = dy + row(i[0], k, s.K, o[0], o[1], s.y), *ws = w + row(k, c, Cg, r, t, s.w);
+        const double *dys = dy + row(i[0], k, s.K, o[0], o[1], s.y),
+                     *ws = w + row(k, c, Cg, tap(&s, 0, r), tap(&s, 1, t), s.w);
         for (int64_t u = 0; u < s.w[2]; u++)
-          if ((o[2] = output_of(&s, 2, i[4], u)) >= 0) add(e, dys[o[2]] * ws[u]);
+          if ((o[2] = output_of(&s, 2, i[4], u)) >= 0) add(e, dys[o[2]] * ws[tap(&s, 2, u)]);
       }
     }
   e->q = sqrt(e->q);
@@ -100,6 +106,7 @@ void lamina_conv_backward_weights_element(const lamina_reference *ref, int arg, 
   const int64_t Cg = s.C / s.groups;
   int64_t r[5], i[3]; /* r: k, c, filter position; i: input position */
   split(index, Cg, s.w, r);
+  for (int a = 0; a < 3; a++) r[2 + a] = tap(&s, a, r[2 + a]);
   const int64_t c = r[0] / (s.K / s.groups) * Cg + r[1];
   for (int64_t n = 0; n < s.N; n++)
     for (int64_t o0 = 0; o0 < s.y[0]; o0++) {

@@ -146,10 +146,11 @@ typedef struct lamina_parameter {
   int layer;
   int64_t offset; /**< in the flat arena, in elements */
   bool decay;
+  bool state; /**< not trained, without a gradient and in an arena of its own: running statistics */
 } lamina_parameter;
 
 LAMINA_API int lamina_net_parameter_count(const lamina_net *net);
-/** Number of all parameters' elements: 61,706 for LeNet-5. */
+/** Number of all trained parameters' elements: 61,706 for LeNet-5. */
 LAMINA_API int64_t lamina_net_parameter_total(const lamina_net *net);
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_parameter(const lamina_net *net, int index,
                                                                lamina_parameter *parameter);

@@ -15,19 +15,31 @@ static const lamina_buffer moment_buffers[] = {LAMINA_BUFFER_MOMENT1, LAMINA_BUF
 
 /* ---- Writing ---------------------------------------------------------------------------------------------------- */
 
+/* Which parameters lie in this block: those of the parameters' are all that have moments, too. */
+static bool is_in(const lamina_param *param, lamina_buffer buffer) {
+  return param->state == (buffer == LAMINA_BUFFER_STATE);
+}
+static size_t bytes_of(const lamina_net *net, lamina_buffer buffer) {
+  return buffer == LAMINA_BUFFER_STATE ? net->params.state_bytes : net->params.bytes;
+}
+
 /* One block of the device as tensors named PREFIX + parameter; `host` receives the block where it isn't the host's. */
 static lamina_status add_block(lamina_net *net, lamina_safetensors_writer *writer, lamina_buffer buffer,
                                const char *prefix, char **host) {
   char *base = net->block[buffer];
+  const size_t bytes = bytes_of(net, buffer);
+  if (!bytes) return LAMINA_OK;
   if (!lamina_net_on_host(net)) {
-    *host = base = lamina_alloc(net->allocator, net->params.bytes);
+    *host = base = lamina_alloc(net->allocator, bytes);
     if (!base) return LAMINA_OUT_OF_MEMORY;
-    LAMINA_TRY(lamina_copy(net->device, base, net->block[buffer], net->params.bytes, NULL));
+    LAMINA_TRY(lamina_copy(net->device, base, net->block[buffer], bytes, NULL));
   }
   for (int i = 0; i < net->params.count; i++) {
+    const lamina_param *param = &net->params.list[i];
     char name[96];
-    snprintf(name, sizeof name, "%s%s", prefix, net->params.list[i].name);
-    const lamina_tensor tensor = lamina_tensor_of(net->params.list[i].desc, base + net->params.list[i].offset);
+    if (!is_in(param, buffer)) continue;
+    snprintf(name, sizeof name, "%s%s", prefix, param->name);
+    const lamina_tensor tensor = lamina_tensor_of(param->desc, base + param->offset);
     LAMINA_TRY(lamina_safetensors_add(writer, name, &tensor));
   }
   return LAMINA_OK;
@@ -78,8 +90,9 @@ static lamina_status note_run(const lamina_trainer *t, lamina_safetensors_writer
 static lamina_status write_all(lamina_net *net, const lamina_trainer *t, lamina_safetensors_writer *writer,
                                char **host) {
   LAMINA_TRY(add_block(net, writer, LAMINA_BUFFER_PARAMETERS, "", &host[0]));
+  LAMINA_TRY(add_block(net, writer, LAMINA_BUFFER_STATE, "", &host[1]));
   for (int m = 0; t && m < net->update.moments; m++)
-    LAMINA_TRY(add_block(net, writer, moment_buffers[m], moment_names[m], &host[m + 1]));
+    LAMINA_TRY(add_block(net, writer, moment_buffers[m], moment_names[m], &host[m + 2]));
   LAMINA_TRY(note_net(net, writer));
   LAMINA_TRY(note_classes(net, writer));
   return t ? note_run(t, writer) : LAMINA_OK;
@@ -87,7 +100,7 @@ static lamina_status write_all(lamina_net *net, const lamina_trainer *t, lamina_
 
 static lamina_status save(lamina_net *net, const lamina_trainer *t, const char *path) {
   lamina_safetensors_writer *writer;
-  char *host[3] = {NULL};
+  char *host[4] = {NULL};
   if (!net->set) return lamina_error(LAMINA_INVALID, "the net's parameters are not set; there is nothing to save");
   LAMINA_TRY(lamina_safetensors_create(path, net->allocator, &writer));
   lamina_status status = write_all(net, t, writer, host);
@@ -95,7 +108,7 @@ static lamina_status save(lamina_net *net, const lamina_trainer *t, const char *
     lamina_safetensors_abandon(writer);
   else
     status = lamina_safetensors_commit(writer);
-  for (int i = 0; i < 3; i++) lamina_free(net->allocator, host[i]);
+  for (size_t i = 0; i < LAMINA_COUNT_OF(host); i++) lamina_free(net->allocator, host[i]);
   return status;
 }
 
@@ -123,32 +136,43 @@ static lamina_status find_tensor(const lamina_safetensors *file, const char *pat
 
 /* All tensors of one block are there and fit: asked before anything is changed. */
 static lamina_status check_block(const lamina_net *net, const lamina_safetensors *file, const char *path,
-                                 const char *prefix) {
+                                 const char *prefix, lamina_buffer buffer) {
   int index;
-  for (int i = 0; i < net->params.count; i++) LAMINA_TRY(find_tensor(file, path, prefix, &net->params.list[i], &index));
+  for (int i = 0; i < net->params.count; i++)
+    if (is_in(&net->params.list[i], buffer)) LAMINA_TRY(find_tensor(file, path, prefix, &net->params.list[i], &index));
   return LAMINA_OK;
 }
 
 static lamina_status read_block(lamina_net *net, const lamina_safetensors *file, const char *path, const char *prefix,
                                 lamina_buffer buffer) {
   const bool direct = lamina_net_on_host(net);
-  char *base = direct ? net->block[buffer] : lamina_alloc_zero(net->allocator, net->params.bytes);
+  const size_t bytes = bytes_of(net, buffer);
+  if (!bytes) return LAMINA_OK;
+  char *base = direct ? net->block[buffer] : lamina_alloc_zero(net->allocator, bytes);
   lamina_status status = base ? LAMINA_OK : LAMINA_OUT_OF_MEMORY;
   for (int i = 0; i < net->params.count && !status; i++) {
+    const lamina_param *param = &net->params.list[i];
     int index;
-    const lamina_tensor to = lamina_tensor_of(net->params.list[i].desc, base + net->params.list[i].offset);
-    status = find_tensor(file, path, prefix, &net->params.list[i], &index);
+    if (!is_in(param, buffer)) continue;
+    const lamina_tensor to = lamina_tensor_of(param->desc, base + param->offset);
+    status = find_tensor(file, path, prefix, param, &index);
     if (!status) status = lamina_safetensors_read(file, index, &to);
   }
-  if (!direct && !status) status = lamina_copy(net->device, net->block[buffer], base, net->params.bytes, NULL);
+  if (!direct && !status) status = lamina_copy(net->device, net->block[buffer], base, bytes, NULL);
   if (!direct) lamina_free(net->allocator, base);
   return status;
 }
 
+static lamina_status check_parameters(const lamina_net *net, const lamina_safetensors *file, const char *path) {
+  LAMINA_TRY(check_block(net, file, path, "", LAMINA_BUFFER_PARAMETERS));
+  return check_block(net, file, path, "", LAMINA_BUFFER_STATE);
+}
+
 static lamina_status read_parameters(lamina_net *net, const lamina_safetensors *file, const char *path) {
-  LAMINA_TRY(check_block(net, file, path, ""));
+  LAMINA_TRY(check_parameters(net, file, path));
   LAMINA_TRY(lamina_net_take_parameters(net));
   LAMINA_TRY(read_block(net, file, path, "", LAMINA_BUFFER_PARAMETERS));
+  LAMINA_TRY(read_block(net, file, path, "", LAMINA_BUFFER_STATE));
   net->set = true;
   return LAMINA_OK;
 }
@@ -223,8 +247,9 @@ static lamina_status resume(lamina_trainer *t, const lamina_safetensors *file, c
                         t->now.steps * t->now.epochs);
   if (!lamina_read_real(sum, &loss_sum))
     return lamina_error(LAMINA_INVALID, "%s: its sum of losses is \"%.40s\"; expected a number", path, sum);
-  LAMINA_TRY(check_block(net, file, path, ""));
-  for (int m = 0; m < net->update.moments; m++) LAMINA_TRY(check_block(net, file, path, moment_names[m]));
+  LAMINA_TRY(check_parameters(net, file, path));
+  for (int m = 0; m < net->update.moments; m++)
+    LAMINA_TRY(check_block(net, file, path, moment_names[m], moment_buffers[m]));
   LAMINA_TRY(read_parameters(net, file, path));
   for (int m = 0; m < net->update.moments; m++)
     LAMINA_TRY(read_block(net, file, path, moment_names[m], moment_buffers[m]));

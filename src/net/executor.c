@@ -10,10 +10,10 @@
 /* ---- Constants: where segments end, and each one's weight decay ------------------------------------------------- */
 
 static size_t decays_at(const lamina_net *net) {
-  return lamina_align_up((size_t)net->params.count * sizeof(int64_t), 64);
+  return lamina_align_up((size_t)net->params.trained * sizeof(int64_t), 64);
 }
 static size_t constants_size(const lamina_net *net) {
-  return net->params.count ? decays_at(net) + (size_t)net->params.count * sizeof(float) : 0;
+  return net->params.trained ? decays_at(net) + (size_t)net->params.trained * sizeof(float) : 0;
 }
 
 static lamina_status write_constants(lamina_net *net) {
@@ -21,10 +21,13 @@ static lamina_status write_constants(lamina_net *net) {
   if (!host) return LAMINA_OUT_OF_MEMORY;
   int64_t *ends = (int64_t *)(void *)host;
   float *decays = (float *)(void *)(host + decays_at(net));
-  for (int i = 0; i < net->params.count; i++) { /* a segment reaches to the next parameter's start */
-    const size_t end = i + 1 < net->params.count ? net->params.list[i + 1].offset : net->params.bytes;
-    ends[i] = (int64_t)(end / lamina_element(net));
-    decays[i] = net->params.list[i].decay ? (float)net->update.decay : 0;
+  size_t end = net->params.bytes; /* a segment reaches to the next parameter's start */
+  for (int i = net->params.count - 1, at = net->params.trained - 1; i >= 0; i--) {
+    const lamina_param *p = &net->params.list[i];
+    if (p->state) continue;
+    ends[at] = (int64_t)(end / lamina_element(net));
+    decays[at--] = p->decay ? (float)net->update.decay : 0;
+    end = p->offset;
   }
   const lamina_status status =
       lamina_copy(net->device, net->block[LAMINA_BUFFER_CONSTANTS], host, constants_size(net), NULL);
@@ -104,7 +107,7 @@ static lamina_status add_update(const lamina_net *net, lamina_executor *executor
   lamina_graph *graph = &executor->graph;
   const lamina_update *update = &executor->applied;
   const lamina_op_def *op = lamina_op_at(lamina_op_find(update->op));
-  const int64_t numbers = (int64_t)(net->params.bytes / lamina_element(net)), segments = net->params.count;
+  const int64_t numbers = (int64_t)(net->params.bytes / lamina_element(net)), segments = net->params.trained;
   const lamina_desc all = lamina_dense(graph->dtype, 1, &numbers);
   const lamina_desc ends = lamina_dense(LAMINA_I64, 1, &segments), decays = lamina_dense(LAMINA_F32, 1, &segments);
   const bool decay = update->decay != 0;
@@ -136,6 +139,17 @@ static lamina_status add_update(const lamina_net *net, lamina_executor *executor
   return lamina_graph_emit(graph, update->op, update->attr, arg);
 }
 
+/* States take their next values with the update, so that a step that fails before leaves them. */
+static lamina_status add_states(lamina_graph *graph) {
+  graph->layer = -1;
+  graph->layer_name = "update";
+  for (int v = 0, count = graph->value_count; v < count; v++) {
+    int arg[] = {graph->values[v].next, v};
+    if (arg[0] >= 0) LAMINA_TRY(lamina_graph_emit(graph, "copy/forward", NULL, arg));
+  }
+  return LAMINA_OK;
+}
+
 static lamina_status add_training(const lamina_net *net, lamina_executor *executor) {
   lamina_graph *graph = &executor->graph;
   int one;
@@ -143,7 +157,8 @@ static lamina_status add_training(const lamina_net *net, lamina_executor *execut
   graph->values[executor->loss].gradient = one;
   LAMINA_TRY(lamina_graph_backward(graph));
   executor->update = graph->node_count;
-  return net->params.count && executor->applied.op[0] ? add_update(net, executor) : LAMINA_OK;
+  LAMINA_TRY(add_states(graph));
+  return net->params.trained && executor->applied.op[0] ? add_update(net, executor) : LAMINA_OK;
 }
 
 static lamina_status build(lamina_net *net, lamina_executor *executor) {
@@ -252,7 +267,8 @@ void lamina_net_forget(lamina_net *net) {
 /* ---- Memory ----------------------------------------------------------------------------------------------------- */
 
 void lamina_executor_need(const lamina_net *net, const lamina_executor *e, lamina_memory_need *need) {
-  *need = (lamina_memory_need){.parameters = net->params.bytes, .activations = e->graph.arena};
+  *need =
+      (lamina_memory_need){.parameters = net->params.bytes + net->params.state_bytes, .activations = e->graph.arena};
   for (int n = 0; n < e->graph.node_count; n++) {
     const size_t workspace = e->graph.nodes[n].plan ? lamina_plan_workspace(e->graph.nodes[n].plan) : 0;
     if (workspace > need->workspace) need->workspace = workspace;
@@ -289,7 +305,7 @@ lamina_status lamina_net_take(lamina_net *net, const lamina_executor *executor) 
   LAMINA_TRY(take(net, LAMINA_BUFFER_GRADIENTS, net->params.bytes, true)); /* zeros: the gaps between parameters */
   if (executor->applied.moments > 0) LAMINA_TRY(take(net, LAMINA_BUFFER_MOMENT1, net->params.bytes, true));
   if (executor->applied.moments > 1) LAMINA_TRY(take(net, LAMINA_BUFFER_MOMENT2, net->params.bytes, true));
-  if (!net->params.count) return LAMINA_OK;
+  if (!net->params.trained) return LAMINA_OK;
   LAMINA_TRY(take(net, LAMINA_BUFFER_CONSTANTS, constants_size(net), false));
   return write_constants(net);
 }

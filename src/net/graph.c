@@ -14,15 +14,14 @@ void lamina_graph_close(lamina_graph *graph) {
 }
 
 lamina_graph_mark lamina_graph_here(const lamina_graph *graph) {
-  return (lamina_graph_mark){graph->value_count, graph->node_count, graph->params->count, graph->param_next,
-                             graph->params->bytes};
+  return (lamina_graph_mark){graph->value_count, graph->node_count, graph->param_next, *graph->params};
 }
 
 void lamina_graph_back(lamina_graph *graph, lamina_graph_mark mark) {
   graph->value_count = mark.values;
   graph->node_count = mark.nodes;
-  graph->params->count = mark.params;
-  graph->params->bytes = mark.param_bytes;
+  graph->params->count = mark.params.count, graph->params->trained = mark.params.trained;
+  graph->params->bytes = mark.params.bytes, graph->params->state_bytes = mark.params.state_bytes;
   graph->param_next = mark.param_next;
 }
 
@@ -44,8 +43,13 @@ lamina_status lamina_graph_value(lamina_graph *graph, const char *name, const la
   graph->values = list;
   *value = graph->value_count++;
   lamina_value *v = &graph->values[*value];
-  *v = (lamina_value){
-      .desc = *desc, .buffer = buffer, .offset = offset, .root = *value, .gradient = LAMINA_ABSENT, .parameter = -1};
+  *v = (lamina_value){.desc = *desc,
+                      .buffer = buffer,
+                      .offset = offset,
+                      .root = *value,
+                      .gradient = LAMINA_ABSENT,
+                      .parameter = -1,
+                      .next = LAMINA_ABSENT};
   snprintf(v->name, sizeof v->name, "%s", name);
   return LAMINA_OK;
 }
@@ -79,11 +83,13 @@ static lamina_status add_param(lamina_graph *graph, const lamina_param *param) {
   LAMINA_TRY(grow(graph->allocator, &list, params->count, &params->room, sizeof *params->list));
   params->list = list;
   const int64_t bytes = lamina_desc_bytes(&param->desc);
-  if (bytes < 0 || params->bytes > (size_t)INT64_MAX - (size_t)bytes)
+  size_t *block = param->state ? &params->state_bytes : &params->bytes;
+  if (bytes < 0 || *block > (size_t)INT64_MAX - (size_t)bytes)
     return lamina_error(LAMINA_INVALID, "the size of %s overflows", param->name);
   params->list[params->count] = *param;
-  params->list[params->count++].offset = params->bytes;
-  params->bytes += lamina_align_up((size_t)bytes, ALIGN);
+  params->list[params->count++].offset = *block;
+  *block += lamina_align_up((size_t)bytes, ALIGN);
+  params->trained += !param->state;
   return LAMINA_OK;
 }
 
@@ -103,11 +109,13 @@ lamina_status lamina_graph_param(lamina_graph *graph, const lamina_layer *layer,
   if (graph->param_next == graph->params->count) LAMINA_TRY(add_param(graph, &param));
   const int number = graph->param_next++;
   const lamina_param *p = &graph->params->list[number];
-  LAMINA_TRY(lamina_graph_value(graph, p->name, &p->desc, LAMINA_BUFFER_PARAMETERS, p->offset, value));
-  graph->values[*value].varies = true;
-  graph->values[*value].parameter = number;
+  LAMINA_TRY(lamina_graph_value(graph, p->name, &p->desc, lamina_param_buffer(p), p->offset, value));
+  graph->values[*value].varies = !p->state;
+  graph->values[*value].parameter = p->state ? -1 : number;
   return LAMINA_OK;
 }
+
+void lamina_graph_next_state(lamina_graph *graph, int state, int next) { graph->values[state].next = next; }
 
 /* ---- Nodes ------------------------------------------------------------------------------------------------------ */
 

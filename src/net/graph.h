@@ -20,6 +20,7 @@ typedef enum lamina_buffer {
   LAMINA_BUFFER_INPUT,  /* the examples, the caller's */
   LAMINA_BUFFER_LABELS, /* the caller's */
   LAMINA_BUFFER_PARAMETERS,
+  LAMINA_BUFFER_STATE, /* parameters that aren't trained */
   LAMINA_BUFFER_GRADIENTS,
   LAMINA_BUFFER_MOMENT1,
   LAMINA_BUFFER_MOMENT2,
@@ -39,6 +40,7 @@ typedef struct lamina_value {
   bool varies;     /* depends on a parameter, so it has a gradient */
   int gradient;    /* the value that holds it; LAMINA_ABSENT: none yet */
   int parameter;   /* index of the net's parameter, or -1 */
+  int next;        /* of a state: the value that takes its place when the step is done, or LAMINA_ABSENT */
   bool kept;       /* read after the run: it lives to the end */
   int first, last; /* the nodes that it lives through; of roots */
 } lamina_value;
@@ -61,14 +63,19 @@ typedef struct lamina_param {
   double fan_in, fan_out;
   bool constant, decay, state; /* as in lamina_param_def */
   double value;
-  size_t offset; /* bytes in the parameters' block */
+  size_t offset; /* bytes in its block, that of parameters or that of states */
 } lamina_param;
 
 typedef struct lamina_params {
   lamina_param *list;
   int count, room;
-  size_t bytes;
+  int trained;               /* how many are no states */
+  size_t bytes, state_bytes; /* of the two blocks */
 } lamina_params;
+
+static inline lamina_buffer lamina_param_buffer(const lamina_param *param) {
+  return param->state ? LAMINA_BUFFER_STATE : LAMINA_BUFFER_PARAMETERS;
+}
 
 struct lamina_layer {
   const lamina_layer_def *def;
@@ -104,8 +111,8 @@ struct lamina_graph {
 void lamina_graph_close(lamina_graph *graph);
 /* What is in the graph now, to come back to when a layer fails. */
 typedef struct lamina_graph_mark {
-  int values, nodes, params, param_next;
-  size_t param_bytes;
+  int values, nodes, param_next;
+  lamina_params params;
 } lamina_graph_mark;
 lamina_graph_mark lamina_graph_here(const lamina_graph *graph);
 void lamina_graph_back(lamina_graph *graph, lamina_graph_mark mark);
@@ -117,6 +124,8 @@ lamina_status lamina_graph_view(lamina_graph *graph, int value, int rank, const 
 /* Parameter `index` of the layer's row; made when the graph is built for the first time, found again later. */
 lamina_status lamina_graph_param(lamina_graph *graph, const lamina_layer *layer, int index, int rank,
                                  const int64_t *dims, double fan_in, double fan_out, int *value);
+/* The state `state` becomes `next` when a training step is done; a step that fails leaves it as it is. */
+void lamina_graph_next_state(lamina_graph *graph, int state, int next);
 /* Emits the layer's nodes: from the values `input`, as many as it takes, to graph->x. */
 lamina_status lamina_layer_expand(lamina_graph *graph, const lamina_layer *layer, const int *input);
 /* Appends a node. arg[i]: a value, LAMINA_ABSENT or LAMINA_FRESH, which becomes the new value. */

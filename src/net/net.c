@@ -114,7 +114,8 @@ const char *lamina_net_class_name(const lamina_net *net, int64_t index) {
 
 int64_t lamina_net_parameter_total(const lamina_net *net) {
   int64_t total = 0;
-  for (int i = 0; i < net->params.count; i++) total += lamina_desc_count(&net->params.list[i].desc);
+  for (int i = 0; i < net->params.count; i++)
+    if (!net->params.list[i].state) total += lamina_desc_count(&net->params.list[i].desc);
   return total;
 }
 
@@ -130,7 +131,8 @@ lamina_status lamina_net_parameter(const lamina_net *net, int index, lamina_para
                                   .desc = p->desc,
                                   .layer = p->layer,
                                   .offset = (int64_t)(p->offset / lamina_element(net)),
-                                  .decay = p->decay};
+                                  .decay = p->decay,
+                                  .state = p->state};
   return LAMINA_OK;
 }
 
@@ -141,13 +143,18 @@ int lamina_net_parameter_find(const lamina_net *net, const char *name) {
 }
 
 /* Zeros, so that the gaps between parameters are numbers, too. */
-lamina_status lamina_net_take_parameters(lamina_net *net) {
-  if (net->block[LAMINA_BUFFER_PARAMETERS] || !net->params.bytes) return LAMINA_OK;
-  LAMINA_TRY(lamina_memory_alloc(net->device, net->params.bytes, &net->block[LAMINA_BUFFER_PARAMETERS]));
-  net->size[LAMINA_BUFFER_PARAMETERS] = net->params.bytes;
-  lamina_tensor all = lamina_vector(LAMINA_U8, (int64_t)net->params.bytes, net->block[LAMINA_BUFFER_PARAMETERS]);
+static lamina_status take_block(lamina_net *net, lamina_buffer buffer, size_t bytes) {
+  if (net->block[buffer] || !bytes) return LAMINA_OK;
+  LAMINA_TRY(lamina_memory_alloc(net->device, bytes, &net->block[buffer]));
+  net->size[buffer] = bytes;
+  lamina_tensor all = lamina_vector(LAMINA_U8, (int64_t)bytes, net->block[buffer]);
   all.memory = net->device->module.memory;
   return lamina_op_run(net->device, "fill/forward", NULL, (const lamina_tensor *[]){&all}, NULL);
+}
+
+lamina_status lamina_net_take_parameters(lamina_net *net) {
+  LAMINA_TRY(take_block(net, LAMINA_BUFFER_PARAMETERS, net->params.bytes));
+  return take_block(net, LAMINA_BUFFER_STATE, net->params.state_bytes);
 }
 
 static lamina_status copy_out(lamina_net *net, lamina_buffer buffer, int index, void *to) {
@@ -159,11 +166,13 @@ static lamina_status copy_out(lamina_net *net, lamina_buffer buffer, int index, 
 lamina_status lamina_net_parameter_read(lamina_net *net, int index, void *to) {
   LAMINA_TRY(check_index(net, index));
   if (!net->set) return lamina_error(LAMINA_INVALID, "the net's parameters are not set; lamina_net_init does that");
-  return copy_out(net, LAMINA_BUFFER_PARAMETERS, index, to);
+  return copy_out(net, lamina_param_buffer(&net->params.list[index]), index, to);
 }
 
 lamina_status lamina_net_gradient_read(lamina_net *net, int index, void *to) {
   LAMINA_TRY(check_index(net, index));
+  if (net->params.list[index].state)
+    return lamina_error(LAMINA_INVALID, "%s has no gradient: it isn't trained", net->params.list[index].name);
   if (!net->gradients) return lamina_error(LAMINA_INVALID, "the net has no gradients yet");
   return copy_out(net, LAMINA_BUFFER_GRADIENTS, index, to);
 }
@@ -173,7 +182,7 @@ lamina_status lamina_net_parameter_write(lamina_net *net, int index, const void 
   const lamina_param *p = &net->params.list[index];
   LAMINA_TRY(lamina_net_take_parameters(net));
   net->set = true;
-  return lamina_copy(net->device, (char *)net->block[LAMINA_BUFFER_PARAMETERS] + p->offset, from,
+  return lamina_copy(net->device, (char *)net->block[lamina_param_buffer(p)] + p->offset, from,
                      (size_t)lamina_desc_bytes(&p->desc), NULL);
 }
 
@@ -251,7 +260,7 @@ lamina_status lamina_net_init(lamina_net *net, uint64_t seed) {
   for (int i = 0; i < net->params.count && !status; i++) {
     const lamina_param *p = &net->params.list[i];
     start(p, initialiser_of(net, p), seed, (uint32_t)i,
-          values ? values : (char *)net->block[LAMINA_BUFFER_PARAMETERS] + p->offset);
+          values ? values : (char *)net->block[lamina_param_buffer(p)] + p->offset);
     if (values) status = lamina_net_parameter_write(net, i, values);
   }
   lamina_free(net->allocator, values);

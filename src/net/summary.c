@@ -25,7 +25,8 @@ lamina_status lamina_net_layer(lamina_net *net, int index, int64_t batch, lamina
                               .output = graph->values[executor->layer_output[index]].desc};
   memcpy(info->from, net->layers[index].from, sizeof info->from);
   for (int p = 0; p < net->params.count; p++)
-    if (net->params.list[p].layer == index) info->parameters += lamina_desc_count(&net->params.list[p].desc);
+    if (net->params.list[p].layer == index && !net->params.list[p].state)
+      info->parameters += lamina_desc_count(&net->params.list[p].desc);
   for (int n = 0; n < graph->node_count; n++) {
     double flops, bytes;
     lamina_problem problem;

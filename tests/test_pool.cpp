@@ -140,12 +140,13 @@ protected:
 
 TEST_P(PoolErrors, AreSentences) {
   EXPECT_INVALID(pool({}, {1, 1, 5}, {1, 1, 2}), "max_pool/forward: kernel is missing for spatial axis 0");
-  EXPECT_INVALID(pool(window(2, 2, 2), {1, 1, 5}, {1, 1, 2}),
-                 "max_pool/forward: pad is 2 before spatial axis 0; expected less than the kernel, which is 2");
+  EXPECT_INVALID(
+      pool(window(2, 2, 2), {1, 1, 5}, {1, 1, 2}),
+      "max_pool/forward: pad is 2 before spatial axis 0; expected less than the window's extent, which is 2");
   EXPECT_INVALID(pool(window(2, 2, 0, 3), {1, 1, 5}, {1, 1, 2}),
-                 "max_pool/forward: pad is 3 after spatial axis 0; expected less than the kernel, which is 2");
+                 "max_pool/forward: pad is 3 after spatial axis 0; expected less than the window's extent, which is 2");
   EXPECT_INVALID(pool(window(6, 1), {1, 1, 5}, {1, 1, 1}),
-                 "max_pool/forward: x is f32[1,1,5]; with padding its spatial axis 0 has 5 elements, but the kernel "
+                 "max_pool/forward: x is f32[1,1,5]; with padding its spatial axis 0 has 5 elements, but the window "
                  "needs 6");
   EXPECT_INVALID(pool(window(2, 1), {1, 1, 0}, {1, 1, 1}),
                  "max_pool/forward: x is f32[1,1,0]; expected at least 1 on every spatial axis");
@@ -156,7 +157,8 @@ TEST_P(PoolErrors, AreSentences) {
   EXPECT_INVALID(pool(window(2, 2), {5}, {2}), "max_pool/forward: x is f32[5]; expected 3 to 5 axes");
   lamina_pool global = window(2, 0);
   global.global = 1;
-  EXPECT_INVALID(pool(global, {1, 1, 5}, {1, 1, 1}), "max_pool/forward: a global pool takes no kernel, stride or pad");
+  EXPECT_INVALID(pool(global, {1, 1, 5}, {1, 1, 1}),
+                 "max_pool/forward: a global pool takes no kernel, stride, pad or dilation");
 }
 
 TEST_P(PoolErrors, IndicesCantNameALargerPlane) {

@@ -19,6 +19,8 @@
   X(loop_tanh_backward)                                                                                                \
   X(loop_max_pool_forward)                                                                                             \
   X(loop_max_pool_backward)                                                                                            \
+  X(loop_min_pool_forward)                                                                                             \
+  X(loop_min_pool_backward)                                                                                            \
   X(loop_avg_pool_forward)                                                                                             \
   X(loop_avg_pool_backward)                                                                                            \
   X(loop_conv_backward_bias)                                                                                           \

@@ -1,8 +1,9 @@
-/* Max pooling on the CPU.
+/* Max and min pooling on the CPU.
  *
- * forward   separable (loop_pool.h): a row of the input gives, for each window, its maximum and the place of that in
- *           the kernel, the first of equals; an output row takes the first of equals of such rows. That is the first in
- *           row-major order. Windows that a row has few of are read one by one.
+ * forward   separable (loop_pool.h): a row of the input gives, for each window, its maximum and how far in the window
+ *           that lies, the first of equals; an output row takes the first of equals of such rows. That is the first in
+ *           row-major order. Windows that a row has few of are read one by one. A minimum is the same with the
+ *           comparison turned, chosen when this is compiled.
  * backward  a plane of dx is cleared, then each dy goes to its index. */
 #include <math.h>
 
@@ -14,7 +15,8 @@ enum { X, Y, INDICES };
 typedef struct scratch {
   lamina_loop_line line;
   float *rows;           /* [kernel[0]][ring][width] maxima of input rows */
-  int32_t *places;       /* like rows: which place of the kernel they come from */
+  int32_t *places;       /* like rows: how far in its window each lies */
+  int64_t *pooled;       /* [kernel[0]][ring] which row of the input `rows` holds; -1: none */
   float *best;           /* [width] of the output row */
   int32_t *index;        /* [width] */
   uint16_t *bf16;        /* [width] */
@@ -23,15 +25,17 @@ typedef struct scratch {
   int32_t *offset;       /* and the index of their first element less the padding */
 } scratch;
 
-enum { PARTS = 9 };
+enum { PARTS = 10 };
 
 /* Bytes of it; `at` receives where its parts lie. */
 static size_t scratch_size(const lamina_loop_pool *s, size_t at[PARTS]) {
-  const size_t rows = (size_t)(s->kernel[0] * s->ring * s->width), taps = (size_t)(s->kernel[0] * s->kernel[1]);
+  const size_t kept = (size_t)(s->kernel[0] * s->ring), rows = kept * (size_t)s->width;
+  const size_t taps = (size_t)(s->kernel[0] * s->kernel[1]);
   const size_t width = (size_t)s->width;
   const size_t size[PARTS] = {lamina_loop_line_size(s),
                               rows * 4,
                               rows * 4,
+                              kept * sizeof(int64_t),
                               width * 4,
                               width * 4,
                               width * 2,
@@ -55,25 +59,29 @@ static scratch scratch_of(const lamina_loop_pool *s, void *workspace) {
   return (scratch){.line = lamina_loop_line_at(s, mine + at[0]),
                    .rows = (void *)(mine + at[1]),
                    .places = (void *)(mine + at[2]),
-                   .best = (void *)(mine + at[3]),
-                   .index = (void *)(mine + at[4]),
-                   .bf16 = (void *)(mine + at[5]),
-                   .row = (void *)(mine + at[6]),
-                   .place = (void *)(mine + at[7]),
-                   .offset = (void *)(mine + at[8])};
+                   .pooled = (void *)(mine + at[3]),
+                   .best = (void *)(mine + at[4]),
+                   .index = (void *)(mine + at[5]),
+                   .bf16 = (void *)(mine + at[6]),
+                   .row = (void *)(mine + at[7]),
+                   .place = (void *)(mine + at[8]),
+                   .offset = (void *)(mine + at[9])};
 }
+
+/* What every element beats that isn't the same: the padding. */
+LAMINA_INLINE float worst(bool min) { return min ? INFINITY : -INFINITY; }
 
 /* ---- Rows of windows -------------------------------------------------------------------------------------------- */
 
 /* Takes x [n] into best [n], whose places are in[o] + place (in NULL: place): the first of equals stays; a NaN wins, and
  * stays. In selects, which vectorise, where one condition of `and` and `or` would not. */
 LAMINA_INLINE void take(int64_t n, const float *restrict x, const int32_t *restrict in, int32_t place,
-                        float *restrict best, int32_t *restrict at, bool indices) {
+                        float *restrict best, int32_t *restrict at, bool indices, bool min) {
   n &= -LAMINA_LOOP_VECTOR;
 #pragma GCC ivdep
   for (int64_t o = 0; o < n; o++) {
     const float v = x[o], b = best[o];
-    const bool wins = !(v <= b), beatable = b == b;
+    const bool wins = min ? !(v >= b) : !(v <= b), beatable = b == b;
     const float next = wins ? v : b;
     best[o] = beatable ? next : b;
     if (indices) {
@@ -83,40 +91,42 @@ LAMINA_INLINE void take(int64_t n, const float *restrict x, const int32_t *restr
   }
 }
 
-/* Pools the input row at x along itself. Where all are -inf, the first element wins. */
+/* Pools the input row at x along itself. Where no element beats the padding, the first one wins. */
 LAMINA_INLINE void pool_row(const lamina_loop_pool *s, const void *x, const lamina_loop_line *line, float *best,
-                            int32_t *place, bool bf16, bool indices) {
+                            int32_t *place, bool bf16, bool indices, bool min) {
   const int64_t n = s->width & -LAMINA_LOOP_VECTOR;
   const float *phases = lamina_loop_line_read(s, line, x, bf16);
-  for (int64_t o = 0; o < n; o++) best[o] = -INFINITY;
+  for (int64_t o = 0; o < n; o++) best[o] = worst(min);
   if (indices)
     for (int64_t o = 0; o < n; o++) place[o] = s->first[o];
-  for (int64_t c = 0; c < s->kernel[2]; c++) take(n, phases + s->column[c], NULL, (int32_t)c, best, place, indices);
+  for (int64_t c = 0; c < s->kernel[2]; c++)
+    take(n, phases + s->column[c], NULL, (int32_t)(c * s->dilation[2]), best, place, indices, min);
 }
 
-/* The slices and rows of the input that an output row is made of, and the first row that isn't pooled yet. */
+/* The slices and rows of the input that an output row is made of. */
 typedef struct reach {
-  int64_t d0, d1, h0, h1, next;
+  int64_t d0, d1, h0, h1;
 } reach;
 
 /* Pools the rows that are new and lists all in row-major order; returns how many. */
-LAMINA_INLINE int64_t pool_rows(const lamina_loop_pool *s, reach *r, const void *x, const scratch *m, bool bf16,
-                                bool indices) {
-  int64_t taps = 0;
-  for (int64_t d = r->d0; d < r->d1; d++)
-    for (int64_t h = r->h0; h < r->h1; h++, taps++) {
-      const int64_t at = ((d - r->d0) * s->ring + (h & (s->ring - 1))) * s->width, from = (d * s->x[1] + h) * s->x[2];
-      if (h >= r->next)
-        pool_row(s, lamina_loop_at(x, from, bf16), &m->line, m->rows + at, m->places + at, bf16, indices);
+LAMINA_INLINE int64_t pool_rows(const lamina_loop_pool *s, const reach *r, const void *x, const scratch *m, bool bf16,
+                                bool indices, bool min) {
+  int64_t taps = 0, slice = 0;
+  for (int64_t d = r->d0; d < r->d1; d += s->dilation[0], slice++)
+    for (int64_t h = r->h0; h < r->h1; h += s->dilation[1], taps++) {
+      const int64_t slot = slice * s->ring + (h & (s->ring - 1)), at = slot * s->width;
+      const int64_t from = (d * s->x[1] + h) * s->x[2];
+      if (m->pooled[slot] != h)
+        pool_row(s, lamina_loop_at(x, from, bf16), &m->line, m->rows + at, m->places + at, bf16, indices, min);
+      m->pooled[slot] = h;
       m->row[taps] = m->rows + at, m->place[taps] = m->places + at;
       m->offset[taps] = (int32_t)(from - s->pad[2]);
     }
-  r->next = r->h1;
   return taps;
 }
 
 /* Pools the listed rows into best, and the index in the plane: of the window's first element, plus the place. */
-LAMINA_INLINE void join_rows(const lamina_loop_pool *s, int64_t taps, const scratch *m, bool indices) {
+LAMINA_INLINE void join_rows(const lamina_loop_pool *s, int64_t taps, const scratch *m, bool indices, bool min) {
   const int64_t n = s->width & -LAMINA_LOOP_VECTOR;
   const int32_t stride = (int32_t)s->stride[2];
   const float *x = m->row[0];
@@ -126,22 +136,23 @@ LAMINA_INLINE void join_rows(const lamina_loop_pool *s, int64_t taps, const scra
   for (int64_t o = 0; o < n; o++) best[o] = x[o];
   if (indices)
     for (int64_t o = 0; o < n; o++) index[o] = place[o] + offset;
-  for (int64_t t = 1; t < taps; t++) take(n, m->row[t], m->place[t], m->offset[t], best, index, indices);
+  for (int64_t t = 1; t < taps; t++) take(n, m->row[t], m->place[t], m->offset[t], best, index, indices, min);
   if (indices)
     for (int32_t o = 0; o < (int32_t)n; o++) index[o] += o * stride;
 }
 
 /* Output rows [oh, end) of slice od: x is the input's plane, y and index the output's. */
 LAMINA_INLINE void forward_rows(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, const void *x, void *y,
-                                int32_t *index, const scratch *m, bool bf16, bool indices) {
-  reach r = {0};
-  lamina_loop_line_clear(s, &m->line, -INFINITY, bf16);
+                                int32_t *index, const scratch *m, bool bf16, bool indices, bool min) {
+  reach r;
+  lamina_loop_line_clear(s, &m->line, worst(min), bf16);
+  for (int64_t i = 0; i < s->kernel[0] * s->ring; i++) m->pooled[i] = -1;
   lamina_loop_window(s, 0, od, &r.d0, &r.d1);
   for (; oh < end; oh++) {
     const int64_t at = (od * s->y[1] + oh) * s->y[2];
     lamina_loop_window(s, 1, oh, &r.h0, &r.h1);
-    const int64_t taps = pool_rows(s, &r, x, m, bf16, indices);
-    join_rows(s, taps, m, indices);
+    const int64_t taps = pool_rows(s, &r, x, m, bf16, indices, min);
+    join_rows(s, taps, m, indices, min);
     if (bf16) lamina_bf16_write(s->width, m->best, m->bf16);
     memcpy(lamina_loop_to(y, at, bf16), bf16 ? (void *)m->bf16 : m->best, (size_t)s->y[2] * (bf16 ? 2 : 4));
     if (indices) memcpy(index + at, m->index, (size_t)s->y[2] * sizeof *index);
@@ -151,18 +162,18 @@ LAMINA_INLINE void forward_rows(const lamina_loop_pool *s, int64_t od, int64_t o
 /* ---- One window at a time --------------------------------------------------------------------------------------- */
 
 LAMINA_INLINE void forward_window(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t ow, const void *x, void *y,
-                                  int32_t *index, bool bf16) {
+                                  int32_t *index, bool bf16, bool min) {
   int64_t d0, d1, h0, h1, w0, w1;
   lamina_loop_window(s, 0, od, &d0, &d1);
   lamina_loop_window(s, 1, oh, &h0, &h1);
   lamina_loop_window(s, 2, ow, &w0, &w1);
   int64_t at = (d0 * s->x[1] + h0) * s->x[2] + w0;
-  float best = -INFINITY;
-  for (int64_t d = d0; d < d1; d++)
-    for (int64_t h = h0; h < h1; h++)
-      for (int64_t i = (d * s->x[1] + h) * s->x[2] + w0, end = i + w1 - w0; i < end; i++) {
+  float best = worst(min);
+  for (int64_t d = d0; d < d1; d += s->dilation[0])
+    for (int64_t h = h0; h < h1; h += s->dilation[1])
+      for (int64_t i = (d * s->x[1] + h) * s->x[2] + w0, end = i + w1 - w0; i < end; i += s->dilation[2]) {
         const float v = lamina_loop_get(x, i, bf16);
-        if (!(v <= best) && best == best) best = v, at = i;
+        if ((min ? !(v >= best) : !(v <= best)) && best == best) best = v, at = i;
       }
   const int64_t o = (od * s->y[1] + oh) * s->y[2] + ow;
   lamina_loop_set(y, o, best, bf16);
@@ -174,22 +185,24 @@ LAMINA_INLINE void forward_window(const lamina_loop_pool *s, int64_t od, int64_t
 typedef void forward_task(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, const void *x, void *y,
                           int32_t *index, const scratch *m);
 
-#define FORWARD(type, bf16)                                                                                            \
-  LAMINA_CLONES static void forward_##type(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end,             \
-                                           const void *x, void *y, int32_t *index, const scratch *m) {                 \
+#define FORWARD(kind, type, bf16, min)                                                                                 \
+  LAMINA_CLONES static void kind##_##type(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end,              \
+                                          const void *x, void *y, int32_t *index, const scratch *m) {                  \
     if (index)                                                                                                         \
-      forward_rows(s, od, oh, end, x, y, index, m, bf16, true);                                                        \
+      forward_rows(s, od, oh, end, x, y, index, m, bf16, true, min);                                                   \
     else                                                                                                               \
-      forward_rows(s, od, oh, end, x, y, NULL, m, bf16, false);                                                        \
+      forward_rows(s, od, oh, end, x, y, NULL, m, bf16, false, min);                                                   \
   }                                                                                                                    \
-  static void forward_direct_##type(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, const void *x,     \
-                                    void *y, int32_t *index, const scratch *m) {                                       \
+  static void kind##_direct_##type(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, const void *x,      \
+                                   void *y, int32_t *index, const scratch *m) {                                        \
     (void)m;                                                                                                           \
     for (; oh < end; oh++)                                                                                             \
-      for (int64_t ow = 0; ow < s->y[2]; ow++) forward_window(s, od, oh, ow, x, y, index, bf16);                       \
+      for (int64_t ow = 0; ow < s->y[2]; ow++) forward_window(s, od, oh, ow, x, y, index, bf16, min);                  \
   }
-FORWARD(f32, false)
-FORWARD(bf16, true)
+FORWARD(max, f32, false, false)
+FORWARD(max, bf16, true, false)
+FORWARD(min, f32, false, true)
+FORWARD(min, bf16, true, true)
 
 static lamina_status prepare_forward(lamina_plan *plan) {
   size_t at[PARTS];
@@ -201,10 +214,11 @@ static lamina_status prepare_forward(lamina_plan *plan) {
 
 static lamina_status run_forward(const lamina_plan *plan, const lamina_args *args, void *workspace,
                                  lamina_stream *stream) {
-  static forward_task *const tasks_of[2][2] = {{forward_f32, forward_bf16}, {forward_direct_f32, forward_direct_bf16}};
+  static forward_task *const tasks_of[2][2][2] = {{{max_f32, max_bf16}, {max_direct_f32, max_direct_bf16}},
+                                                  {{min_f32, min_bf16}, {min_direct_f32, min_direct_bf16}}};
   const lamina_loop_pool *s = plan->state;
-  const bool bf16 = lamina_loop_is_bf16(plan, X);
-  forward_task *const task = tasks_of[s->direct][bf16];
+  const bool bf16 = lamina_loop_is_bf16(plan, X), min = strcmp(plan->engine->op, "min_pool/forward") == 0;
+  forward_task *const task = tasks_of[min][s->direct][bf16];
   const lamina_loop_tasks t = lamina_loop_tasks_of(s->planes * s->y[0], s->y[1], plan->threads);
   int32_t *indices = args->p[INDICES];
   (void)stream;
@@ -222,13 +236,16 @@ static lamina_status run_forward(const lamina_plan *plan, const lamina_args *arg
   return LAMINA_OK;
 }
 
-const lamina_engine lamina_cpu_loop_max_pool_forward = {
-    LAMINA_LOOP_ENGINE("max_pool/forward", LAMINA_STRIDES_DENSE),
-    .candidates = lamina_loop_candidates,
-    .prepare = prepare_forward,
-    .run = run_forward,
-    .release = lamina_loop_pool_close,
-};
+#define FORWARD_ENGINE(family)                                                                                         \
+  const lamina_engine lamina_cpu_loop_##family##_forward = {                                                           \
+      LAMINA_LOOP_ENGINE(#family "/forward", LAMINA_STRIDES_DENSE),                                                    \
+      .candidates = lamina_loop_candidates,                                                                            \
+      .prepare = prepare_forward,                                                                                      \
+      .run = run_forward,                                                                                              \
+      .release = lamina_loop_pool_close,                                                                               \
+  }
+FORWARD_ENGINE(max_pool);
+FORWARD_ENGINE(min_pool);
 
 /* ---- Backward --------------------------------------------------------------------------------------------------- */
 
@@ -277,10 +294,13 @@ static lamina_status run_backward(const lamina_plan *plan, const lamina_args *ar
   return LAMINA_OK;
 }
 
-const lamina_engine lamina_cpu_loop_max_pool_backward = {
-    LAMINA_LOOP_ENGINE("max_pool/backward", LAMINA_STRIDES_DENSE),
-    .candidates = lamina_loop_candidates,
-    .prepare = prepare_backward,
-    .run = run_backward,
-    .release = lamina_loop_pool_close,
-};
+#define BACKWARD_ENGINE(family)                                                                                        \
+  const lamina_engine lamina_cpu_loop_##family##_backward = {                                                          \
+      LAMINA_LOOP_ENGINE(#family "/backward", LAMINA_STRIDES_DENSE),                                                   \
+      .candidates = lamina_loop_candidates,                                                                            \
+      .prepare = prepare_backward,                                                                                     \
+      .run = run_backward,                                                                                             \
+      .release = lamina_loop_pool_close,                                                                               \
+  }
+BACKWARD_ENGINE(max_pool);
+BACKWARD_ENGINE(min_pool);

@@ -10,31 +10,32 @@ static void read_sizes(lamina_loop_pool *s, const lamina_problem *p, int x, int 
   s->planes = dx->dims[0] * dx->dims[1];
   s->count_pad = pool->count_pad;
   s->x_plane = s->y_plane = 1;
-  for (int a = 0; a < 3; a++) s->x[a] = s->y[a] = s->kernel[a] = s->stride[a] = 1;
+  for (int a = 0; a < 3; a++) s->x[a] = s->y[a] = s->kernel[a] = s->stride[a] = s->dilation[a] = 1;
   for (int a = 0; a < axes; a++) {
     const int to = 3 - axes + a;
     s->x[to] = dx->dims[2 + a], s->y[to] = dy->dims[2 + a];
-    s->kernel[to] = pool->kernel[a], s->stride[to] = pool->stride[a];
+    s->kernel[to] = pool->kernel[a], s->stride[to] = pool->stride[a], s->dilation[to] = pool->dilation[a];
     s->pad[to] = pool->pad[a][0], s->pad_after[to] = pool->pad[a][1];
   }
   for (int a = 0; a < 3; a++) s->x_plane *= s->x[a], s->y_plane *= s->y[a];
 }
 
 static void plan_rows(lamina_loop_pool *s) {
-  const int64_t S = s->stride[2], K = s->kernel[2], read = (s->y[2] - 1) * S + K - s->pad[2];
+  const int64_t S = s->stride[2], extent = (s->kernel[2] - 1) * s->dilation[2] + 1;
+  const int64_t read = (s->y[2] - 1) * S + extent - s->pad[2];
   s->width = whole_vectors(s->y[2]);
-  s->phases = S < K ? S : K;
-  s->phase_room = s->width + whole_vectors((K - 1) / S);
+  s->phases = S < extent ? S : extent;
+  s->phase_room = s->width + whole_vectors((extent - 1) / S);
   s->line_copy = read < s->x[2] ? read : s->x[2];
   s->line_room = whole_vectors(s->phase_room * S + s->phases);
-  for (s->ring = 1; s->ring < s->kernel[1];) s->ring *= 2;
+  for (s->ring = 1; s->ring <= (s->kernel[1] - 1) * s->dilation[1];) s->ring *= 2;
 }
 
 static void fill_tables(lamina_loop_pool *s) {
-  const int64_t S = s->stride[2];
-  for (int64_t c = 0; c < s->kernel[2]; c++) s->column[c] = c % S * s->phase_room + c / S;
+  const int64_t S = s->stride[2], D = s->dilation[2];
+  for (int64_t c = 0; c < s->kernel[2]; c++) s->column[c] = c * D % S * s->phase_room + c * D / S;
   for (int64_t o = 0; o < s->width; o++) {
-    s->first[o] = o * S < s->pad[2] ? (int32_t)(s->pad[2] - o * S) : 0;
+    s->first[o] = o * S < s->pad[2] ? (int32_t)((s->pad[2] - o * S + D - 1) / D * D) : 0;
     s->count[o] = o < s->y[2] ? (float)lamina_loop_count(s, 2, o) : 1;
   }
 }

@@ -6,7 +6,8 @@
  * A stride makes neighbouring windows read elements that don't lie side by side. So a row is first copied into a line
  * with its padding, and the line is split into `phases`: phase p holds the elements p, p + stride, p + 2*stride …
  * Then what all windows read at place c of the kernel lies side by side, from element c / stride of phase c % stride
- * on, and the loops over windows vectorise whatever kernel, stride, padding and type are:
+ * on, and the loops over windows vectorise whatever kernel, stride, padding and type are (with a dilation, place c is
+ * c * dilation):
  *
  *   line   # 0 1 2 3 4 5 6 #      kernel 3, stride 2, pad 1      phase 0   # 1 3 5 #
  *          [   ]   [   ]                                         phase 1   0 2 4 6
@@ -25,14 +26,14 @@ enum { LAMINA_LOOP_VECTOR = 16 }; /* floats: a whole number of vectors on any ma
 typedef struct lamina_loop_pool {
   size_t size;                      /* bytes of this block, tables included */
   int64_t planes, x_plane, y_plane; /* N*C; elements of one */
-  int64_t x[3], y[3], kernel[3], stride[3], pad[3], pad_after[3];
+  int64_t x[3], y[3], kernel[3], stride[3], pad[3], pad_after[3], dilation[3];
   bool count_pad, direct;       /* direct: few windows in a row, or long ones; each is read by itself, no tables */
   int64_t width;                /* y[2], rounded up to whole vectors */
   int64_t phases, phase_room;   /* floats from one phase to the next */
   int64_t line_room, line_copy; /* floats of a line; elements of a row that windows read */
-  int64_t ring;                 /* pooled rows kept of each slice: a power of two, at least kernel[1] */
+  int64_t ring;                 /* pooled rows kept of each slice: a power of two, at least a window's extent */
   int64_t *column;              /* [kernel[2]] where the first window finds place c among the phases */
-  int32_t *first;               /* [width] the first place of each window that lies inside the input */
+  int32_t *first;               /* [width] how far in each window its first element lies that is in the input */
   float *count;                 /* [width] how many elements of a row each window counts in an average */
 } lamina_loop_pool;
 
@@ -49,11 +50,12 @@ static inline int64_t lamina_loop_count(const lamina_loop_pool *s, int a, int64_
   return end - first;
 }
 
-/* The part of window `o` of an axis that lies inside the input. */
+/* The part of window `o` of an axis that lies inside the input; its elements are a dilation apart. */
 LAMINA_INLINE void lamina_loop_window(const lamina_loop_pool *s, int a, int64_t o, int64_t *first, int64_t *end) {
+  const int64_t dilation = s->dilation[a];
   *first = o * s->stride[a] - s->pad[a];
-  *end = *first + s->kernel[a];
-  if (*first < 0) *first = 0;
+  *end = *first + (s->kernel[a] - 1) * dilation + 1;
+  if (*first < 0) *first += dilation == 1 ? -*first : (dilation - 1 - *first) / dilation * dilation;
   if (*end > s->x[a]) *end = s->x[a];
 }
 

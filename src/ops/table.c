@@ -9,6 +9,7 @@
   X(tanh)                                                                                                              \
   X(fc)                                                                                                                \
   X(max_pool)                                                                                                          \
+  X(min_pool)                                                                                                          \
   X(avg_pool)                                                                                                          \
   X(softmax)                                                                                                           \
   X(log_softmax)                                                                                                       \

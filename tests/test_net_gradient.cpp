@@ -62,6 +62,15 @@ const Case cases[] = {
        whole.global = 1;
        net.add("avg_pool", pool).conv(4, 2).add("tanh").add("avg_pool", whole).add("flatten").fc(3);
      }},
+    {"pools",
+     {2, 8, 9},
+     [](Net &net) {
+       lamina_pool_layer apart = {}, least = {};
+       apart.kernel[0] = 2, apart.stride[0] = 1, apart.dilation[0] = 2;
+       least.kernel[0] = 3, least.stride[0] = 2, least.pad[0][0] = 1;
+       net.conv(4, 1).add("tanh").add("max_pool", apart).conv(4, 1).add("min_pool", least).conv(5, 1).add("tanh");
+       net.add("global_max_pool").fc(3);
+     }},
     {"views",
      {12},
      [](Net &net) {

@@ -11,13 +11,20 @@ const double inf = INFINITY;
 
 class Pool : public OnEngine {
 protected:
-  Pool() : OnEngine("max_pool,avg_pool") {}
+  Pool() : OnEngine("max_pool,min_pool,avg_pool") {}
 
   // Pools the row or picture x of one channel; y (and index) have the shape that is expected.
   Values max(const lamina_pool &pool, Tensor x, Tensor::Dims y_dims, Values *indices = nullptr) {
     Tensor y(LAMINA_F32, y_dims), index(LAMINA_I32, y_dims);
     const lamina_tensor xt = x.view(), yt = y.view(), it = index.view();
     EXPECT_OK(lamina_max_pool_forward(device, &pool, &xt, &yt, indices ? &it : nullptr, nullptr));
+    if (indices) *indices = index.values();
+    return y.values();
+  }
+  Values min(const lamina_pool &pool, Tensor x, Tensor::Dims y_dims, Values *indices = nullptr) {
+    Tensor y(LAMINA_F32, y_dims), index(LAMINA_I32, y_dims);
+    const lamina_tensor xt = x.view(), yt = y.view(), it = index.view();
+    EXPECT_OK(lamina_min_pool_forward(device, &pool, &xt, &yt, indices ? &it : nullptr, nullptr));
     if (indices) *indices = index.values();
     return y.values();
   }
@@ -68,6 +75,54 @@ TEST_P(Pool, PaddingIsNeverTheMaximum) {
   EXPECT_EQ(max(window(3, 2, 2, 2), row({-inf, -7, -8, -inf, -inf}), {1, 1, 4}, &indices),
             (Values{-inf, -7, -8, -inf}));
   EXPECT_EQ(indices, (Values{0, 1, 2, 4}));
+}
+
+TEST_P(Pool, MinIsTheFirstOfTheSmallest) {
+  lamina_pool pool = {};
+  pool.kernel[0] = pool.kernel[1] = 2;
+  pool.stride[0] = pool.stride[1] = 1;
+  Values indices;
+  const Tensor x(LAMINA_F32, {1, 1, 3, 5}, {1, 2, 2, 0, 5, /* */ 2, 1, 2, 5, 5, /* */ -0.0, 0, 5, 5, 1});
+  EXPECT_EQ(min(pool, x, {1, 1, 2, 4}, &indices), (Values{1, 1, 0, 0, 0, 0, 2, 1}));
+  EXPECT_EQ(indices, (Values{0, 6, 3, 3, 10, 11, 7, 14}));
+  const Values y = min(window(3, 1), row({1, NAN, -inf, NAN, inf, inf, inf, 2}), {1, 1, 6}, &indices);
+  for (int i = 0; i < 4; i++) EXPECT_TRUE(std::isnan(y[static_cast<size_t>(i)])) << i;
+  EXPECT_EQ(y[4], inf);
+  EXPECT_EQ(y[5], 2);
+  EXPECT_EQ(indices, (Values{1, 1, 3, 3, 4, 7}));
+  EXPECT_EQ(min(window(3, 2, 2, 2), row({inf, 7, 8, inf, inf}), {1, 1, 4}, &indices), (Values{inf, 7, 8, inf}));
+  EXPECT_EQ(indices, (Values{0, 1, 2, 4}));
+}
+
+TEST_P(Pool, MinBackwardGoesToTheIndices) {
+  const lamina_pool pool = window(2, 1);
+  Tensor dy = row({1, 10, 100, 1000}), index(LAMINA_I32, {1, 1, 4}, {1, 1, 4, -7}), dx = row({9, 9, 9, 9, 9});
+  const lamina_tensor dyt = dy.view(), it = index.view(), dxt = dx.view();
+  EXPECT_OK(lamina_min_pool_backward(device, &pool, &dyt, &it, &dxt, nullptr));
+  EXPECT_EQ(dx.values(), (Values{0, 11, 0, 0, 100}));
+}
+
+// Windows of elements 0, 3, 6 and 1, 4, 7 …; before the first element there are two of padding.
+TEST_P(Pool, DilationSkipsElements) {
+  lamina_pool pool = window(3, 1, 2, 0);
+  pool.dilation[0] = 3;
+  Values indices;
+  const Values x = {7, 1, 2, 9, 8, 3, 6, 5, 4, 0, -1, -2};
+  EXPECT_EQ(max(pool, row(x), {1, 1, 8}, &indices), (Values{8, 3, 9, 8, 4, 9, 8, 4}));
+  EXPECT_EQ(indices, (Values{4, 5, 3, 4, 8, 3, 4, 8}));
+  EXPECT_EQ(min(pool, row(x), {1, 1, 8}, &indices), (Values{1, 2, 6, 1, 2, 0, -1, -2}));
+  EXPECT_EQ(indices, (Values{1, 2, 6, 1, 2, 9, 10, 11}));
+}
+
+TEST_P(Pool, DilationOfRows) {
+  lamina_pool pool = {};
+  pool.kernel[0] = pool.kernel[1] = 2, pool.stride[0] = pool.stride[1] = 1;
+  pool.dilation[0] = 2, pool.dilation[1] = 1;
+  Values indices;
+  const Tensor x(LAMINA_F32, {1, 1, 4, 5},
+                 {1, 2, 3, 4, 0, /* */ 9, 0, 0, 0, 0, /* */ 0, 0, 5, 0, 6, /* */ 0, 8, 0, 0, 7});
+  EXPECT_EQ(max(pool, x, {1, 1, 2, 4}, &indices), (Values{2, 5, 5, 6, 9, 8, 0, 7}));
+  EXPECT_EQ(indices, (Values{1, 12, 12, 14, 5, 16, 7, 19}));
 }
 
 TEST_P(Pool, CeilModeAddsAWindowThatStartsInside) {
@@ -155,6 +210,18 @@ TEST_P(PoolErrors, AreSentences) {
   EXPECT_INVALID(pool(window(2, 2), {1, 1, 5}, {1, 1, 2}, LAMINA_I64),
                  "max_pool/forward: indices is i64[1,1,2]; expected i32");
   EXPECT_INVALID(pool(window(2, 2), {5}, {2}), "max_pool/forward: x is f32[5]; expected 3 to 5 axes");
+  lamina_pool apart = window(2, 1, 2, 2);
+  apart.dilation[0] = 2;
+  EXPECT_INVALID(
+      pool(apart, {1, 1, 1}, {1, 1, 3}),
+      "max_pool/forward: x is f32[1,1,1]; a dilation of 2 makes a window step over all of its spatial axis 0");
+  apart.pad[0][1] = 3;
+  EXPECT_INVALID(pool(apart, {1, 1, 5}, {1, 1, 3}),
+                 "max_pool/forward: pad is 3 after spatial axis 0; expected less than the window's extent, which is 3");
+  Tensor x(LAMINA_F32, {1, 1, 5}), y(LAMINA_F32, {1, 1, 3});
+  const lamina_tensor xt = x.view(), yt = y.view();
+  EXPECT_INVALID(lamina_avg_pool_forward(device, &apart, &xt, &yt, nullptr),
+                 "avg_pool/forward: dilation is 2; this pool takes none");
   lamina_pool global = window(2, 0);
   global.global = 1;
   EXPECT_INVALID(pool(global, {1, 1, 5}, {1, 1, 1}),

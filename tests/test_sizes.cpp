@@ -29,6 +29,13 @@ const char *const pools[] = {
     "x=1x2x64x64 kernel=32,31 stride=16,16 pad=0,5",
 };
 
+const char *const dilated[] = {
+    "x=1x3x28x28 kernel=3,3 stride=1,1 pad=2,2 dilation=2,2",                     //
+    "x=1x1x90x101 kernel=3,4 stride=2,3 pad=4:1,5:9 dilation=3,5 ceil_mode=1",    //
+    "x=1x2x9x15x33 kernel=3,2,3 stride=1,2,1 pad=1:3,0:2,2 dilation=2,4,3",       // a ring that wraps
+    "x=1x2x40x5 kernel=3,2 stride=1,1 pad=0,1 dilation=17,1 indices=1x2x6x6:i32", //
+};
+
 const struct {
   std::string shape, axis;
 } softmaxes[] = {{"128x10", ""},   {"3x1000", ""},        {"2x5001", ""},           {"2x21x7x11", ""},
@@ -53,6 +60,8 @@ std::vector<std::string> lines() {
     all.push_back("avg_pool/forward " + pool + " count_pad=1");
     for (const char *family : {"max_pool", "avg_pool"}) all.push_back(family + ("/backward d" + pool));
   }
+  for (const std::string pool : dilated)
+    for (const char *family : {"max_pool", "min_pool"}) all.push_back(family + ("/forward " + pool));
   for (const auto &[shape, axis] : softmaxes)
     for (const char *family : {"softmax", "log_softmax"}) {
       all.push_back(family + ("/forward x=" + shape + axis));

@@ -63,15 +63,17 @@ typedef struct lamina_fc_layer {
   int64_t init; /**< a lamina_initialiser, for w */
 } lamina_fc_layer;
 
-/** "max_pool" and "avg_pool": as lamina/pool.h. kernel and stride: an axis that is 0 is as the first one; stride 0: as
- *  the kernel. count_pad is avg_pool's. */
+/** "max_pool", "min_pool" and "avg_pool": as lamina/pool.h. kernel, stride and dilation: an axis that is 0 is as the
+ *  first one; stride 0: as the kernel. count_pad is avg_pool's, dilation that of the others.
+ *  "global_max_pool" and "global_avg_pool" (no fields): with global. */
 typedef struct lamina_pool_layer {
   int64_t kernel[3]; /**< must be given unless global */
   int64_t stride[3];
   int64_t pad[3][2];
-  int64_t ceil;      /**< 1: a partial last window counts */
-  int64_t global;    /**< 1: one window, the whole spatial extent */
-  int64_t count_pad; /**< 1: padding counts in an average */
+  int64_t ceil;        /**< 1: a partial last window counts */
+  int64_t global;      /**< 1: one window, the whole spatial extent */
+  int64_t count_pad;   /**< 1: padding counts in an average */
+  int64_t dilation[3]; /**< from one element of a window to the next; 0: 1 */
 } lamina_pool_layer;
 
 /** "dropout": in training each element (or each channel of each example) is 0 with probability p, else scaled by

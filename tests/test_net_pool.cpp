@@ -1,0 +1,49 @@
+// Layers of pooling: what their attributes do, from a recipe.
+#include <memory>
+
+#include "net_fixture.h"
+#include "temporary.h"
+
+namespace {
+
+class NetPool : public testing::Test {
+protected:
+  // A net whose layers are the lines of a recipe, on an example: what it gives.
+  std::vector<float> run(const std::string &input, const std::string &layers, const std::vector<float> &x) {
+    const std::string path = folder / "net.yaml";
+    write_file(path, "input: " + input + "\nnet:\n" + layers);
+    const Net net(device, path.c_str());
+    EXPECT_EQ(net.inputs(), static_cast<int64_t>(x.size()));
+    std::vector<float> y(static_cast<size_t>(net.outputs()));
+    EXPECT_OK(lamina_net_forward(net, 1, x.data(), y.data()));
+    return y;
+  }
+
+  Temporary folder;
+  Device device;
+};
+
+using Floats = std::vector<float>;
+
+const Floats picture = {1, 2, 3, 4, /* */ 8, 7, 6, 5, /* */ 0, -1, -2, -3, /* */ 9, -9, 9, -9};
+
+TEST_F(NetPool, MaxAndMin) {
+  EXPECT_EQ(run("[1, 4, 4]", "  - max_pool: 2\n", picture), (Floats{8, 6, 9, 9}));
+  EXPECT_EQ(run("[1, 4, 4]", "  - min_pool: 2\n", picture), (Floats{1, 3, -9, -9}));
+}
+
+TEST_F(NetPool, Dilation) {
+  EXPECT_EQ(run("[1, 4, 4]", "  - max_pool: {kernel: 2, stride: 1, dilation: 2}\n", picture), (Floats{3, 4, 9, 7}));
+  EXPECT_EQ(run("[1, 4, 4]", "  - min_pool: {kernel: 2, stride: 1, dilation: [2, 1]}\n", picture),
+            (Floats{-1, -2, -3, -9, -9, -9}));
+}
+
+TEST_F(NetPool, GlobalPools) {
+  const Floats x = {1, 2, 3, 6, -4, -3, -2, -1};
+  EXPECT_EQ(run("[2, 2, 2]", "  - global_max_pool\n", x), (Floats{6, -1}));
+  EXPECT_EQ(run("[2, 2, 2]", "  - global_avg_pool\n", x), (Floats{3, -2.5}));
+  EXPECT_EQ(run("[2, 2, 2]", "  - max_pool: {global: true}\n", x), (Floats{6, -1}));
+  EXPECT_EQ(run("[2, 4]", "  - global_avg_pool\n", x), (Floats{3, -2.5}));
+}
+
+} // namespace

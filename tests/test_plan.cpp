@@ -357,28 +357,6 @@ TEST_F(Plan, EmptyReductionsAreZero) {
 
 // ---- Registration --------------------------------------------------------------------------------------------------
 
-TEST_F(Plan, RowsThatDoNotFitAreNotRegistered) {
-  lamina_engine bad = row("bad", &probes[0]);
-  bad.abi = 99;
-  EXPECT_EQ(lamina_engine_register(device, &bad), LAMINA_INVALID);
-  EXPECT_STREQ(lamina_last_error(), "the engine was built for ABI 99, this library has 1");
-  bad = row("bad", &probes[0]);
-  bad.size--;
-  EXPECT_EQ(lamina_engine_register(device, &bad), LAMINA_INVALID);
-  bad = row("bad", &probes[0]);
-  bad.run = nullptr;
-  EXPECT_EQ(lamina_engine_register(device, &bad), LAMINA_INVALID);
-  EXPECT_STREQ(lamina_last_error(), "an engine needs a name, an op, candidates and run");
-  bad = row("bad", &probes[0]);
-  bad.op = "add/sideways";
-  EXPECT_EQ(lamina_engine_register(device, &bad), LAMINA_INVALID);
-  EXPECT_STREQ(lamina_last_error(), "engine bad: there is no op \"add/sideways\"");
-  lamina_plan_close(plan(add_of(1)));
-  bad = row("late", &probes[0]);
-  EXPECT_EQ(lamina_engine_register(device, &bad), LAMINA_INVALID);
-  EXPECT_STREQ(lamina_last_error(), "engine late: engines are registered before the device's first plan");
-}
-
 TEST_F(Plan, RegisteredEnginesComeLast) {
   int count = 0;
   while (lamina_engine_at(device, count)) count++;

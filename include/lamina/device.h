@@ -40,7 +40,8 @@ typedef struct lamina_device_options {
 
 /** Opens "cpu", or "KIND:INDEX" through the module liblamina-KIND.so, which is looked for in $LAMINA_MODULE_PATH,
  *  beside liblamina and in the loader's path. Environment variables are read here, once; one that can't be understood
- *  is INVALID and the sentence lists the choices. */
+ *  is INVALID and the sentence lists the choices. Only an engine in LAMINA_ENGINE that nobody has is said by the first
+ *  plan: it may still be registered. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_device_open(const char *name, const lamina_device_options *options,
                                                              lamina_device **device);
 /** Plans, nets and streams of the device must be closed before. NULL is fine. */

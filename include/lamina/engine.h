@@ -1,4 +1,5 @@
-/* Engines: a way to run an op on a device. For those who add one, inside the tree or in a plug-in.
+/* Engines: a way to run an op on a device. For those who add one: inside the tree, in a program (lamina_engine_register)
+ * or in a plug-in (lamina_plugin_load; examples/plugin/ has a whole one).
  *
  * An engine is a row. `candidates` offers variants or says why it can't; `prepare` makes one of them ready; `run` runs
  * it; `release` frees what prepare made. The plan's fields below are what an engine sees and fills. */
@@ -39,12 +40,14 @@ struct lamina_plan {
   /* filled by prepare */
   size_t workspace; /**< bytes, 64-byte aligned when it comes */
   lamina_numerics numerics;
-  int align;      /**< bytes that every pointer must be a multiple of; 0: of its element */
+  int align;      /**< bytes, to 64, that every pointer must be a multiple of; 0: of its element. A problem that doesn't
+                       promise it (lamina_desc.align) is refused */
   char note[128]; /**< for people: "jit:avx512_core, weights reordered" */
   void *state;    /**< the engine's own */
 };
 
-/** Called by `candidates` for each variant with its estimated seconds, or once with variant NULL and the reason. */
+/** Called by `candidates` for each variant (at most 63 characters) with its estimated seconds, or once with variant NULL
+ *  and the reason. */
 typedef void lamina_candidate_fn(void *context, const char *variant, double seconds, const char *reason);
 
 typedef struct lamina_engine {
@@ -62,8 +65,17 @@ typedef struct lamina_engine {
   void (*release)(lamina_plan *plan); /**< also called after a prepare that failed; NULL: nothing to free */
 } lamina_engine;
 
-/** Adds an engine to a device; the row must live as long as the device. Only before the device's first plan. */
+/** Adds an engine to a device, after its own; from there on it is chosen, explained, verified and timed as they are, and
+ *  LAMINA_ENGINE may name it. The row and its texts must live as long as the device. Only before the device's first plan
+ *  or list of candidates, and by one thread. INVALID, with the field and what was expected, for a row that doesn't fit:
+ *  another size or ABI, another kind of device, an unknown op, no `candidates` or `run`, a name that is not of letters,
+ *  digits and - _ . in parts with / between (63 at most) or that the device has for this op already. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_engine_register(lamina_device *device, const lamina_engine *engine);
+/** Loads a plug-in, a shared library that exports lamina_plugin_open (lamina/module.h), and lets it register its engines;
+ *  it stays loaded until the device is closed. `path` is a file, relative to the working folder or not; it is never
+ *  searched for. Before the first plan, as above. Errors, with the path: IO for what is no library that can be loaded;
+ *  INVALID for one without lamina_plugin_open, or that registers nothing; else what the plug-in itself refused with. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_plugin_load(lamina_device *device, const char *path);
 /** Engine number `index` of the device; NULL past the last. */
 LAMINA_API const lamina_engine *lamina_engine_at(const lamina_device *device, int index);
 /** Memory for engines' states, from the device's allocator, 64-byte aligned; NULL when there is none left (the error

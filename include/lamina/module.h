@@ -1,7 +1,9 @@
-/* Modules: a kind of device that is loaded at run time, liblamina-KIND.so.
+/* Modules and plug-ins: what is loaded at run time.
  *
- * A module exports one function, lamina_module_open, and links no object of the core: what it needs comes through
- * lamina_host, what it gives is a lamina_module. The built-in CPU device fills in the same struct. */
+ * A module brings a kind of device, liblamina-KIND.so, with one function, lamina_module_open. A plug-in brings engines
+ * to a device that is there, with one function, lamina_plugin_open; lamina_plugin_load and `--plugin my.so` load it.
+ * Neither links an object of the core: what they need comes through lamina_host. What a module gives is a lamina_module;
+ * the built-in CPU device fills in the same struct. */
 #ifndef LAMINA_MODULE_H
 #define LAMINA_MODULE_H
 
@@ -13,9 +15,10 @@ extern "C" {
 
 #define LAMINA_MODULE_ABI 1u
 
-/** What the core offers to a module. */
+/** What the core offers to a module or plug-in. It grows at its end: check that abi is LAMINA_MODULE_ABI and that size is
+ *  at least sizeof(lamina_host). size, abi and error stay where they are in every ABI. */
 typedef struct lamina_host {
-  uint32_t size, abi; /**< sizeof(lamina_host), LAMINA_MODULE_ABI */
+  uint32_t size, abi; /**< sizeof(lamina_host), LAMINA_MODULE_ABI of the library */
   lamina_status (*error)(lamina_status status, const char *format, ...);
   void (*log)(lamina_device *device, lamina_log_level level, const char *message);
   void *(*alloc)(lamina_device *device, size_t size);
@@ -23,6 +26,7 @@ typedef struct lamina_host {
   void *(*device_state)(const lamina_device *device); /**< what the module's `open` gave */
   void *(*stream_state)(const lamina_stream *stream); /**< what the module's `stream_open` gave */
   const lamina_op_def *(*op_at)(int id);
+  lamina_status (*engine_register)(lamina_device *device, const lamina_engine *engine);
 } lamina_host;
 
 /** What a kind of device is. `state` is what `open` gave; streams likewise. */
@@ -46,6 +50,10 @@ typedef struct lamina_module {
 
 /** The one symbol of a module: checks host->abi, fills *module. */
 typedef lamina_status lamina_module_open_fn(const lamina_host *host, lamina_module *module);
+
+/** The one symbol of a plug-in: checks host->abi and host->size and registers its engines for `device`. What it may keep
+ *  is `host`. A status that is not OK, with its sentence by host->error, is a refusal: nothing of it stays. */
+typedef lamina_status lamina_plugin_open_fn(const lamina_host *host, lamina_device *device);
 
 #ifdef __cplusplus
 }

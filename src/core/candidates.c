@@ -1,6 +1,7 @@
 /* Asking every engine what it can do with a problem. */
 #include "core/candidates.h"
 
+#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -73,6 +74,10 @@ typedef struct asking {
 
 static void add_choice(void *context, const char *variant, double seconds, const char *reason) {
   asking *ask = context;
+  if (variant && strlen(variant) >= sizeof((lamina_choice *)0)->variant) /* it couldn't be asked for by name */
+    variant = NULL, reason = "the name of its variant is longer than 63 characters";
+  if (variant && !(seconds >= 0 && seconds <= DBL_MAX))
+    variant = NULL, reason = "its estimate is not a number of seconds from 0";
   lamina_choices *choices = ask->choices;
   char name[160];
   snprintf(name, sizeof name, "%s%s%s", ask->engine->name, variant && *variant ? "/" : "", variant ? variant : "");
@@ -141,6 +146,7 @@ lamina_status lamina_candidates(lamina_device *device, const lamina_problem *pro
   lamina_choices choices = {0};
   const int room = *count;
   *count = 0;
+  LAMINA_TRY(lamina_engines_settle(device));
   LAMINA_TRY(lamina_plan_key_problem(&inferred, options));
   const lamina_status status =
       lamina_choices_of(device, &inferred, lamina_engine_wanted(device, &inferred, options), &choices);

@@ -1,4 +1,4 @@
-/* Opening and closing devices: options, environment, modules, engines, streams, memory. */
+/* Opening and closing devices: options, environment, modules, streams, memory. */
 #include "core/device.h"
 
 #include <dlfcn.h>
@@ -38,7 +38,7 @@ static void host_log(lamina_device *device, lamina_log_level level, const char *
 static void *host_device_state(const lamina_device *device) { return device->state; }
 static void *host_stream_state(const lamina_stream *stream) { return stream->state; }
 
-static const lamina_host host = {
+const lamina_host lamina_core_host = {
     .size = sizeof(lamina_host),
     .abi = LAMINA_MODULE_ABI,
     .error = lamina_error,
@@ -48,6 +48,7 @@ static const lamina_host host = {
     .device_state = host_device_state,
     .stream_state = host_stream_state,
     .op_at = lamina_op_at,
+    .engine_register = lamina_engine_register,
 };
 
 /* ---- Modules ---------------------------------------------------------------------------------------------------- */
@@ -66,7 +67,7 @@ static lamina_status module_load(lamina_device *device, const char *kind) {
   const char *path = getenv("LAMINA_MODULE_PATH");
   Dl_info self;
   if (path && *path) device->library = load(path, kind, tried, sizeof tried);
-  if (!device->library && dladdr(&host, &self) && strchr(self.dli_fname, '/')) {
+  if (!device->library && dladdr(&lamina_core_host, &self) && strchr(self.dli_fname, '/')) {
     snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(self.dli_fname, '/') - self.dli_fname), self.dli_fname);
     device->library = load(folder, kind, tried, sizeof tried);
   }
@@ -79,7 +80,7 @@ static lamina_status module_load(lamina_device *device, const char *kind) {
   memcpy(&open_module, &symbol, sizeof symbol); /* POSIX allows it, ISO C has no cast for it */
   if (!symbol)
     return lamina_error(LAMINA_DEVICE, "device %s: liblamina-%s.so has no lamina_module_open", device->name, kind);
-  LAMINA_TRY(open_module(&host, &device->module));
+  LAMINA_TRY(open_module(&lamina_core_host, &device->module));
   if (device->module.size != sizeof(lamina_module) || device->module.abi != LAMINA_MODULE_ABI)
     return lamina_error(LAMINA_DEVICE, "device %s: its module was built for ABI %u, this library has %u", device->name,
                         device->module.abi, LAMINA_MODULE_ABI);
@@ -104,78 +105,7 @@ static lamina_status parse_name(const char *name, char *kind, size_t size, int *
   return LAMINA_OK;
 }
 
-/* ---- Engines and what the environment asks for ------------------------------------------------------------------ */
-
-bool lamina_part_of(const char *prefix, const char *name) {
-  const size_t length = strlen(prefix);
-  return strncmp(prefix, name, length) == 0 && (name[length] == 0 || name[length] == '/');
-}
-
-const lamina_engine *lamina_engine_at(const lamina_device *device, int index) {
-  return index >= 0 && index < device->engine_count ? device->engines[index] : NULL;
-}
-
-lamina_status lamina_engine_register(lamina_device *device, const lamina_engine *engine) {
-  if (engine->size != sizeof *engine || engine->abi != LAMINA_ENGINE_ABI)
-    return lamina_error(LAMINA_INVALID, "the engine was built for ABI %u, this library has %u", engine->abi,
-                        LAMINA_ENGINE_ABI);
-  if (!engine->name || !engine->op || !engine->candidates || !engine->run)
-    return lamina_error(LAMINA_INVALID, "an engine needs a name, an op, candidates and run");
-  if (strcmp(engine->op, "*") != 0 && lamina_op_find(engine->op) < 0)
-    return lamina_error(LAMINA_INVALID, "engine %s: there is no op \"%s\"", engine->name, engine->op);
-  if (lamina_plan_cache_used(device->plans))
-    return lamina_error(LAMINA_INVALID, "engine %s: engines are registered before the device's first plan",
-                        engine->name);
-  const lamina_engine **grown =
-      lamina_grow(&device->allocator, device->engines, (size_t)(device->engine_count + 1) * sizeof *grown);
-  if (!grown) return LAMINA_OUT_OF_MEMORY;
-  device->engines = grown;
-  device->engines[device->engine_count++] = engine;
-  return LAMINA_OK;
-}
-
-static lamina_status check_override(const lamina_device *device, const lamina_override *override) {
-  bool op = false, engine = false;
-  char names[1024] = "";
-  for (int id = 0; lamina_op_at(id); id++) op |= lamina_part_of(override->op, lamina_op_at(id)->name);
-  if (!op) return lamina_error(LAMINA_INVALID, "LAMINA_ENGINE: there is no op \"%s\"", override->op);
-  for (int i = 0; i < device->engine_count; i++) {
-    const char *name = device->engines[i]->name;
-    const size_t length = strlen(name);
-    bool repeated = false; /* listed once for all its ops */
-    for (int j = 0; j < i; j++) repeated |= strcmp(device->engines[j]->name, name) == 0;
-    if (!repeated) lamina_append(names, sizeof names, "%s%s", i ? ", " : "", name);
-    engine |= lamina_part_of(override->engine, name) ||
-              (strncmp(override->engine, name, length) == 0 && override->engine[length] == '/');
-  }
-  if (!engine)
-    return lamina_error(LAMINA_INVALID, "LAMINA_ENGINE: %s has no engine \"%s\"; it has %s", device->name,
-                        override->engine, names);
-  return LAMINA_OK;
-}
-
-/* "conv/forward:onednn,fc:ref" */
-static lamina_status read_overrides(lamina_device *device, const char *text) {
-  int count = 1;
-  for (const char *c = text; *c; c++) count += *c == ',';
-  device->overrides = lamina_alloc_zero(&device->allocator, (size_t)count * sizeof *device->overrides);
-  if (!device->overrides) return LAMINA_OUT_OF_MEMORY;
-  while (*text) {
-    const size_t length = strcspn(text, ",");
-    const char *colon = memchr(text, ':', length);
-    lamina_override *to = &device->overrides[device->override_count];
-    if (!colon || colon == text || colon + 1 == text + length || (size_t)(colon - text) >= sizeof to->op ||
-        length >= sizeof to->engine)
-      return lamina_error(LAMINA_INVALID, "LAMINA_ENGINE: \"%.*s\" is not OP:ENGINE, such as conv/forward:ref",
-                          (int)length, text);
-    snprintf(to->op, sizeof to->op, "%.*s", (int)(colon - text), text);
-    snprintf(to->engine, sizeof to->engine, "%.*s", (int)(text + length - colon - 1), colon + 1);
-    device->override_count++;
-    LAMINA_TRY(check_override(device, to));
-    text += length + (text[length] == ',');
-  }
-  return LAMINA_OK;
-}
+/* ---- Life ------------------------------------------------------------------------------------------------------- */
 
 static lamina_status read_threads(lamina_device *device, int wanted) {
   const char *text = getenv("LAMINA_THREADS");
@@ -191,8 +121,6 @@ static lamina_status read_threads(lamina_device *device, int wanted) {
   return LAMINA_OK;
 }
 
-/* ---- Life ------------------------------------------------------------------------------------------------------- */
-
 static lamina_status open_in(lamina_device *device, const char *name, const lamina_device_options *options) {
   char kind[24];
   int index;
@@ -200,7 +128,7 @@ static lamina_status open_in(lamina_device *device, const char *name, const lami
   snprintf(device->name, sizeof device->name, "%s", name);
   LAMINA_TRY(read_threads(device, options->threads));
   if (strcmp(kind, "cpu") == 0)
-    LAMINA_TRY(lamina_cpu_module(&host, &device->module));
+    LAMINA_TRY(lamina_cpu_module(&lamina_core_host, &device->module));
   else
     LAMINA_TRY(module_load(device, kind));
   LAMINA_TRY(device->module.open(device, index, &device->state, device->about, sizeof device->about));
@@ -208,7 +136,7 @@ static lamina_status open_in(lamina_device *device, const char *name, const lami
   if (!device->plans) return LAMINA_OUT_OF_MEMORY;
   for (int i = 0; device->module.engines[i]; i++) LAMINA_TRY(lamina_engine_register(device, device->module.engines[i]));
   const char *engine = options->engine ? options->engine : getenv("LAMINA_ENGINE");
-  if (engine && *engine) LAMINA_TRY(read_overrides(device, engine));
+  if (engine && *engine) LAMINA_TRY(lamina_engines_override(device, engine));
   device->stream.device = device;
   return device->module.stream_open(device->state, &device->stream.state);
 }
@@ -244,9 +172,8 @@ void lamina_device_close(lamina_device *device) {
   if (device->stream.device) stream_free_workspace(&device->stream);
   if (device->stream.state) device->module.stream_close(device->state, device->stream.state);
   if (device->state) device->module.close(device->state);
+  lamina_engines_close(device);
   if (device->library) dlclose(device->library);
-  lamina_free(&allocator, device->engines);
-  lamina_free(&allocator, device->overrides);
   lamina_free(&allocator, device);
 }
 

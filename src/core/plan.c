@@ -58,8 +58,6 @@ struct lamina_plan_cache *lamina_plan_cache_open(const lamina_allocator *allocat
   return cache;
 }
 
-bool lamina_plan_cache_used(const struct lamina_plan_cache *cache) { return cache->info.misses > 0; }
-
 static void box_close(plan_box *box) {
   const lamina_allocator *allocator = &box->plan.device->allocator;
   if (box->plan.engine && box->plan.engine->release) box->plan.engine->release(&box->plan);
@@ -198,6 +196,21 @@ static lamina_status run_packed(const plan_box *box, const lamina_args *args, ch
 
 /* ---- Opening ---------------------------------------------------------------------------------------------------- */
 
+/* Does the problem promise the alignment that the engine asks for? What is packed lies on 64 bytes anyway. */
+static lamina_status check_align(const plan_box *box) {
+  const lamina_plan *plan = &box->plan;
+  if (plan->align < 0 || plan->align > 64 || plan->align & (plan->align - 1))
+    return lamina_error(LAMINA_UNSUPPORTED,
+                        "its prepare asks for data aligned to %d bytes; expected a power of two to 64", plan->align);
+  for (int i = 0; plan->op->args[i].name; i++) {
+    const lamina_desc *desc = &plan->problem.arg[i];
+    if (desc->dtype && lamina_desc_count(desc) > 0 && desc->align < plan->align)
+      return lamina_error(LAMINA_UNSUPPORTED, "it needs data aligned to %d bytes, but %s promises %d", plan->align,
+                          plan->op->args[i].name, desc->align);
+  }
+  return LAMINA_OK;
+}
+
 /* Makes a candidate ready in `box`; its engine may still refuse. */
 static lamina_status prepare(plan_box *box, const lamina_choice *choice, uint64_t limit) {
   lamina_plan *plan = &box->plan;
@@ -205,6 +218,7 @@ static lamina_status prepare(plan_box *box, const lamina_choice *choice, uint64_
   plan->problem = choice->problem;
   snprintf(plan->variant, sizeof plan->variant, "%s", choice->variant);
   lamina_status status = choice->engine->prepare ? choice->engine->prepare(plan) : LAMINA_OK;
+  if (!status) status = check_align(box);
   if (!status) status = plan_packs(box);
   if (!status && limit && box->workspace > limit)
     status = lamina_error(LAMINA_UNSUPPORTED, "it needs %zu bytes of workspace, more than the limit of %llu",
@@ -286,6 +300,7 @@ lamina_status lamina_plan_open(lamina_device *device, const lamina_problem *prob
   plan_key key;
   memset(&key, 0, sizeof key); /* compared by its bytes */
   key.problem = *problem;
+  LAMINA_TRY(lamina_engines_settle(device));
   LAMINA_TRY(lamina_plan_key_problem(&key.problem, options));
   const char *engine = lamina_engine_wanted(device, &key.problem, options);
   if (strlen(engine) >= sizeof key.engine)

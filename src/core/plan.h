@@ -6,8 +6,6 @@
 
 struct lamina_plan_cache *lamina_plan_cache_open(const lamina_allocator *allocator, int room);
 void lamina_plan_cache_close(struct lamina_plan_cache *cache);
-/* Has the device planned anything yet? */
-bool lamina_plan_cache_used(const struct lamina_plan_cache *cache);
 
 /* Runs a plan of `op` with the pointers of its typed args struct. */
 lamina_status lamina_plan_run_typed(const lamina_plan *plan, const char *op, const void *args, size_t size,

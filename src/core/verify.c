@@ -306,13 +306,6 @@ static lamina_status run_twice(session *s, const lamina_plan *plan, lamina_verdi
   return status;
 }
 
-/* Addresses that the engine wants to be rounder than the problem promises? */
-static bool aligned(const session *s, const lamina_plan *plan) {
-  for (int i = 0; s->op->args[i].name; i++)
-    if (plan->align > 0 && (uintptr_t)lamina_data_args(s->data)->p[i] % (uintptr_t)plan->align) return false;
-  return true;
-}
-
 /* Plans exactly the candidate that the verdict names. */
 static lamina_status plan_candidate(const session *s, const lamina_verdict *v, lamina_plan **plan) {
   char name[144];
@@ -320,12 +313,9 @@ static lamina_status plan_candidate(const session *s, const lamina_verdict *v, l
   LAMINA_TRY(lamina_plan_open(s->device, &s->c->problem, &(lamina_plan_options){.engine = name}, plan));
   const bool other =
       (*plan)->engine && (strcmp((*plan)->engine->name, v->engine) != 0 || strcmp((*plan)->variant, v->variant) != 0);
-  if (!other && aligned(s, *plan)) return LAMINA_OK;
-  const lamina_status status =
-      other ? lamina_error(LAMINA_UNSUPPORTED, "%s: another variant was planned in its place", name)
-            : lamina_error(LAMINA_UNSUPPORTED, "%s: it needs data aligned to %d bytes", name, (*plan)->align);
+  if (!other) return LAMINA_OK;
   lamina_plan_close(*plan);
-  return status;
+  return lamina_error(LAMINA_UNSUPPORTED, "%s: another variant was planned in its place", name);
 }
 
 static void verify_candidate(session *s, lamina_verdict *v) {
@@ -334,6 +324,8 @@ static void verify_candidate(session *s, lamina_verdict *v) {
   snprintf(v->repeat, size, "lamina verify ");
   lamina_case_text(s->c, v->repeat + strlen(v->repeat), size - strlen(v->repeat));
   lamina_append(v->repeat, size, " --engine %s%s%s", v->engine, *v->variant ? "/" : "", v->variant);
+  const char *plugin = lamina_engines_plugin(s->device, v->engine, s->op->name);
+  if (plugin) lamina_append(v->repeat, size, " --plugin %s", plugin);
   if (strcmp(lamina_device_name(s->device), "cpu") != 0)
     lamina_append(v->repeat, size, " --device %s", lamina_device_name(s->device));
   v->arg = -1;

@@ -96,13 +96,25 @@ int cli_options(const cli_command *self, const cli_option *options, int *argc, c
   return 0;
 }
 
+void cli_add_plugin(void *place, const char *path) {
+  cli_place *to = place;
+  if (to->plugins < CLI_MOST_PLUGINS) to->plugin[to->plugins] = path;
+  to->plugins++;
+}
+
 int cli_device(const cli_command *self, const cli_place *place, lamina_device **device) {
   *device = NULL;
   if (place->threads < 0 || place->threads > 4096)
     return cli_usage(self, "--threads is %lld; expected 1 to 4096", place->threads);
+  if (place->plugins > CLI_MOST_PLUGINS)
+    return cli_usage(self, "--plugin came %d times; at most %d are loaded", place->plugins, CLI_MOST_PLUGINS);
   const lamina_device_options options = {.threads = (int)place->threads};
-  const lamina_status status = lamina_device_open(place->device ? place->device : "cpu", &options, device);
-  return status ? cli_failed(self, status) : 0;
+  lamina_status status = lamina_device_open(place->device ? place->device : "cpu", &options, device);
+  for (int i = 0; i < place->plugins && !status; i++) status = lamina_plugin_load(*device, place->plugin[i]);
+  if (!status) return 0;
+  lamina_device_close(*device);
+  *device = NULL;
+  return cli_failed(self, status);
 }
 
 static int load(const cli_command *self, const char *path, const cli_place *place, const char *const *sets,

@@ -50,18 +50,28 @@ typedef struct cli_net {
   lamina_net *net;
 } cli_net;
 
-/* What every command that opens a network takes; `threads` 0: the default. */
+enum { CLI_MOST_PLUGINS = 16 };
+
+/* What every command that opens a device takes; `threads` 0: the default. */
 typedef struct cli_place {
   const char *device;
   long long threads;
+  const char *plugin[CLI_MOST_PLUGINS];
+  int plugins; /* how many were given, which may be more */
 } cli_place;
 
+/* Takes a --plugin. */
+void cli_add_plugin(void *place, const char *path);
+
 #define CLI_PLACE_OPTIONS(place)                                                                                       \
-  {.name = "device", .value = "D", .help = "where it runs; cpu", .text = &(place).device}, {                           \
-    .name = "threads", .value = "N", .help = "CPU threads; $LAMINA_THREADS, else all", .number = &(place).threads      \
+  {.name = "device", .value = "D", .help = "where it runs; cpu", .text = &(place).device},                             \
+      {.name = "threads", .value = "N", .help = "CPU threads; $LAMINA_THREADS, else all", .number = &(place).threads}, \
+  {                                                                                                                    \
+    .name = "plugin", .value = "FILE", .help = "loads engines of your own; may come often", .each = cli_add_plugin,    \
+    .user = &(place)                                                                                                   \
   }
 
-/* Opens the device. Returns 0 or an exit code; the reason is said. */
+/* Opens the device and loads the plug-ins. Returns 0 or an exit code; the reason is said. */
 int cli_device(const cli_command *self, const cli_place *place, lamina_device **device);
 /* The same, and the network of a recipe or checkpoint (by path or name). Returns 0 or an exit code; the reason
  * is said. Close it in either case. */

@@ -54,7 +54,8 @@ const char help_verify[] =
     "\n"
     "  lamina verify\n"
     "  lamina verify conv fc/forward --cases 100 --seed 7 dtype=bf16\n"
-    "  lamina verify conv/forward x=2x3x9x9 w=4x3x3x3 pad=1 --engine onednn\n";
+    "  lamina verify conv/forward x=2x3x9x9 w=4x3x3x3 pad=1 --engine onednn\n"
+    "  lamina verify conv/forward --plugin ./my_conv.so --engine mine\n";
 
 const char help_bench[] =
     "Tensors and attributes have the names of the op's row; lamina info OP lists them.\n"

@@ -278,6 +278,11 @@ std::string set_error(const std::string &assignment) {
   return lamina_last_error();
 }
 
+TEST(Override, IsUtf8) { // a key that isn't could be set, but the recipe no longer be printed
+  EXPECT_THAT(set_error("data.\xff=1"), HasSubstr("expected UTF-8"));
+  EXPECT_THAT(set_error("data.shift=\xc0\x80"), HasSubstr("expected UTF-8"));
+}
+
 TEST(Override, ReplacesAndAddsValues) {
   const Document d = yaml(recipe);
   for (const char *assignment :

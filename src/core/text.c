@@ -166,6 +166,12 @@ size_t lamina_utf8(const char *bytes, size_t size) {
   return n;
 }
 
+bool lamina_is_utf8(const char *text) {
+  for (size_t n, left = strlen(text); left; text += n, left -= n)
+    if (!(n = lamina_utf8(text, left))) return false;
+  return true;
+}
+
 bool lamina_read_int(const char *text, int64_t *value) {
   const char *digits = text + (*text == '-' || *text == '+');
   if (!*digits || digits[strspn(digits, "0123456789")]) return false;

@@ -33,6 +33,7 @@ LAMINA_NODISCARD lamina_status lamina_text_status(const lamina_text *text);
 /* Length of the UTF-8 sequence at `bytes` (1 … 4), or 0 when the first of the `size` bytes begins none: overlong forms,
  * surrogates and what lies past U+10FFFF are none. */
 size_t lamina_utf8(const char *bytes, size_t size);
+bool lamina_is_utf8(const char *text);
 
 /* snprintf with a decimal point whatever the locale. */
 int lamina_format(char *buffer, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -108,15 +108,9 @@ void lamina_safetensors_abandon(lamina_safetensors_writer *writer) {
   free_writer(writer);
 }
 
-static bool is_utf8(const char *text) {
-  for (size_t n, left = strlen(text); left; text += n, left -= n)
-    if (!(n = lamina_utf8(text, left))) return false;
-  return true;
-}
-
 lamina_status lamina_safetensors_add(lamina_safetensors_writer *w, const char *name, const lamina_tensor *tensor) {
   LAMINA_TRY(lamina_check_host_tensor(name, tensor));
-  if (strcmp(name, LAMINA_SAFETENSORS_NOTES) == 0 || !is_utf8(name))
+  if (strcmp(name, LAMINA_SAFETENSORS_NOTES) == 0 || !lamina_is_utf8(name))
     return lamina_error(LAMINA_INVALID, "%s: \"%s\" can't be a tensor's name; expected other UTF-8", w->file.path,
                         name);
   for (int i = 0; i < w->count; i++)
@@ -135,7 +129,7 @@ lamina_status lamina_safetensors_add(lamina_safetensors_writer *w, const char *n
 }
 
 lamina_status lamina_safetensors_note(lamina_safetensors_writer *w, const char *key, const char *value) {
-  if (strcmp(key, LAMINA_SAFETENSORS_CRC) == 0 || !is_utf8(key) || !is_utf8(value))
+  if (strcmp(key, LAMINA_SAFETENSORS_CRC) == 0 || !lamina_is_utf8(key) || !lamina_is_utf8(value))
     return lamina_error(LAMINA_INVALID, "%s: the note \"%s\" = \"%s\" can't be written; expected UTF-8 and another key",
                         w->file.path, key, value);
   for (int i = 0; i < w->note_count; i++)

@@ -268,6 +268,8 @@ lamina_status lamina_document_set(lamina_document *document, const char *assignm
   if (!assignment[length] || length >= sizeof path)
     return lamina_error(LAMINA_INVALID, "override \"%.200s\": expected PATH=VALUE, for example train.batch=32",
                         assignment);
+  if (!lamina_is_utf8(assignment))
+    return lamina_error(LAMINA_INVALID, "override \"%.200s\": expected UTF-8", assignment);
   snprintf(path, sizeof path, "%.*s", (int)length, assignment);
   snprintf(source, sizeof source, "override \"%.400s\"", assignment);
   reader r = {.document = document, .text = assignment + length + 1};

@@ -1,0 +1,11 @@
+#include "targets.h"
+
+namespace fuzz {
+
+const std::vector<Target> &targets() {
+  static const std::vector<Target> all = {idx,    gzip,       npy,   safetensors, picture, json,       yaml,
+                                          recipe, checkpoint, cases, plan,        dataset, environment};
+  return all;
+}
+
+} // namespace fuzz

@@ -1,5 +1,7 @@
-// PGM pictures: what is read, and what is said of files that are not as they should be.
+// Pictures, PGM and PNG: what is read, and what is said of files that are not as they should be.
 #include <gtest/gtest.h>
+#include <png.h>
+#include <zlib.h>
 
 #include <vector>
 
@@ -89,10 +91,10 @@ TEST_F(Pgm, EveryByteChanged) {
 }
 
 TEST_F(Pgm, Refusals) {
-  refuses("", LAMINA_CORRUPT, "P2 or P5");
+  refuses("", LAMINA_CORRUPT, "expected a PNG or PGM picture");
   refuses("P6 1 1 255 abc", LAMINA_UNSUPPORTED, "0x5036");
-  refuses("\x89PNG\r\n", LAMINA_UNSUPPORTED, "P2 or P5");
-  refuses("P55 1 1 255 a", LAMINA_UNSUPPORTED, "white space");
+  refuses("GIF89a", LAMINA_UNSUPPORTED, "no PNG or PGM picture");
+  refuses("P55 1 1 255 a", LAMINA_CORRUPT, "white space");
   refuses("P5 0 1 255 ", LAMINA_CORRUPT, "width is \"0\"");
   refuses("P5 1 -1 255 a", LAMINA_CORRUPT, "height is \"-1\"");
   refuses("P5 1 1 0 a", LAMINA_CORRUPT, "maxval is \"0\"");
@@ -113,6 +115,70 @@ TEST_F(Pgm, FilesThatCannotBeRead) {
   EXPECT_NE(std::string(lamina_last_error()).find("none.pgm"), std::string::npos);
   EXPECT_EQ(Image(folder.path()).status, LAMINA_IO);
   EXPECT_NE(std::string(lamina_last_error()).find("no regular file"), std::string::npos);
+}
+
+// ---- PNG
+
+class Png : public Pgm {
+protected:
+  // A file as libpng writes it, from rows of samples.
+  static std::string file(uint32_t width, uint32_t height, uint32_t format, const std::vector<uint8_t> &samples,
+                          const std::vector<uint8_t> &map = {}) {
+    png_image png = {};
+    png.version = PNG_IMAGE_VERSION, png.width = width, png.height = height, png.format = format;
+    png.colormap_entries = static_cast<uint32_t>(map.size() / 3);
+    png_alloc_size_t size = 0;
+    EXPECT_TRUE(png_image_write_get_memory_size(png, size, 0, samples.data(), 0, map.data()));
+    std::string bytes(size, 0);
+    EXPECT_TRUE(png_image_write_to_memory(&png, bytes.data(), &size, 0, samples.data(), 0, map.data()));
+    bytes.resize(size);
+    return bytes;
+  }
+  void reads_colours(const std::string &content, const std::vector<float> &want) {
+    write_file(path, content);
+    Image got(path);
+    ASSERT_EQ(got.status, LAMINA_OK) << lamina_last_error();
+    EXPECT_EQ(got.image.channels, 3);
+    EXPECT_EQ(got.values(), want);
+  }
+  const std::string grey = file(3, 2, PNG_FORMAT_GRAY, {0, 255, 51, 102, 153, 204});
+};
+
+TEST_F(Png, Grey) { reads(grey, 2, 3, {0, 1, 0.2f, 0.4f, 0.6f, 0.8f}); }
+
+TEST_F(Png, ColoursComeAsPlanes) {
+  const std::vector<float> want = {1, 0, 0, 0.2f, 0.4f, 1}; // R R, G G, B B
+  reads_colours(file(2, 1, PNG_FORMAT_RGB, {255, 0, 102, 0, 51, 255}), want);
+  reads_colours(file(2, 1, PNG_FORMAT_RGB_COLORMAP, {1, 0}, {0, 51, 255, 255, 0, 102}), want);
+}
+
+TEST_F(Png, TransparencyLiesOverWhite) {
+  reads(file(2, 1, PNG_FORMAT_GA, {0, 0, 51, 255}), 1, 2, {1, 0.2f});
+  reads_colours(file(1, 1, PNG_FORMAT_RGBA, {10, 20, 30, 0}), {1, 1, 1});
+}
+
+TEST_F(Png, EveryTruncation) {
+  for (size_t n = 2; n < grey.size() - 12; n++)
+    refuses(grey.substr(0, n), LAMINA_CORRUPT, "PNG is damaged"); // 12: IEND
+  refuses(grey.substr(0, 1), LAMINA_CORRUPT, "ends after 1 byte(s)");
+}
+
+TEST_F(Png, Damage) {
+  std::string bad = grey;
+  bad[17] = static_cast<char>(bad[17] ^ 1); // in the header, whose CRC then fails
+  refuses(bad, LAMINA_CORRUPT, "PNG is damaged");
+  refuses("\x89P but no picture", LAMINA_CORRUPT, "PNG is damaged");
+}
+
+// A header that claims a million times a million pixels is told from the size of the file, before memory is asked for.
+TEST_F(Png, ASizeThatTheFileCantHold) {
+  std::string bad = grey;
+  const auto put = [&](size_t at, uint32_t value) {
+    for (int i = 0; i < 4; i++) bad[at + static_cast<size_t>(i)] = static_cast<char>(value >> (24 - 8 * i));
+  };
+  put(16, 999999), put(20, 999999);
+  put(29, static_cast<uint32_t>(crc32(0, reinterpret_cast<const Bytef *>(bad.data()) + 12, 17)));
+  refuses(bad, LAMINA_CORRUPT, "can't hold the 999999 x 999999 pixels");
 }
 
 } // namespace

@@ -259,6 +259,22 @@ TEST(Net, PicturesAndPredictions) {
                "the picture has 1 channel, 9 rows and 8 columns, but the net's input is f32[1,9,9]");
 }
 
+TEST(Net, PicturesOfOtherColours) {
+  Device device;
+  Net grey(device, {1, 1, 2}), colour(device, {3, 1, 2});
+  float plane[] = {0.25f, 1}, planes[] = {1, 0.5f, 0, 0.5f, 0, 1}, x[6]; // R R, G G, B B
+  lamina_image image = {};
+  image.channels = 1, image.height = 1, image.width = 2, image.x = plane;
+  ASSERT_OK(lamina_net_picture(colour, &image, x));
+  EXPECT_EQ(std::vector<float>(x, x + 6), (std::vector<float>{0.25f, 1, 0.25f, 1, 0.25f, 1}));
+  image.channels = 3, image.x = planes;
+  ASSERT_OK(lamina_net_picture(colour, &image, x));
+  EXPECT_EQ(std::vector<float>(x, x + 6), std::vector<float>(planes, planes + 6));
+  ASSERT_OK(lamina_net_picture(grey, &image, x));
+  EXPECT_FLOAT_EQ(x[0], 0.299f);
+  EXPECT_FLOAT_EQ(x[1], 0.5f * (0.299f + 0.587f) + 0.114f);
+}
+
 TEST(Net, PredictionsOfANetThatEndsInSoftmax) {
   Device device;
   for (const lamina_dtype dtype : {LAMINA_F32, LAMINA_F64, LAMINA_BF16}) {

@@ -193,11 +193,14 @@ typedef struct lamina_image {
   float *x; /**< for lamina_image_free */
 } lamina_image;
 
-/** Reads a PGM file (netpbm's P2 and P5, grey): value / maxval, maxval 1 … 65535 (two bytes a sample above 255, high
- * byte first), comments where the format allows them. Of a P5 file with several pictures the first is taken. The size
- * is the file's own: nothing is scaled, so a caller whose net wants another must say so itself. Errors, all naming the
- * file: IO, CORRUPT (with the field and what was expected), UNSUPPORTED for other formats, OUT_OF_MEMORY. allocator
- * NULL: malloc. */
+/** Reads a picture, told by its content:
+ *    PNG  one channel where it is grey, else three (red, green, blue), eight bits of sRGB a sample / 255; transparency
+ *         lies over white
+ *    PGM  netpbm's P2 and P5, grey: value / maxval, maxval 1 … 65535 (two bytes a sample above 255, high byte first),
+ *         comments where the format allows them; of a P5 file with several pictures the first
+ *  The size is the file's own: nothing is scaled, so a caller whose net wants another must say so itself. Errors, all
+ *  naming the file: IO, CORRUPT (with the field and what was expected), UNSUPPORTED for other formats, OUT_OF_MEMORY.
+ *  allocator NULL: malloc (libpng's own state is always malloc's). */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_image_read(const char *path, const lamina_allocator *allocator,
                                                             lamina_image *image);
 /** With the allocator that it was read with. Leaves an all-zero struct, which may be freed again. */

@@ -175,7 +175,8 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_forward(lamina_net *net, in
  *  vector. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_predict(lamina_net *net, int64_t n, const float *x, float *prob);
 /** Turns a picture (0 black, 1 white) into one input x, as the training data was: its black and white, its
- *  normalisation. INVALID, naming both sizes, where the picture's differs from the input's. */
+ *  normalisation. Grey becomes three equal colours and colours become grey (0.299 R + 0.587 G + 0.114 B, ITU-R BT.601)
+ *  where the net takes the other. INVALID, naming both sizes, where the picture's differs from the input's. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_picture(const lamina_net *net, const lamina_image *image,
                                                              float *x);
 /** Forward and backward of a training step on one batch with the loss NAME ("softmax_cross_entropy"; NULL: it), without

@@ -71,6 +71,8 @@ typedef lamina_status lamina_epoch_fn(void *user, const lamina_progress *progres
 typedef struct lamina_training {
   const lamina_dataset *train, *test; /**< must outlive the trainer; NULL: the recipe's */
   const char *loss;                   /**< family of the loss op; default softmax_cross_entropy */
+  const void *loss_attrs;             /**< its struct of lamina/loss.h, whose reduction doesn't count: a step takes the
+                                       *   mean; NULL: the recipe's if the loss is, else all zero. Only beside `loss` */
   const char *optimizer;              /**< family of the update op, "sgd", "adam"; default sgd */
   const void *optimizer_attrs;        /**< its struct of lamina/optimizer.h; NULL: all zero. Only beside `optimizer` */
   double decay;                       /**< weight decay, of parameters that take it. Only beside `optimizer` */

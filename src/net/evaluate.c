@@ -15,11 +15,12 @@ static lamina_status add_batch(lamina_net *net, const lamina_executor *e, lamina
   LAMINA_TRY(lamina_executor_read(net, e, e->loss, feed, &loss));
   LAMINA_TRY(lamina_executor_read(net, e, e->hits[0], feed, &hits));
   LAMINA_TRY(lamina_executor_read(net, e, e->hits[1], feed, &hits_k));
-  sum->loss += (double)loss, sum->hits += hits, sum->hits_k += hits_k, sum->examples += batch->n;
+  sum->loss += (double)loss * (double)batch->n, sum->hits += hits, sum->hits_k += hits_k, sum->examples += batch->n;
   return LAMINA_OK;
 }
 
-static lamina_status run_batch(lamina_net *net, const char *loss, int64_t k, const lamina_batch *batch, totals *sum) {
+static lamina_status run_batch(lamina_net *net, const lamina_criterion *loss, int64_t k, const lamina_batch *batch,
+                               totals *sum) {
   lamina_executor *e;
   lamina_feed feed;
   LAMINA_TRY(lamina_net_ready(net, LAMINA_MODE_EVALUATE, batch->n, loss, k, &e));
@@ -39,18 +40,15 @@ int64_t lamina_evaluation_memory(const lamina_net *net, const lamina_dataset *da
   return lamina_loader_memory(dataset, &options);
 }
 
-lamina_status lamina_net_evaluate(lamina_net *net, const lamina_dataset *dataset, const char *loss, int64_t batch_size,
-                                  int64_t k, lamina_evaluation *evaluation) {
+lamina_status lamina_net_evaluate_by(lamina_net *net, const lamina_dataset *dataset, const lamina_criterion *loss,
+                                     int64_t batch_size, int64_t k, lamina_evaluation *evaluation) {
   lamina_loader *loader;
   lamina_batch batch;
   totals sum = {0};
-  if (!net || !dataset || !evaluation) return lamina_error(LAMINA_INVALID, "lamina_net_evaluate: a NULL pointer");
   LAMINA_TRY(lamina_net_check_data(net, dataset));
   const int64_t classes = lamina_net_output(net).dims[0];
   if (!batch_size) batch_size = net->defaults.training.batch ? net->defaults.training.batch : 64;
   const lamina_loader_options options = loader_of(net, batch_size);
-  if (!loss) loss = net->defaults.loss[0] ? net->defaults.loss : "softmax_cross_entropy";
-  LAMINA_TRY(lamina_loss_check(loss));
   if (k < 1) k = 5;
   if (k > classes) k = classes;
   LAMINA_TRY(lamina_loader_open(dataset, &options, &loader));
@@ -70,4 +68,12 @@ lamina_status lamina_net_evaluate(lamina_net *net, const lamina_dataset *dataset
                                     .accuracy_k = (double)sum.hits_k / n,
                                     .loss = sum.loss / n};
   return LAMINA_OK;
+}
+
+lamina_status lamina_net_evaluate(lamina_net *net, const lamina_dataset *dataset, const char *loss, int64_t batch,
+                                  int64_t k, lamina_evaluation *evaluation) {
+  lamina_criterion criterion;
+  if (!net || !dataset || !evaluation) return lamina_error(LAMINA_INVALID, "lamina_net_evaluate: a NULL pointer");
+  LAMINA_TRY(lamina_net_criterion(net, loss, NULL, &criterion));
+  return lamina_net_evaluate_by(net, dataset, &criterion, batch, k, evaluation);
 }

@@ -3,7 +3,6 @@
 
 #include "core/device.h"
 #include "core/problem.h"
-#include "lamina/loss.h"
 #include "lamina/metric.h"
 #include "net/net.h"
 
@@ -61,26 +60,28 @@ static lamina_status step_value(lamina_graph *graph, const char *name, lamina_dt
   return lamina_graph_value(graph, name, &desc, LAMINA_BUFFER_STEP, offset, value);
 }
 
-/* The loss of the net's output, [N, classes, …], against labels [N, …]: its mean in training, its sum else. */
+/* The mean loss of the net's output, [N, classes, …], against labels [N, …]. */
 static lamina_status add_loss(lamina_executor *executor) {
   lamina_graph *graph = &executor->graph;
   const lamina_desc scores = graph->values[graph->x].desc;
-  const bool training = executor->mode == LAMINA_MODE_TRAIN;
-  uint8_t attr[LAMINA_ATTR_BYTES] = {0}; /* the descriptor of every loss begins with its reduction */
-  const lamina_softmax_cross_entropy loss = {.reduction = training ? LAMINA_REDUCTION_MEAN : LAMINA_REDUCTION_SUM};
-  char op[64];
+  char name[64];
   int64_t dims[LAMINA_MAX_RANK] = {scores.dims[0]};
   if (scores.rank < 2)
     return lamina_error(LAMINA_INVALID, "the loss expects [N, classes], but the net's output has %d axes", scores.rank);
   for (int a = 2; a < scores.rank; a++) dims[a - 1] = scores.dims[a];
   const lamina_desc labels = lamina_dense(LAMINA_I32, scores.rank - 1, dims);
-  int arg[LAMINA_MAX_ARGS] = {graph->x, 0, LAMINA_FRESH, training ? LAMINA_FRESH : LAMINA_ABSENT};
-  memcpy(attr, &loss, sizeof loss);
-  snprintf(op, sizeof op, "%s/forward", executor->loss_family);
+  snprintf(name, sizeof name, "%s/forward", executor->criterion.family);
+  const lamina_op_def *op = lamina_op_at(lamina_op_find(name));
+  const int x = lamina_op_arg(op, "x"), y = lamina_op_arg(op, "y");
+  int arg[LAMINA_MAX_ARGS];
+  for (int i = 0; i < LAMINA_MAX_ARGS; i++) arg[i] = LAMINA_ABSENT;
+  for (int i = 0; op->args[i].name; i++)
+    if (op->args[i].role == LAMINA_SAVED && executor->mode == LAMINA_MODE_TRAIN) arg[i] = LAMINA_FRESH;
   graph->layer_name = "loss";
-  LAMINA_TRY(lamina_graph_value(graph, "labels", &labels, LAMINA_BUFFER_LABELS, 0, &arg[1]));
-  LAMINA_TRY(lamina_graph_emit(graph, op, attr, arg));
-  executor->loss = arg[2];
+  LAMINA_TRY(lamina_graph_value(graph, "labels", &labels, LAMINA_BUFFER_LABELS, 0, &executor->labels));
+  arg[x] = graph->x, arg[lamina_op_arg(op, "labels")] = executor->labels, arg[y] = LAMINA_FRESH;
+  LAMINA_TRY(lamina_graph_emit(graph, name, executor->criterion.attr, arg));
+  executor->loss = arg[y];
   graph->values[executor->loss].kept = true;
   return LAMINA_OK;
 }
@@ -88,13 +89,12 @@ static lamina_status add_loss(lamina_executor *executor) {
 static lamina_status add_hits(lamina_executor *executor) {
   lamina_graph *graph = &executor->graph;
   const lamina_desc scores = graph->values[graph->x].desc;
-  const int labels = graph->nodes[graph->node_count - 1].arg[1];
   if (scores.rank != 2)
     return lamina_error(LAMINA_INVALID, "accuracy is counted over [N, classes], but the net's output has %d axes",
                         scores.rank);
   for (int i = 0; i < 2; i++) {
     const lamina_top_k top_k = {.k = i ? executor->k : 1};
-    int arg[] = {graph->x, labels, LAMINA_FRESH};
+    int arg[] = {graph->x, executor->labels, LAMINA_FRESH};
     LAMINA_TRY(lamina_graph_emit(graph, "top_k/forward", &top_k, arg));
     executor->hits[i] = arg[2];
     graph->values[arg[2]].kept = true;
@@ -190,14 +190,14 @@ static void executor_close(const lamina_net *net, lamina_executor *executor) {
   lamina_free(net->allocator, executor);
 }
 
-static lamina_status executor_open(lamina_net *net, lamina_mode mode, int64_t batch, const char *loss, int64_t k,
-                                   lamina_executor **out) {
+static lamina_status executor_open(lamina_net *net, lamina_mode mode, int64_t batch, const lamina_criterion *loss,
+                                   int64_t k, lamina_executor **out) {
   lamina_executor *executor = lamina_alloc_zero(net->allocator, sizeof *executor);
   if (!executor) return LAMINA_OUT_OF_MEMORY;
   executor->mode = mode;
   executor->k = k;
   if (mode == LAMINA_MODE_TRAIN) executor->applied = net->update;
-  snprintf(executor->loss_family, sizeof executor->loss_family, "%s", loss);
+  executor->criterion = *loss;
   executor->loss = executor->hits[0] = executor->hits[1] = LAMINA_ABSENT;
   executor->graph = (lamina_graph){.allocator = net->allocator,
                                    .dtype = net->shape.dtype,
@@ -220,6 +220,10 @@ static bool same_update(const lamina_update *a, const lamina_update *b) {
          a->moments == b->moments;
 }
 
+static bool same_criterion(const lamina_criterion *a, const lamina_criterion *b) {
+  return strcmp(a->family, b->family) == 0 && memcmp(a->attr, b->attr, sizeof a->attr) == 0;
+}
+
 /* Takes the executor that was asked for longest ago out of the list when it is long, so that a program that asks for
  * ever new batches doesn't fill the memory. */
 static void forget_oldest(lamina_net *net) {
@@ -234,12 +238,13 @@ static void forget_oldest(lamina_net *net) {
   executor_close(net, executor);
 }
 
-lamina_status lamina_net_executor(lamina_net *net, lamina_mode mode, int64_t batch, const char *loss, int64_t k,
-                                  lamina_executor **out) {
-  if (!loss || mode == LAMINA_MODE_INFER) loss = "";
+lamina_status lamina_net_executor(lamina_net *net, lamina_mode mode, int64_t batch, const lamina_criterion *loss,
+                                  int64_t k, lamina_executor **out) {
+  static const lamina_criterion none;
+  if (!loss || mode == LAMINA_MODE_INFER) loss = &none;
   for (lamina_executor **at = &net->executors; *at; at = &(*at)->next) {
     lamina_executor *e = *at;
-    if (e->mode != mode || e->graph.batch != batch || e->k != k || strcmp(e->loss_family, loss) != 0 ||
+    if (e->mode != mode || e->graph.batch != batch || e->k != k || !same_criterion(&e->criterion, loss) ||
         (mode == LAMINA_MODE_TRAIN && !same_update(&e->applied, &net->update)))
       continue;
     *at = e->next;
@@ -313,7 +318,7 @@ lamina_status lamina_net_take(lamina_net *net, const lamina_executor *executor) 
 typedef struct wish {
   lamina_net *net;
   lamina_mode mode;
-  const char *loss;
+  const lamina_criterion *loss;
   int64_t k;
 } wish;
 
@@ -325,8 +330,8 @@ static lamina_status wished_need(void *user, int64_t batch, lamina_memory_need *
   return LAMINA_OK;
 }
 
-lamina_status lamina_net_ready(lamina_net *net, lamina_mode mode, int64_t batch, const char *loss, int64_t k,
-                               lamina_executor **out) {
+lamina_status lamina_net_ready(lamina_net *net, lamina_mode mode, int64_t batch, const lamina_criterion *loss,
+                               int64_t k, lamina_executor **out) {
   wish w = {net, mode, loss, k};
   LAMINA_TRY(lamina_net_executor(net, mode, batch, loss, k, out));
   if ((*out)->graph.arena > net->size[LAMINA_BUFFER_ARENA]) {

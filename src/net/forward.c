@@ -5,8 +5,6 @@
 #include "core/device.h"
 #include "net/net.h"
 
-static const char default_loss[] = "softmax_cross_entropy";
-
 lamina_status lamina_net_memory(lamina_net *net, int64_t batch, lamina_memory_need *need) {
   lamina_executor *executor;
   LAMINA_TRY(lamina_net_executor(net, LAMINA_MODE_INFER, batch, NULL, 0, &executor));
@@ -60,10 +58,19 @@ lamina_status lamina_net_predict(lamina_net *net, int64_t n, const float *x, flo
   return status;
 }
 
+/* Pixel i of channel `c` of `channels`: grey counts for every colour, and colours become grey by their luma (ITU-R BT.601). */
+static float sample_of(const lamina_image *image, int64_t channels, int64_t c, int64_t i) {
+  const int64_t plane = image->height * image->width;
+  if (image->channels == channels) return image->x[c * plane + i];
+  if (image->channels == 1) return image->x[i];
+  return 0.299f * image->x[i] + 0.587f * image->x[plane + i] + 0.114f * image->x[2 * plane + i];
+}
+
 lamina_status lamina_net_picture(const lamina_net *net, const lamina_image *image, float *x) {
   const lamina_desc in = lamina_net_input(net);
-  const int64_t dims[] = {image->channels, image->height, image->width};
-  if (in.rank != 3 || memcmp(in.dims, dims, sizeof dims) != 0) {
+  const int64_t dims[] = {image->channels, image->height, image->width}, plane = image->height * image->width;
+  const bool converts = (dims[0] == 1 && in.dims[0] == 3) || (dims[0] == 3 && in.dims[0] == 1);
+  if (in.rank != 3 || (dims[0] != in.dims[0] && !converts) || dims[1] != in.dims[1] || dims[2] != in.dims[2]) {
     char shape[128];
     return lamina_error(LAMINA_INVALID,
                         "the picture has %lld channel%s, %lld rows and %lld columns, but the net's input is %s",
@@ -71,20 +78,21 @@ lamina_status lamina_net_picture(const lamina_net *net, const lamina_image *imag
                         lamina_desc_text(&in, shape, sizeof shape));
   }
   const float low = net->low, high = net->low == net->high ? 1 : net->high;
-  const int64_t count = lamina_desc_count(&in);
-  for (int64_t i = 0; i < count; i++) x[i] = low + image->x[i] * (high - low);
-  return lamina_normalise(&net->defaults.normalise, 1, dims[0], dims[1] * dims[2], x);
+  for (int64_t c = 0; c < in.dims[0]; c++)
+    for (int64_t i = 0; i < plane; i++) x[c * plane + i] = low + sample_of(image, in.dims[0], c, i) * (high - low);
+  return lamina_normalise(&net->defaults.normalise, 1, in.dims[0], plane, x);
 }
 
 lamina_status lamina_net_gradients(lamina_net *net, const char *name, int64_t n, const void *x, const int32_t *labels,
                                    uint64_t seed, int64_t step, double *loss) {
+  lamina_criterion criterion;
   const lamina_step_block block = {.loss_gradient = 1, .step = step + 1, .rng = {(int64_t)seed, step}};
   lamina_executor *e;
   lamina_feed feed;
   char value[8];
   if (!net || !x || !labels || !loss) return lamina_error(LAMINA_INVALID, "lamina_net_gradients: a NULL pointer");
-  LAMINA_TRY(lamina_loss_check(name ? name : default_loss));
-  LAMINA_TRY(lamina_net_ready(net, LAMINA_MODE_TRAIN, n, name ? name : default_loss, 0, &e));
+  LAMINA_TRY(lamina_net_criterion(net, name, NULL, &criterion));
+  LAMINA_TRY(lamina_net_ready(net, LAMINA_MODE_TRAIN, n, &criterion, 0, &e));
   lamina_status status = lamina_feed_open(net, e, &feed);
   if (!status) status = lamina_feed_put(net, &feed, x, labels);
   if (!status) status = lamina_net_write_step(net, &block);

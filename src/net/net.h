@@ -23,7 +23,7 @@ typedef struct lamina_step_block {
 
 typedef enum lamina_mode {
   LAMINA_MODE_INFER,
-  LAMINA_MODE_EVALUATE, /* sums of losses, and hits */
+  LAMINA_MODE_EVALUATE, /* mean loss, and hits */
   LAMINA_MODE_TRAIN     /* mean loss, gradients, update */
 } lamina_mode;
 
@@ -35,23 +35,30 @@ typedef struct lamina_update {
   int moments;  /* vectors of state: 0 to 2 */
 } lamina_update;
 
+/* A loss: the family of its ops and their descriptor, which begins with the reduction. Family "": none. */
+typedef struct lamina_criterion {
+  char family[48];
+  uint8_t attr[LAMINA_ATTR_BYTES];
+} lamina_criterion;
+
 typedef struct lamina_executor {
   lamina_graph graph;
   lamina_mode mode;
-  char loss_family[48];
+  lamina_criterion criterion;
   int64_t k;
-  lamina_update applied;        /* what the update nodes do */
-  bool held;                    /* by a trainer, so it stays */
-  int output, loss, hits[2];    /* values */
-  int update;                   /* the first node of the update; node_count without one */
-  int *layer_output;            /* [layers]: the value that each gives */
-  struct lamina_executor *next; /* asked for longer ago */
+  lamina_update applied;             /* what the update nodes do */
+  bool held;                         /* by a trainer, so it stays */
+  int output, labels, loss, hits[2]; /* values */
+  int update;                        /* the first node of the update; node_count without one */
+  int *layer_output;                 /* [layers]: the value that each gives */
+  struct lamina_executor *next;      /* asked for longer ago */
 } lamina_executor;
 
 /* What a recipe says beside the layers; all zero without one. Strings are the net's. */
 typedef struct lamina_defaults {
-  lamina_training training;     /* without datasets, callbacks and pointers */
-  char loss[48], optimizer[48]; /* families; "": it doesn't say */
+  lamina_training training; /* without datasets, callbacks and pointers */
+  lamina_criterion loss;
+  char optimizer[48]; /* family; "": it doesn't say */
   uint8_t optimizer_attrs[LAMINA_ATTR_BYTES];
   char *train, *test, *root; /* of the data */
   lamina_normalisation normalise;
@@ -96,15 +103,15 @@ int lamina_layer_axes(const lamina_layer *layer);
 
 /* Is the device's memory the host's? Then a batch needs no copy. */
 bool lamina_net_on_host(const lamina_net *net);
-/* The executor of this mode and batch; planned when it is asked for first. Its memory is not yet taken. `loss`: family;
+/* The executor of this mode and batch; planned when it is asked for first. Its memory is not yet taken. `loss`: NULL in inference;
  * `k`: of the second count of hits. It stays until a few others were asked for. */
-lamina_status lamina_net_executor(lamina_net *net, lamina_mode mode, int64_t batch, const char *loss, int64_t k,
-                                  lamina_executor **executor);
+lamina_status lamina_net_executor(lamina_net *net, lamina_mode mode, int64_t batch, const lamina_criterion *loss,
+                                  int64_t k, lamina_executor **executor);
 /* Takes what memory the executor still lacks. */
 lamina_status lamina_net_take(lamina_net *net, const lamina_executor *executor);
 /* Both, and between them a look at whether there is as much memory as that. */
-lamina_status lamina_net_ready(lamina_net *net, lamina_mode mode, int64_t batch, const char *loss, int64_t k,
-                               lamina_executor **executor);
+lamina_status lamina_net_ready(lamina_net *net, lamina_mode mode, int64_t batch, const lamina_criterion *loss,
+                               int64_t k, lamina_executor **executor);
 lamina_status lamina_net_take_parameters(lamina_net *net);
 /* Forgets all planned graphs: before a layer comes. No trainer may be open. */
 void lamina_net_forget(lamina_net *net);
@@ -132,6 +139,10 @@ lamina_status lamina_net_write_step(const lamina_net *net, const lamina_step_blo
 
 /* families.c: INVALID, with the nearest known one, when there is no such loss or optimizer. */
 lamina_status lamina_loss_check(const char *family);
+/* The loss that is meant by a family (NULL: the recipe's, else softmax cross-entropy) and its descriptor (NULL: that of
+ * the recipe where the family is the recipe's, else all zero). */
+lamina_status lamina_net_criterion(const lamina_net *net, const char *family, const void *attrs,
+                                   lamina_criterion *criterion);
 lamina_status lamina_optimizer_check(const char *family);
 /* INVALID when the data's examples don't fit the net's input, or it can't be trained on or tested with data at all. */
 lamina_status lamina_net_check_data(const lamina_net *net, const lamina_dataset *dataset);

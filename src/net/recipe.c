@@ -142,11 +142,18 @@ lamina_status lamina_net_data(lamina_net *net, const lamina_dataset **train, con
 
 static lamina_status read_loss(const lamina_node *node, lamina_defaults *d) {
   const char *name;
+  const lamina_node *value;
+  char op[64];
   if (!node) return LAMINA_OK;
-  LAMINA_TRY(lamina_node_text(node, &name));
+  LAMINA_TRY(lamina_node_named(node, &name, &value));
   LAMINA_TRY(blame_node(node, lamina_loss_check(name)));
-  snprintf(d->loss, sizeof d->loss, "%s", name);
-  return LAMINA_OK;
+  snprintf(d->loss.family, sizeof d->loss.family, "%s", name);
+  snprintf(op, sizeof op, "%.40s/forward", name);
+  const lamina_op_def *def = lamina_op_at(lamina_op_find(op));
+  LAMINA_TRY(lamina_node_attrs(value, def->attrs, 0, NULL, d->loss.attr));
+  uint8_t checked[LAMINA_ATTR_BYTES];
+  memcpy(checked, d->loss.attr, sizeof checked);
+  return blame_node(node, lamina_attrs_check(name, def->attrs, checked));
 }
 
 static lamina_status read_optimizer(const lamina_node *node, lamina_defaults *d) {

@@ -96,8 +96,10 @@ lamina_status lamina_net_summary(lamina_net *net, int64_t batch, const char **te
 lamina_status lamina_net_explain(lamina_net *net, int64_t batch, bool training, const char **text) {
   lamina_text lines = {.allocator = net->allocator};
   lamina_executor *executor;
-  LAMINA_TRY(lamina_net_executor(net, training ? LAMINA_MODE_TRAIN : LAMINA_MODE_INFER, batch,
-                                 training ? "softmax_cross_entropy" : NULL, 0, &executor));
+  lamina_criterion criterion;
+  LAMINA_TRY(lamina_net_criterion(net, NULL, NULL, &criterion));
+  LAMINA_TRY(
+      lamina_net_executor(net, training ? LAMINA_MODE_TRAIN : LAMINA_MODE_INFER, batch, &criterion, 0, &executor));
   for (int n = 0; n < executor->graph.node_count; n++) {
     const lamina_node_op *node = &executor->graph.nodes[n];
     if (node->op < 0) continue;

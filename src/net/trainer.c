@@ -22,7 +22,7 @@ static lamina_status open_in(lamina_trainer *t, const lamina_training *training)
   LAMINA_TRY(lamina_training_update(net, &t->settings, &net->update));
   LAMINA_TRY(lamina_net_remember(net, lamina_dataset_info_of(o->train)));
   if (!net->set) LAMINA_TRY(lamina_net_init(net, o->seed));
-  LAMINA_TRY(lamina_net_executor(net, LAMINA_MODE_TRAIN, o->batch, o->loss, 0, &t->executor));
+  LAMINA_TRY(lamina_net_executor(net, LAMINA_MODE_TRAIN, o->batch, &t->settings.loss, 0, &t->executor));
   t->executor->held = true;
   LAMINA_TRY(lamina_net_take(net, t->executor));
   LAMINA_TRY(lamina_feed_open(net, t->executor, &t->feed));
@@ -86,7 +86,7 @@ static lamina_status end_epoch(lamina_trainer *t) {
   const lamina_training *o = &t->settings.options;
   const bool test = o->test && o->evaluate > 0 && (t->now.epoch % o->evaluate == 0 || t->now.epoch == t->now.epochs);
   lamina_evaluation result;
-  if (test) LAMINA_TRY(lamina_net_evaluate(t->net, o->test, o->loss, o->batch, o->top_k, &result));
+  if (test) LAMINA_TRY(lamina_net_evaluate_by(t->net, o->test, &t->settings.loss, o->batch, o->top_k, &result));
   return o->on_epoch ? o->on_epoch(o->user, &t->now, test ? &result : NULL) : LAMINA_OK;
 }
 

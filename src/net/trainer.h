@@ -11,7 +11,8 @@ extern "C" {
 /* Options with the recipe's and the defaults filled in, and what they point to. Not to be copied. */
 typedef struct lamina_settings {
   lamina_training options;
-  char loss[48], optimizer[48];
+  lamina_criterion loss;
+  char optimizer[48];
   uint8_t optimizer_attrs[LAMINA_ATTR_BYTES];
 } lamina_settings;
 
@@ -36,6 +37,9 @@ lamina_status lamina_training_update(const lamina_net *net, const lamina_setting
 /* What training with them takes. */
 lamina_status lamina_training_need(lamina_net *net, const lamina_settings *settings, lamina_memory_need *need);
 /* Bytes of the loader of an evaluation; -1 where they overflow. */
+/* lamina_net_evaluate with a loss that is settled. */
+lamina_status lamina_net_evaluate_by(lamina_net *net, const lamina_dataset *dataset, const lamina_criterion *loss,
+                                     int64_t batch, int64_t k, lamina_evaluation *evaluation);
 int64_t lamina_evaluation_memory(const lamina_net *net, const lamina_dataset *dataset, int64_t batch);
 lamina_loader_options lamina_training_loader(const lamina_net *net, const lamina_training *options);
 

@@ -4,7 +4,7 @@
 #include "core/problem.h"
 #include "net/trainer.h"
 
-static const char default_loss[] = "softmax_cross_entropy", default_optimizer[] = "sgd";
+static const char default_optimizer[] = "sgd";
 
 static lamina_status take_name(char to[48], const char *given, const char *recipe, const char *preset) {
   const char *name = given ? given : recipe[0] ? recipe : preset;
@@ -32,13 +32,14 @@ static lamina_status take_optimizer(const lamina_defaults *recipe, lamina_settin
 
 #define TAKE(field, preset) o->field = o->field ? o->field : recipe->field ? recipe->field : (preset)
 
-static lamina_status fill_in(const lamina_defaults *defaults, lamina_settings *s) {
+static lamina_status fill_in(const lamina_net *net, lamina_settings *s) {
+  const lamina_defaults *defaults = &net->defaults;
   const lamina_training *recipe = &defaults->training;
   lamina_training *o = &s->options;
   LAMINA_TRY(take_optimizer(defaults, s));
-  LAMINA_TRY(take_name(s->loss, o->loss, defaults->loss, default_loss));
-  LAMINA_TRY(lamina_loss_check(s->loss));
-  o->loss = s->loss;
+  LAMINA_TRY(lamina_net_criterion(net, o->loss, o->loss_attrs, &s->loss));
+  o->loss = s->loss.family;
+  o->loss_attrs = s->loss.attr;
   TAKE(batch, 64);
   TAKE(epochs, 10);
   TAKE(seed, 1);
@@ -84,7 +85,7 @@ lamina_status lamina_net_check_data(const lamina_net *net, const lamina_dataset 
 lamina_status lamina_training_settle(lamina_net *net, const lamina_training *given, lamina_settings *s) {
   *s = (lamina_settings){.options = given ? *given : (lamina_training){0}};
   lamina_training *o = &s->options;
-  LAMINA_TRY(fill_in(&net->defaults, s));
+  LAMINA_TRY(fill_in(net, s));
   LAMINA_TRY(check(o));
   if (!o->train) LAMINA_TRY(lamina_net_data(net, &o->train, o->test ? NULL : &o->test));
   LAMINA_TRY(lamina_net_check_data(net, o->train));
@@ -133,7 +134,7 @@ lamina_status lamina_training_need(lamina_net *net, const lamina_settings *s, la
   const lamina_update before = net->update;
   lamina_executor *executor;
   LAMINA_TRY(lamina_training_update(net, s, &net->update));
-  const lamina_status status = lamina_net_executor(net, LAMINA_MODE_TRAIN, o->batch, o->loss, 0, &executor);
+  const lamina_status status = lamina_net_executor(net, LAMINA_MODE_TRAIN, o->batch, &s->loss, 0, &executor);
   net->update = before;
   if (status) return status;
   lamina_executor_need(net, executor, need);

@@ -23,7 +23,7 @@ const char help_eval[] = "CHECKPOINT is what lamina train wrote, or its folder. 
                          "  lamina eval runs/lenet5-mnist/checkpoint.safetensors --data idx:mnist/t10k --json\n";
 
 const char help_predict[] =
-    "FILE is a PGM picture (grey; P2 or P5) of the size that the network was trained on. A line each:\n"
+    "FILE is a picture (PNG or PGM) of the size that the network was trained on. A line each:\n"
     "the file, the class, its probability, the runners-up. A file that can't be read is said on standard\n"
     "error, the rest is done, and the exit code is 1.\n"
     "\n"

@@ -5,6 +5,7 @@
 #include "lamina/activation.h"
 #include "lamina/arithmetic.h"
 #include "lamina/cast.h"
+#include "lamina/concat.h"
 #include "lamina/conv.h"
 #include "lamina/copy.h"
 #include "lamina/data.h"
@@ -22,10 +23,12 @@
 #include "lamina/op.h"
 #include "lamina/optimizer.h"
 #include "lamina/pool.h"
+#include "lamina/slice.h"
 #include "lamina/softmax.h"
 #include "lamina/status.h"
 #include "lamina/tensor.h"
 #include "lamina/train.h"
+#include "lamina/transpose.h"
 #include "lamina/verify.h"
 
 #endif

@@ -11,6 +11,14 @@
 /* Every engine of the CPU. A new engine adds its row's name here. */
 #define ENGINES(X)                                                                                                     \
   X(loop_copy)                                                                                                         \
+  X(loop_concat_forward)                                                                                               \
+  X(loop_concat_backward)                                                                                              \
+  X(loop_split_forward)                                                                                                \
+  X(loop_split_backward)                                                                                               \
+  X(loop_slice_forward)                                                                                                \
+  X(loop_slice_backward)                                                                                               \
+  X(loop_transpose_forward)                                                                                            \
+  X(loop_transpose_backward)                                                                                           \
   X(loop_relu_forward)                                                                                                 \
   X(loop_relu_backward)                                                                                                \
   X(loop_sigmoid_forward)                                                                                              \

@@ -4,6 +4,10 @@
 #define FAMILIES(X)                                                                                                    \
   X(conv)                                                                                                              \
   X(copy)                                                                                                              \
+  X(concat)                                                                                                            \
+  X(split)                                                                                                             \
+  X(slice)                                                                                                             \
+  X(transpose)                                                                                                         \
   X(relu)                                                                                                              \
   X(sigmoid)                                                                                                           \
   X(tanh)                                                                                                              \

@@ -39,7 +39,7 @@ protected:
     OK(lamina_device_open("cpu", nullptr, &device));
     graph.dtype = LAMINA_F64, graph.batch = 2, graph.training = true, graph.params = &params;
     graph.rng = LAMINA_ABSENT, graph.layer_name = "test";
-    layer.def = &def, std::strcpy(layer.name, "0.test");
+    def.params = defs, layer.def = &def, std::strcpy(layer.name, "0.test");
     graph.x = value("x", {2, 3}, LAMINA_BUFFER_INPUT);
   }
   void TearDown() override {
@@ -58,6 +58,12 @@ protected:
     const int64_t dims[] = {3, 3};
     int made = -1;
     EXPECT_EQ(lamina_graph_param(&graph, &layer, 0, 2, dims, 3, 3, &made), LAMINA_OK);
+    return made;
+  }
+  int wide_weights() { // [3, 9]
+    const int64_t dims[] = {3, 9};
+    int made = -1;
+    EXPECT_EQ(lamina_graph_param(&graph, &layer, 0, 2, dims, 9, 3, &made), LAMINA_OK);
     return made;
   }
   int fc(int x, int w) {
@@ -203,6 +209,22 @@ TEST_F(NetGraph, GradientsThroughAView) {
   OK(lamina_graph_view(&graph, h, 2, row, &seen));
   OK(lamina_graph_view(&graph, unary("tanh/forward", seen), 2, back, &again));
   add_loss(add(again, h));
+  check_gradients();
+  check_places();
+}
+
+// The input has no gradient, so only the sizes that forward found say where that of h begins.
+TEST_F(NetGraph, GradientsPastAPartThatHasNone) {
+  const int h = fc(graph.x, weights());
+  int arg[] = {
+      graph.x,       h,           unary("tanh/forward", h), LAMINA_ABSENT, LAMINA_ABSENT, LAMINA_ABSENT, LAMINA_ABSENT,
+      LAMINA_ABSENT, LAMINA_FRESH};
+  OK(lamina_graph_emit(&graph, "concat/forward", nullptr, arg));
+  const lamina_split split = {0, 0, 3, {}}; /* of the second part nothing is read */
+  int parts[] = {arg[8],        LAMINA_FRESH,  LAMINA_ABSENT, LAMINA_FRESH, LAMINA_ABSENT,
+                 LAMINA_ABSENT, LAMINA_ABSENT, LAMINA_ABSENT, LAMINA_ABSENT};
+  OK(lamina_graph_emit(&graph, "split/forward", &split, parts));
+  add_loss(add(parts[3], fc(arg[8], wide_weights())));
   check_gradients();
   check_places();
 }

@@ -143,6 +143,7 @@ lamina_status lamina_graph_emit(lamina_graph *graph, const char *op_name, const 
     if (arg[i] >= 0) varies |= graph->values[arg[i]].varies;
   }
   LAMINA_TRY(lamina_graph_problem(graph, &node, &problem));
+  memcpy(node.attr, problem.attr, op->attr_size); /* what follows from the shapes, the backward pass may need */
   for (int i = 0; op->args[i].name; i++) {
     char name[64];
     if (arg[i] != LAMINA_FRESH) continue;

@@ -40,8 +40,8 @@ int cli_failed(const cli_command *self, lamina_status status);
 /* The name nearest to `word` in a NULL-terminated list, or NULL where none is near enough to be meant. */
 const char *cli_nearest(const char *word, const char *const *names);
 
-/* Where a recipe is: `word` itself where that is a file, else WORD.yaml in ./recipes, beside the installed command
- * (../share/lamina/recipes) and in the source tree. Returns 0 or an exit code; the reason is said. */
+/* Where a recipe is: `word` itself where that is a file, else WORD.yaml in ./recipes, in a folder `recipes` beside
+ * the command, and in the installed one (share/lamina/recipes). Returns 0 or an exit code; the reason is said. */
 int cli_recipe(const cli_command *self, const char *word, char *path, size_t size);
 
 /* A network and the device that it is on. */

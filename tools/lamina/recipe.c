@@ -13,16 +13,19 @@ typedef struct folders {
   char path[FOLDERS][PATH_SIZE];
 } folders;
 
-/* ./recipes, that of an installed command (bin/lamina, share/lamina/recipes), and the source tree's. */
+/* ./recipes, the folder beside the command, and the installed one: LAMINA_RECIPES, as seen from the command's folder. */
 static void find_folders(folders *f) {
-  char self[PATH_SIZE - 64];
+  char self[PATH_SIZE / 2];
   const ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
   self[length > 0 ? length : 0] = 0;
   char *slash = strrchr(self, '/');
   if (slash) *slash = 0;
   snprintf(f->path[0], PATH_SIZE, "recipes");
-  snprintf(f->path[1], PATH_SIZE, "%s/../share/lamina/recipes", self);
-  snprintf(f->path[2], PATH_SIZE, "%s", LAMINA_RECIPES);
+  snprintf(f->path[1], PATH_SIZE, "%s/recipes", self);
+  if (LAMINA_RECIPES[0] == '/')
+    snprintf(f->path[2], PATH_SIZE, "%s", LAMINA_RECIPES);
+  else
+    snprintf(f->path[2], PATH_SIZE, "%s/%s", self, LAMINA_RECIPES);
 }
 
 static bool is_file(const char *path) {

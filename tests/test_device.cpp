@@ -115,7 +115,9 @@ protected:
   Env path{"LAMINA_MODULE_PATH", LAMINA_BINARY_DIR "/lib"};
 };
 
-void remember(void *user, lamina_log_level, const char *message) { *static_cast<std::string *>(user) = message; }
+void remember(void *user, lamina_log_level, const char *message) {
+  static_cast<std::string *>(user)->append(message).append("\n");
+}
 
 TEST_F(Module, RunsOpsInItsOwnMemory) {
   lamina_device *device = nullptr;
@@ -123,7 +125,7 @@ TEST_F(Module, RunsOpsInItsOwnMemory) {
   lamina_device_options options = {};
   options.log = remember, options.log_user = &logged;
   ASSERT_EQ(lamina_device_open("fixture:1", &options, &device), LAMINA_OK) << lamina_last_error();
-  EXPECT_EQ(logged, "fixture opened");
+  EXPECT_EQ(logged, "fixture opened\nfixture:1: a device for tests\n");
   EXPECT_STREQ(lamina_device_name(device), "fixture:1");
   EXPECT_STREQ(lamina_device_about(device), "a device for tests");
   std::vector<float> host = {1, 2, 3, 4}, back(4);

@@ -26,6 +26,8 @@ typedef struct lamina_allocator {
 } lamina_allocator;
 
 typedef enum lamina_log_level { LAMINA_LOG_INFO, LAMINA_LOG_WARNING } lamina_log_level;
+/** Gets what a device has to say, a sentence without a newline: what it is, when it is opened, and what its module
+ *  reports. `message` lives until the call returns. May be called from any thread that uses the device. */
 typedef void lamina_log_fn(void *user, lamina_log_level level, const char *message);
 
 /** All zero: the defaults. */
@@ -48,7 +50,7 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_device_open(const char *name, c
 LAMINA_API void lamina_device_close(lamina_device *device);
 
 LAMINA_API const char *lamina_device_name(const lamina_device *device);
-/** One line for people: "cpu: 2 threads, AVX-512, oneDNN 2.6.3". */
+/** One line for people: "2 threads, AVX-512, oneDNN 2.6.3". */
 LAMINA_API const char *lamina_device_about(const lamina_device *device);
 LAMINA_API int lamina_device_threads(const lamina_device *device);
 

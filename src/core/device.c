@@ -152,11 +152,13 @@ lamina_status lamina_device_open(const char *name, const lamina_device_options *
   device->log = options->log;
   device->log_user = options->log_user;
   const lamina_status status = open_in(device, name, options);
-  if (status)
+  if (status) {
     lamina_device_close(device);
-  else
-    *out = device;
-  return status;
+    return status;
+  }
+  lamina_log(device, LAMINA_LOG_INFO, "%s: %s", device->name, device->about);
+  *out = device;
+  return LAMINA_OK;
 }
 
 static void stream_free_workspace(lamina_stream *stream) {

@@ -33,7 +33,7 @@ const std::vector<Layer> layers = {
     {"src/cpu/", {"lamina/", "core/", "cpu/", "kernels/philox.h"}, {"dnnl", "oneapi/dnnl/", "omp.h", "immintrin.h"}},
     {"src/cuda/", {"lamina/", "core/", "cuda/", "kernels/launch.h"}, {"cu", "nv"}},
     {"src/net/", {"lamina/", "core/", "net/", "kernels/philox.h"}, {}},
-    {"src/data/", {"lamina/", "core/", "data/", "kernels/philox.h"}, {"zlib.h"}},
+    {"src/data/", {"lamina/", "core/", "data/", "kernels/philox.h"}, {"png.h", "zlib.h"}},
     {"src/io/", {"lamina/", "core/", "io/"}, {"yaml.h", "zlib.h"}},
     {"kernels/", {"./"}, {"cu"}},
     {"tools/", {"lamina/", "./"}, {}},

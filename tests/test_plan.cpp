@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -21,7 +22,8 @@ struct Probe {
   bool fails_to_prepare = false;
   size_t workspace = 0;
   std::atomic<int> prepared{0}, released{0}, ran{0};
-  lamina_problem seen = {}; // as prepare saw it
+  std::mutex lock;
+  lamina_problem seen = {}; // as prepare saw it last
 };
 
 Probe &probe(const lamina_engine *engine) { return *static_cast<Probe *>(engine->user); }
@@ -37,7 +39,10 @@ lamina_status prepare(lamina_plan *plan) {
   p.prepared++;
   plan->state = &p;
   if (p.fails_to_prepare) return lamina_error(LAMINA_UNSUPPORTED, "the probe changed its mind");
-  p.seen = plan->problem;
+  {
+    const std::lock_guard<std::mutex> guard(p.lock); // many threads may plan
+    p.seen = plan->problem;
+  }
   plan->workspace = p.workspace;
   std::strcpy(plan->note, "probed");
   return LAMINA_OK;

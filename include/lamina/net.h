@@ -14,7 +14,8 @@
  * A layer takes the output of the one before it, or of others that it names, so a net is any graph without a cycle.
  * Layers are named by place and kind, "0.conv", or as you wish; parameters "0.conv.w".
  * Numbers: parameters and activations are of one floating type, f32 unless the options say otherwise.
- * Thread-safety: a net belongs to one thread at a time. Host pointers are ordinary memory; calls that take or give them
+ * Thread-safety: a net belongs to one thread at a time. Only lamina_net_forward and lamina_net_predict may be called from
+ * many threads at once, beside nothing else; they take turns. Host pointers are ordinary memory; calls that take or give them
  * return when the bytes have arrived. */
 #ifndef LAMINA_NET_H
 #define LAMINA_NET_H

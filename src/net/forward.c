@@ -12,17 +12,24 @@ lamina_status lamina_net_memory(lamina_net *net, int64_t batch, lamina_memory_ne
   return LAMINA_OK;
 }
 
-lamina_status lamina_net_forward(lamina_net *net, int64_t n, const void *x, void *y) {
+static lamina_status forward(lamina_net *net, int64_t n, const void *x, void *y) {
   lamina_executor *executor;
   lamina_feed feed;
-  if (n == 0) return LAMINA_OK;
-  if (!net || !x || !y) return lamina_error(LAMINA_INVALID, "lamina_net_forward: a NULL pointer");
   LAMINA_TRY(lamina_net_ready(net, LAMINA_MODE_INFER, n, NULL, 0, &executor));
   lamina_status status = lamina_feed_open(net, executor, &feed);
   if (!status) status = lamina_feed_put(net, &feed, x, NULL);
   if (!status) status = lamina_executor_run(net, executor, 0, executor->graph.node_count, &feed);
   if (!status) status = lamina_executor_read(net, executor, executor->output, &feed, y);
   lamina_feed_close(net, &feed);
+  return status;
+}
+
+lamina_status lamina_net_forward(lamina_net *net, int64_t n, const void *x, void *y) {
+  if (n == 0) return LAMINA_OK;
+  if (!net || !x || !y) return lamina_error(LAMINA_INVALID, "lamina_net_forward: a NULL pointer");
+  pthread_mutex_lock(&net->turn);
+  const lamina_status status = forward(net, n, x, y);
+  pthread_mutex_unlock(&net->turn);
   return status;
 }
 

@@ -46,6 +46,7 @@ lamina_status lamina_net_open(lamina_device *device, const lamina_net_options *o
   lamina_net *net = lamina_alloc_zero(allocator, sizeof *net);
   if (!net) return LAMINA_OUT_OF_MEMORY;
   memcpy(&dims[1], options->dims, sizeof options->dims);
+  pthread_mutex_init(&net->turn, NULL);
   net->device = device;
   net->allocator = allocator;
   net->options = *options;
@@ -91,6 +92,7 @@ void lamina_net_close(lamina_net *net) {
   lamina_free(net->allocator, net->text);
   lamina_free(net->allocator, net->layers);
   lamina_free(net->allocator, net->params.list);
+  pthread_mutex_destroy(&net->turn);
   lamina_free(net->allocator, net);
 }
 

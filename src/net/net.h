@@ -6,6 +6,8 @@
 #ifndef LAMINA_NET_NET_H
 #define LAMINA_NET_NET_H
 
+#include <pthread.h>
+
 #include "lamina/train.h"
 #include "net/graph.h"
 
@@ -65,6 +67,7 @@ typedef struct lamina_defaults {
 } lamina_defaults;
 
 struct lamina_net {
+  pthread_mutex_t turn; /* of lamina_net_forward: all threads that call it share the arena */
   lamina_device *device;
   const lamina_allocator *allocator;
   lamina_net_options options;

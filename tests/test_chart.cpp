@@ -283,4 +283,49 @@ TEST(ChartText, WhatDoesNotFitIsRefused) {
   for (const int bad : {-1, 0, 5, 65}) EXPECT_EQ(lamina_chart_text(&c(), 72, bad, false, buffer, 64), LAMINA_INVALID);
 }
 
+// ---- Confusion matrices
+
+std::string confusion(const std::vector<int64_t> &counts, int64_t classes, const std::vector<const char *> &names = {},
+                      const char *title = nullptr) {
+  Temporary folder;
+  const lamina_confusion matrix = {title, names.empty() ? nullptr : names.data(), classes, counts.data()};
+  EXPECT_EQ(lamina_confusion_svg(&matrix, (folder / "c.svg").c_str(), nullptr), LAMINA_OK) << lamina_last_error();
+  return read_file(folder / "c.svg");
+}
+
+TEST(Confusion, CellsNamesAndCounts) {
+  const std::string svg = confusion({8, 2, 0, 30}, 2, {"cat", "<dog>"}, "pets & co");
+  EXPECT_THAT(svg, HasSubstr("pets &amp; co"));
+  EXPECT_THAT(svg, HasSubstr("95.00 % of 40 right"));
+  EXPECT_EQ(count(svg, ">cat<"), 2);
+  EXPECT_EQ(count(svg, "&lt;dog&gt;"), 2);
+  EXPECT_EQ(count(svg, "fill-opacity"), 3); // what never happened isn't drawn
+  EXPECT_EQ(count(svg, "#2f6fed"), 2);
+  EXPECT_EQ(count(svg, "#e8590c"), 1);
+  for (const char *number : {">8<", ">2<", ">30<"}) EXPECT_THAT(svg, HasSubstr(number));
+}
+
+TEST(Confusion, ManyClassesStaySmall) {
+  std::vector<int64_t> counts(1000 * 1000);
+  for (size_t i = 0; i < 1000; i++) counts[i * 1000 + (i * 7 + 3) % 1000] = 5;
+  const std::string svg = confusion(counts, 1000);
+  EXPECT_EQ(count(svg, "fill-opacity"), 1000);
+  EXPECT_LT(svg.size(), 200000u);
+  EXPECT_THAT(svg, Not(HasSubstr(">999<")));
+}
+
+TEST(Confusion, NamesMayBeMissing) { EXPECT_EQ(count(confusion({1, 0, 0, 1}, 2, {nullptr, "one"}), ">0<"), 2); }
+TEST(Confusion, NothingCounted) { EXPECT_THAT(confusion({0}, 1), HasSubstr("0.00 % of 0 right")); }
+
+TEST(Confusion, WhatCantBeDrawnIsRefused) {
+  const int64_t counts[] = {1, -1, 0, 0};
+  lamina_confusion matrix = {nullptr, nullptr, 2, counts};
+  EXPECT_EQ(lamina_confusion_svg(&matrix, "never.svg", nullptr), LAMINA_INVALID);
+  EXPECT_THAT(lamina_last_error(), HasSubstr("a count of -1"));
+  matrix.classes = 5000;
+  EXPECT_EQ(lamina_confusion_svg(&matrix, "never.svg", nullptr), LAMINA_INVALID);
+  matrix.classes = 2, matrix.counts = nullptr;
+  EXPECT_EQ(lamina_confusion_svg(&matrix, "never.svg", nullptr), LAMINA_INVALID);
+}
+
 } // namespace

@@ -2,6 +2,7 @@
 // training which was stopped or killed goes on as if it had not been.
 #include <lamina/lamina.h>
 
+#include <png.h>
 #include <pty.h>
 
 #include <csignal>
@@ -195,17 +196,35 @@ TEST_F(CliTrain, EvalAgreesWithTheTraining) {
   EXPECT_NE(other.out.find("\"examples\":7,"), std::string::npos) << other.out << other.err;
 }
 
+TEST_F(CliTrain, EvalShowsWhatWasTakenForWhat) {
+  ASSERT_EQ(run({"train", "net.yaml", "--quiet"}).code, 0);
+  EXPECT_NE(read_file(folder / "runs/net/confusion.svg").find("of 20 right"), std::string::npos);
+  const Result words = run({"eval", "runs/net", "--confusion", "matrix.svg"});
+  EXPECT_EQ(words.code, 0) << words.err;
+  EXPECT_TRUE(std::regex_search(words.out, std::regex("\nX +10 +[0-9.]+%.*\nO +10 +[0-9.]+%"))) << words.out;
+  EXPECT_NE(read_file(folder / "matrix.svg").find(">X<"), std::string::npos);
+  const Result json = run({"eval", "runs/net", "--confusion", "matrix.svg", "--json"});
+  EXPECT_TRUE(std::regex_search(json.out, std::regex("\"confusion\":\\[\\[[0-9]+,[0-9]+\\],\\[[0-9]+,[0-9]+\\]\\]")))
+      << json.out;
+  expect_failure(run({"eval", "runs/net", "--confusion", "none/matrix.svg"}), {"none/matrix.svg"});
+}
+
 TEST_F(CliTrain, PredictsPictures) {
   ASSERT_EQ(run({"train", "net.yaml", "--quiet", "--epochs", "8"}).code, 0);
   std::string cross = "P5 9 9 255\n", small = "P5 3 3 255\n";
   for (int y = 0; y < 9; y++)
     for (int x = 0; x < 9; x++) cross += (y > 0 && y < 8 && x > 0 && x < 8 && (x == y || x + y == 8)) ? '\xff' : '\0';
   write_file(folder / "cross.pgm", cross);
+  png_image png = {};
+  png.version = PNG_IMAGE_VERSION, png.width = png.height = 9, png.format = PNG_FORMAT_GRAY;
+  ASSERT_TRUE(png_image_write_to_file(&png, (folder / "cross.png").c_str(), 0, cross.data() + 11, 0, nullptr));
   write_file(folder / "small.pgm", small + std::string(9, '\0'));
   write_file(folder / "cut.pgm", cross.substr(0, 40));
   const Result one = run({"predict", "runs/net", "cross.pgm"});
   EXPECT_EQ(one.code, 0) << one.err;
   EXPECT_TRUE(std::regex_match(one.out, std::regex("cross\\.pgm  X  [0-9.]+%  \\(then O [0-9.]+%\\)\n"))) << one.out;
+  const Result same = run({"predict", "runs/net", "cross.png"});
+  EXPECT_EQ(same.out.substr(9), one.out.substr(9)) << same.err;
   const Result json = run({"predict", "runs/net", "cross.pgm", "--json"});
   EXPECT_EQ(json.out.rfind("{\"file\":\"cross.pgm\",\"top\":[{\"class\":0,\"name\":\"X\",\"probability\":", 0), 0u)
       << json.out;

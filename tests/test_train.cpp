@@ -292,6 +292,22 @@ TEST_F(Train, EvaluationCountsWhatForwardGives) {
   EXPECT_NEAR(result.loss, loss / 50, 1e-5);
 }
 
+TEST_F(Train, TheConfusionMatrixCountsAnswers) {
+  Net net(device, {1, 4, 4});
+  net.fc(3);
+  ASSERT_OK(lamina_net_init(net, 4));
+  Examples data(50, 1, 4, 3);
+  int64_t counts[9], again[9];
+  lamina_evaluation result;
+  ASSERT_OK(lamina_net_confusion(net, data, 8, counts));
+  ASSERT_OK(lamina_net_confusion(net, data, 1000, again));
+  ASSERT_OK(lamina_net_evaluate(net, data, nullptr, 8, 1, &result));
+  EXPECT_TRUE(std::equal(counts, counts + 9, again));
+  EXPECT_EQ(counts[0] + counts[4] + counts[8], result.hits);
+  for (int label = 0; label < 3; label++) // 50 examples, whose labels go round
+    EXPECT_EQ(counts[3 * label] + counts[3 * label + 1] + counts[3 * label + 2], label < 2 ? 17 : 16);
+}
+
 // ---- A loss that is not finite
 
 TEST_F(Train, ANanInThePicturesIsToldAndChangesNothing) {

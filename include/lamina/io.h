@@ -104,6 +104,22 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_chart_svg(const lamina_chart *c
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_chart_text(const lamina_chart *chart, int columns, int rows,
                                                             bool colour, char *buffer, size_t size);
 
+/** The most classes of a confusion matrix that is drawn. */
+#define LAMINA_CONFUSION_CLASSES 4096
+
+/** How often which class was taken for which. */
+typedef struct lamina_confusion {
+  const char *title;        /**< NULL: none */
+  const char *const *names; /**< [classes]; NULL, or a NULL among them: numbers */
+  int64_t classes;          /**< 1 … LAMINA_CONFUSION_CLASSES */
+  const int64_t *counts;    /**< [label, answer], row-major, as lamina_net_confusion gives them */
+} lamina_confusion;
+
+/** Draws the matrix as a self-contained SVG: a row a label, a column an answer; right ones blue and wrong ones orange, the
+ *  stronger the larger their share of the row; with counts and names as far as there is room. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_confusion_svg(const lamina_confusion *matrix, const char *path,
+                                                               const lamina_allocator *allocator);
+
 /* ---- JSON for machines: one object, one line ----------------------------------------------------------------------- */
 
 /** Builds `{"step":3,"loss":0.25}`. Calls remember a failure, and lamina_json_line tells it. */

@@ -122,6 +122,11 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_resume(lamina_trainer *
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_evaluate(lamina_net *net, const lamina_dataset *dataset,
                                                               const char *loss, int64_t batch, int64_t k,
                                                               lamina_evaluation *evaluation);
+/** The confusion matrix of a net on a dataset: counts [classes, classes], classes being the net's outputs, receives in
+ *  row `label` and column `answer` how many examples of that label scored highest in that answer (the lower of equals,
+ *  as lamina/metric.h; an example whose scores are all NaN isn't counted). batch 0: the recipe's or 64. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_confusion(lamina_net *net, const lamina_dataset *dataset,
+                                                               int64_t batch, int64_t *counts);
 /** The training and test data of the net's recipe, opened when first wanted, closed with the net. NULL: not wanted;
  *  *test is NULL when the recipe names none. INVALID for a net without a recipe or data. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_data(lamina_net *net, const lamina_dataset **train,

@@ -12,18 +12,10 @@
 
 #include "io/chart.h"
 #include "io/file.h"
+#include "io/svg.h"
 
 static const char *const colours[] = {"#2f6fed", "#e8590c", "#2b9348", "#9c36b5",
                                       "#c92a2a", "#0b7285", "#b08900", "#5f6b7a"};
-
-static const char style[] =
-    "text{font-family:Inter,system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif;font-size:13px;"
-    "fill:#5b6472}"
-    ".paper{fill:#ffffff}.title{font-size:18px;font-weight:600;fill:#1b2330}.name{fill:#1b2330}"
-    ".grid{stroke:#e6e9ee;stroke-width:1}.base{stroke:#b6bdc8;stroke-width:1}"
-    "path{fill:none;stroke-linejoin:round;stroke-linecap:round}"
-    "@media(prefers-color-scheme:dark){text{fill:#9aa4b2}.paper{fill:#14181f}.title,.name{fill:#e8ecf2}"
-    ".grid{stroke:#262c36}.base{stroke:#4a5362}}";
 
 typedef struct picture {
   const lamina_chart *chart;
@@ -32,27 +24,14 @@ typedef struct picture {
   double width, height, left, right, top, bottom; /* of the picture; of the plot within it */
 } picture;
 
-/* About as wide as the text gets in 13 px. */
-static double text_width(const char *text) {
-  double width = 0;
-  for (; *text; text++)
-    width += (*text & 0xC0) == 0x80               ? 0 /* a byte that begins no character */
-             : strchr("ijlt.,:;|!'()[] f", *text) ? 4.5
-             : strchr("mwMW", *text)              ? 11.5
-                                                  : 7.7;
-  return width;
-}
-
 static double widest(const lamina_axis *axis) {
   double width = 0;
-  for (int i = 0; i < axis->count; i++) width = fmax(width, text_width(axis->labels[i]));
+  for (int i = 0; i < axis->count; i++) width = fmax(width, lamina_svg_width(axis->labels[i]));
   return width;
 }
 
 static void words(picture *p, const char *type, const char *anchor, double x, double y, const char *text) {
-  lamina_text_print(&p->text, "<text class=\"%s\" text-anchor=\"%s\" x=\"%.1f\" y=\"%.1f\">", type, anchor, x, y);
-  lamina_text_xml(&p->text, text);
-  lamina_text_put(&p->text, "</text>\n");
+  lamina_svg_words(&p->text, type, anchor, x, y, text);
 }
 
 static void line(picture *p, const char *type, double x1, double y1, double x2, double y2) {
@@ -180,7 +159,7 @@ static void draw_texts(picture *p) {
     lamina_text_print(&p->text, "<text x=\"%.1f\" y=\"%.1f\"><tspan class=\"name\">", x + 23, y);
     lamina_text_xml(&p->text, name);
     lamina_text_print(&p->text, "</tspan><tspan dx=\"7\">%s</tspan></text>\n", last);
-    x += 23 + text_width(name) + 7 + text_width(last) + 26;
+    x += 23 + lamina_svg_width(name) + 7 + lamina_svg_width(last) + 26;
   }
   const lamina_axes *axes = &p->axes;
   if (chart->left_label && (axes->left.used || !axes->right.used))
@@ -209,17 +188,11 @@ lamina_status lamina_chart_svg(const lamina_chart *chart, const char *path, cons
                         chart->height);
   LAMINA_TRY(lamina_chart_axes(chart, (int)(p.width / 110), (int)(p.height / 90), &p.axes));
   lay_out(&p);
-  lamina_text_print(
-      &p.text,
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" viewBox=\"0 0 %.0f %.0f\" "
-      "role=\"img\">\n<style>%s</style>\n<rect class=\"paper\" width=\"100%%\" height=\"100%%\"/>\n",
-      p.width, p.height, p.width, p.height, style);
+  lamina_svg_begin(&p.text, p.width, p.height);
   draw_axes(&p);
   for (int s = 0; s < chart->count; s++) draw_series(&p, s);
   draw_texts(&p);
-  lamina_text_put(&p.text, "</svg>\n");
-  lamina_status status = lamina_text_status(&p.text);
-  if (status == LAMINA_OK) status = lamina_file_write_whole(path, p.text.data, p.text.used, allocator);
+  const lamina_status status = lamina_svg_end(&p.text, path, allocator);
   lamina_text_free(&p.text);
   return status;
 }

@@ -1,4 +1,6 @@
-/* A net on a whole dataset: loss and hits, batch by batch, the last one smaller. */
+/* A net on a whole dataset, batch by batch, the last one smaller: loss and hits, and the confusion matrix. */
+#include <math.h>
+
 #include "net/trainer.h"
 
 typedef struct totals {
@@ -30,6 +32,10 @@ static lamina_status run_batch(lamina_net *net, const lamina_criterion *loss, in
   return status;
 }
 
+static int64_t batch_or_preset(const lamina_net *net, int64_t batch) {
+  return batch ? batch : net->defaults.training.batch ? net->defaults.training.batch : 64;
+}
+
 static lamina_loader_options loader_of(const lamina_net *net, int64_t batch) {
   return (lamina_loader_options){
       .batch = batch, .partial = true, .threads = 1, .epochs = 1, .allocator = net->allocator};
@@ -47,8 +53,7 @@ lamina_status lamina_net_evaluate_by(lamina_net *net, const lamina_dataset *data
   totals sum = {0};
   LAMINA_TRY(lamina_net_check_data(net, dataset));
   const int64_t classes = lamina_net_output(net).dims[0];
-  if (!batch_size) batch_size = net->defaults.training.batch ? net->defaults.training.batch : 64;
-  const lamina_loader_options options = loader_of(net, batch_size);
+  const lamina_loader_options options = loader_of(net, batch_or_preset(net, batch_size));
   if (k < 1) k = 5;
   if (k > classes) k = classes;
   LAMINA_TRY(lamina_loader_open(dataset, &options, &loader));
@@ -76,4 +81,45 @@ lamina_status lamina_net_evaluate(lamina_net *net, const lamina_dataset *dataset
   if (!net || !dataset || !evaluation) return lamina_error(LAMINA_INVALID, "lamina_net_evaluate: a NULL pointer");
   LAMINA_TRY(lamina_net_criterion(net, loss, NULL, &criterion));
   return lamina_net_evaluate_by(net, dataset, &criterion, batch, k, evaluation);
+}
+
+/* ---- The confusion matrix ----------------------------------------------------------------------------------------- */
+
+/* The largest score's place, the first of equals; -1 when all are NaN. */
+static int64_t answer_of(const float *scores, int64_t classes) {
+  int64_t best = -1;
+  for (int64_t c = 0; c < classes; c++)
+    if (!isnan(scores[c]) && (best < 0 || scores[c] > scores[best])) best = c;
+  return best;
+}
+
+static lamina_status count_batches(lamina_net *net, lamina_loader *loader, int64_t classes, float *scores,
+                                   int64_t *counts) {
+  lamina_batch batch;
+  LAMINA_TRY(lamina_loader_next(loader, &batch));
+  while (batch.n > 0) {
+    LAMINA_TRY(lamina_net_forward(net, batch.n, batch.x, scores));
+    for (int64_t i = 0; i < batch.n; i++) {
+      const int64_t answer = answer_of(scores + i * classes, classes);
+      if (answer >= 0) counts[batch.label[i] * classes + answer]++;
+    }
+    LAMINA_TRY(lamina_loader_next(loader, &batch));
+  }
+  return LAMINA_OK;
+}
+
+lamina_status lamina_net_confusion(lamina_net *net, const lamina_dataset *dataset, int64_t batch, int64_t *counts) {
+  lamina_loader *loader;
+  if (!net || !dataset || !counts) return lamina_error(LAMINA_INVALID, "lamina_net_confusion: a NULL pointer");
+  LAMINA_TRY(lamina_net_check_data(net, dataset));
+  const int64_t classes = lamina_net_output(net).dims[0];
+  const int64_t examples = lamina_dataset_info_of(dataset)->count, wanted = batch_or_preset(net, batch);
+  const lamina_loader_options options = loader_of(net, wanted < examples ? wanted : examples);
+  LAMINA_TRY(lamina_loader_open(dataset, &options, &loader));
+  float *scores = lamina_alloc(net->allocator, (size_t)(options.batch * classes) * sizeof *scores);
+  memset(counts, 0, (size_t)(classes * classes) * sizeof *counts);
+  const lamina_status status = scores ? count_batches(net, loader, classes, scores, counts) : LAMINA_OUT_OF_MEMORY;
+  lamina_free(net->allocator, scores);
+  lamina_loader_close(loader);
+  return status;
 }

@@ -201,6 +201,12 @@ lamina_status run_folder_draw(run_folder *run, const char *title) {
   return lamina_chart_svg(&chart, path, NULL);
 }
 
+lamina_status run_folder_draw_confusion(run_folder *run, const lamina_confusion *matrix) {
+  char path[RUN_PATH + 32];
+  path_of(run, "confusion.svg", path, sizeof path);
+  return lamina_confusion_svg(matrix, path, NULL);
+}
+
 lamina_status run_folder_print(const run_folder *run, int columns, bool colour, FILE *to) {
   enum { ROWS = 14, MOST = 100, LEAST = 24 };
   static char text[(size_t)ROWS * MOST * 24 + 1];

@@ -1,4 +1,4 @@
-/* What a training leaves behind: DIR/checkpoint.safetensors, metrics.jsonl, loss.svg, recipe.yaml; and the same numbers
+/* What a training leaves behind: DIR/checkpoint.safetensors, metrics.jsonl, loss.svg, confusion.svg, recipe.yaml; and the same numbers
  * in memory, for the chart. All calls set the library's error sentence. */
 #ifndef LAMINA_TOOL_RUN_FOLDER_H
 #define LAMINA_TOOL_RUN_FOLDER_H
@@ -49,7 +49,9 @@ lamina_status run_record_line(lamina_json *json, const run_record *record, const
 lamina_status run_folder_add(run_folder *run, const run_record *record, const char *line);
 /* loss.svg. */
 lamina_status run_folder_draw(run_folder *run, const char *title);
-/* The same on a terminal. */
+/* confusion.svg. */
+lamina_status run_folder_draw_confusion(run_folder *run, const lamina_confusion *matrix);
+/* The chart on a terminal. */
 lamina_status run_folder_print(const run_folder *run, int columns, bool colour, FILE *to);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "confusion.h"
 #include "progress.h"
 #include "run_folder.h"
 #include "stop.h"
@@ -210,6 +211,18 @@ static lamina_status end_json(const train *t) {
   return status;
 }
 
+/* Which class was taken for which, at the end. */
+static lamina_status draw_confusion(train *t) {
+  const lamina_training *o = lamina_trainer_training(t->trainer);
+  confusion matrix;
+  if (!o->test || lamina_net_output(t->on.net).dims[0] > LAMINA_CONFUSION_CLASSES) return LAMINA_OK;
+  lamina_status status = confusion_open(&matrix, t->on.net, o->test, o->batch);
+  matrix.matrix.title = t->name;
+  if (!status) status = run_folder_draw_confusion(&t->run, &matrix.matrix);
+  confusion_close(&matrix);
+  return status;
+}
+
 static lamina_status end(train *t) {
   lamina_progress now;
   lamina_trainer_progress(t->trainer, &now);
@@ -219,7 +232,7 @@ static lamina_status end(train *t) {
     const lamina_status status =
         run_folder_print(&t->run, t->bar.width, t->bar.terminal && !getenv("NO_COLOR"), stdout);
     if (status) return status;
-    printf("\nsaved    %s, metrics.jsonl, loss.svg\n", t->run.checkpoint);
+    printf("\nsaved    %s, metrics.jsonl, loss.svg%s\n", t->run.checkpoint, t->tested ? ", confusion.svg" : "");
   }
   if (t->tested)
     printf("test accuracy %.2f%%\n", 100 * t->test.accuracy);
@@ -245,6 +258,7 @@ static int run_to_the_end(train *t) {
   lamina_status status = lamina_trainer_run(t->trainer);
   if (status == LAMINA_INTERRUPTED) return stopped(t);
   if (!status) status = test_now(t);
+  if (!status) status = draw_confusion(t);
   if (!status) status = end(t);
   progress_end(&t->bar);
   return status ? cli_failed(t->self, status) : 0;

@@ -100,7 +100,8 @@ TEST(NetBranches, ACheckpointKnowsThem) {
 TEST(NetBranches, TheInitialiserLooksAlongTheBranch) {
   Device device;
   Net net(device, {2, 8, 8});
-  const lamina_conv_layer conv = {600, {3}, {}, {}, 1, {}, 0, 0, 0, 0};
+  lamina_conv_layer conv = {};
+  conv.filters = 600, conv.kernel[0] = 3, conv.same = 1;
   net.link("conv", "a", {}, &conv).link("conv", "b", {"input"}, &conv).link("tanh", "t", {"a"});
   net.link("relu", "r", {"b"}).link("add", "", {"t", "r"});
   ASSERT_OK(lamina_net_init(net, 1));

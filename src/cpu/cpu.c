@@ -31,7 +31,13 @@
   X(loop_min_pool_backward)                                                                                            \
   X(loop_avg_pool_forward)                                                                                             \
   X(loop_avg_pool_backward)                                                                                            \
+  X(loop_conv_forward)                                                                                                 \
+  X(loop_conv_backward_data)                                                                                           \
+  X(loop_conv_backward_weights)                                                                                        \
   X(loop_conv_backward_bias)                                                                                           \
+  X(loop_fc_forward)                                                                                                   \
+  X(loop_fc_backward_data)                                                                                             \
+  X(loop_fc_backward_weights)                                                                                          \
   X(loop_fc_backward_bias)                                                                                             \
   X(loop_softmax_forward)                                                                                              \
   X(loop_softmax_backward)                                                                                             \

@@ -1,79 +1,26 @@
-/* The matrix product: packed blocks and a micro-kernel that keeps a tile of C in registers.
+/* The matrix product: packed blocks, and the kernels of gemm_kernel.c.
  *
  *   for columns of C, NC at a time
  *     for the depth, KC at a time             B's block [KC, NC] packed into panels of nr columns     (L2)
  *       for rows of C, MC at a time           A's block [MC, KC] packed into panels of mr rows        (L2)
  *         for panels of B, for panels of A    tile [mr, nr] += panel of A [KC, mr] · panel of B [KC, nr]
  *
- *   kernel      tile      registers of C, B, A
- *   AVX-512     12 x 32   24 + 2 + 1 of 32
- *   AVX2, FMA    6 x 16   12 + 2 + 1 of 16
- *   any          4 x 8     8 + 2 + 1 of 16, as 4-lane vectors
- *
  * Source: Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008; the loops are BLIS's.
- * A bf16 C is made block by block in f32 and rounded when it is whole. This file alone is compiled with contraction
- * (-ffp-contract=fast), so that products are fused into sums. */
+ * A bf16 C is made block by block in f32 and rounded when it is whole. */
 #include "cpu/gemm.h"
 
+#include "cpu/gemm_kernel.h"
 #include "cpu/loop.h"
 
-enum { KC = 192, MC = 192, NC = 768, MR_MOST = 12, NR_MOST = 32 };
-
-/* tile[i * ld + j] += sum over k of a[k * mr + i] * b[k * nr + j], or = without `add` */
-typedef void kernel_fn(int64_t depth, const float *a, const float *b, float *tile, int64_t ld, bool add);
-typedef struct kernel {
-  int mr, nr;
-  kernel_fn *run;
-} kernel;
-
-#define DEFINE_KERNEL(name, attribute, lanes, rows)                                                                    \
-  typedef float name##_vector __attribute__((vector_size(lanes * sizeof(float))));                                     \
-  attribute static void name(int64_t depth, const float *a, const float *b, float *tile, int64_t ld, bool add) {       \
-    name##_vector sum[rows][2] = {{{0}}}, old;                                                                         \
-    for (int64_t k = 0; k < depth; k++, a += (rows), b += 2 * (lanes)) {                                               \
-      name##_vector b0, b1;                                                                                            \
-      memcpy(&b0, b, sizeof b0);                                                                                       \
-      memcpy(&b1, b + (lanes), sizeof b1);                                                                             \
-      _Pragma("GCC unroll 16") for (int i = 0; i < (rows); i++) {                                                      \
-        sum[i][0] += a[i] * b0;                                                                                        \
-        sum[i][1] += a[i] * b1;                                                                                        \
-      }                                                                                                                \
-    }                                                                                                                  \
-    _Pragma("GCC unroll 16") for (int i = 0; i < (rows); i++) _Pragma("GCC unroll 2") for (int j = 0; j < 2; j++) {    \
-      float *at = tile + i * ld + j * (lanes);                                                                         \
-      if (add) {                                                                                                       \
-        memcpy(&old, at, sizeof old);                                                                                  \
-        sum[i][j] += old;                                                                                              \
-      }                                                                                                                \
-      memcpy(at, &sum[i][j], sizeof old);                                                                              \
-    }                                                                                                                  \
-  }
-
-DEFINE_KERNEL(kernel_any, , 4, 4)
-static const kernel any = {4, 8, kernel_any};
-#if defined(__x86_64__) && defined(__GNUC__)
-DEFINE_KERNEL(kernel_avx2, __attribute__((target("avx2,fma"))), 8, 6)
-DEFINE_KERNEL(kernel_avx512, __attribute__((target("avx512f"))), 16, 12)
-static const kernel avx2 = {6, 16, kernel_avx2}, avx512 = {12, 32, kernel_avx512};
-#endif
-
-/* Kernel number `wanted` of those that the machine has, best first; NULL past the last. */
-static const kernel *kernel_at(int wanted) {
-#if defined(__x86_64__) && defined(__GNUC__)
-  if (__builtin_cpu_supports("avx512f") && wanted-- == 0) return &avx512;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && wanted-- == 0) return &avx2;
-#endif
-  return wanted == 0 ? &any : NULL;
-}
+enum { KC = 192, MC = 192, NC = 768, TILE_MOST = 12 * 32 };
 
 int lamina_gemm_kernels(void) {
   int count = 0;
-  while (kernel_at(count)) count++;
+  while (lamina_gemm_kernel_at(count)) count++;
   return count;
 }
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t panels(int64_t n, int64_t width) { return (n + width - 1) / width * width; }
 
 /* ---- Packing ---------------------------------------------------------------------------------------------------- */
 
@@ -107,28 +54,29 @@ LAMINA_CLONES static void pack_bf16(const void *x, int64_t first, int64_t line, 
 /* ---- Blocks ----------------------------------------------------------------------------------------------------- */
 
 /* c [m, n] += packed A · packed B, or = without `add`. Tiles that reach beyond C are made beside it. */
-static void run_tiles(const kernel *best, int64_t m, int64_t n, int64_t depth, const float *a, const float *b, float *c,
-                      int64_t ldc, bool add) {
+static void run_tiles(const lamina_gemm_kernel *best, int64_t m, int64_t n, int64_t depth, const float *a,
+                      const float *b, float *c, int64_t ldc, bool add) {
   const int64_t mr = best->mr, nr = best->nr;
-  float beside[MR_MOST * NR_MOST];
+  float beside[TILE_MOST];
   for (int64_t j = 0; j < n; j += nr)
     for (int64_t i = 0; i < m; i += mr) {
       const float *pa = a + i * depth, *pb = b + j * depth;
+      const int rows = (int)least(mr, m - i);
       float *tile = c + i * ldc + j;
-      if (i + mr <= m && j + nr <= n) {
-        best->run(depth, pa, pb, tile, ldc, add);
+      if (j + nr <= n) {
+        best->tile(rows, depth, pa, pb, tile, ldc, add);
         continue;
       }
-      best->run(depth, pa, pb, beside, nr, false);
-      for (int64_t r = 0; r < least(mr, m - i); r++)
+      best->tile(rows, depth, pa, pb, beside, nr, false);
+      for (int64_t r = 0; r < rows; r++)
         for (int64_t s = 0; s < least(nr, n - j); s++)
           tile[r * ldc + s] = beside[r * nr + s] + (add ? tile[r * ldc + s] : 0);
     }
 }
 
 /* C in f32. */
-static void run_f32(const kernel *best, const lamina_gemm *g, float *c, int64_t ldc, int64_t i0, int64_t j0, int64_t M,
-                    int64_t N, bool add, float *packed_a, float *packed_b) {
+static void run_f32(const lamina_gemm_kernel *best, const lamina_gemm *g, float *c, int64_t ldc, int64_t i0, int64_t j0,
+                    int64_t M, int64_t N, bool add, float *packed_a, float *packed_b) {
   for (int64_t j = 0; j < N; j += NC)
     for (int64_t k = 0; k < g->K; k += KC) {
       const int64_t n = least(NC, N - j), depth = least(KC, g->K - k);
@@ -147,7 +95,8 @@ LAMINA_CLONES static void read_row(int64_t n, const uint16_t *x, float *y) { lam
 LAMINA_CLONES static void write_row(int64_t n, const float *x, uint16_t *y) { lamina_bf16_write(n, x, y); }
 
 /* C in bf16: block by block through `block` [MC, NC]. */
-static void run_bf16(const kernel *best, const lamina_gemm *g, float *packed_a, float *packed_b, float *block) {
+static void run_bf16(const lamina_gemm_kernel *best, const lamina_gemm *g, float *packed_a, float *packed_b,
+                     float *block) {
   for (int64_t j = 0; j < g->N; j += NC)
     for (int64_t i = 0; i < g->M; i += MC) {
       const int64_t m = least(MC, g->M - i), n = least(NC, g->N - j);
@@ -162,21 +111,21 @@ static void run_bf16(const kernel *best, const lamina_gemm *g, float *packed_a, 
 /* ---- The call --------------------------------------------------------------------------------------------------- */
 
 /* Floats of workspace before B's panels, before the block of C, and in all. */
-static void divide(const kernel *best, const lamina_gemm *g, int64_t at[3]) {
+static void divide(const lamina_gemm_kernel *best, const lamina_gemm *g, int64_t at[3]) {
   const int64_t depth = least(KC, g->K), m = least(MC, g->M), n = least(NC, g->N);
-  at[0] = panels(panels(m, best->mr) * depth, 16);
-  at[1] = at[0] + panels(panels(n, best->nr) * depth, 16);
+  at[0] = lamina_gemm_round(lamina_gemm_round(m, best->mr) * depth, 16);
+  at[1] = at[0] + lamina_gemm_round(lamina_gemm_round(n, best->nr) * depth, 16);
   at[2] = at[1] + (g->c_bf16 ? m * n : 0);
 }
 
 size_t lamina_gemm_workspace(const lamina_gemm *gemm) {
   int64_t at[3];
-  divide(kernel_at(gemm->kernel), gemm, at);
+  divide(lamina_gemm_kernel_at(gemm->kernel), gemm, at);
   return (size_t)at[2] * sizeof(float);
 }
 
 void lamina_gemm_run(const lamina_gemm *gemm, void *workspace) {
-  const kernel *best = kernel_at(gemm->kernel);
+  const lamina_gemm_kernel *best = lamina_gemm_kernel_at(gemm->kernel);
   const size_t element = gemm->c_bf16 ? 2 : 4;
   float *packed = workspace;
   int64_t at[3];
@@ -192,6 +141,6 @@ void lamina_gemm_run(const lamina_gemm *gemm, void *workspace) {
 }
 
 void lamina_gemm_tile(int64_t *rows, int64_t *columns) {
-  const kernel *best = kernel_at(0);
+  const lamina_gemm_kernel *best = lamina_gemm_kernel_at(0);
   *rows = best->mr, *columns = best->nr;
 }

@@ -1,4 +1,4 @@
-/* The matrix product's kernels, one for each instruction set, and the loop over tiles.
+/* The matrix product's kernels, one for each instruction set, and the loop over panels.
  *
  *   kernel  tile     registers of it             GFLOP/s of one thread, m and n 24 to 256, k 256 (Zen 5)
  *   avx512  12 x 32  24 sums, 2 of b, 1 of a     130
@@ -16,7 +16,7 @@
 #endif
 
 /* Defines NAME_tile: VECTOR holds WIDTH floats, a tile has MR rows and 2 * WIDTH columns. Each number of rows is a
- * function of its own with all loops over registers unrolled; an odd number takes the next even one where that fits. */
+ * function of its own with all loops over registers unrolled. */
 #define KERNEL(name, target, VECTOR, WIDTH, MR, LOAD, STORE, SPREAD, MULTIPLY_ADD)                                     \
   target static inline __attribute__((always_inline)) void name##_rows(                                                \
       const int rows, int64_t k, const float *a, const float *b, float *c, int64_t ldc, bool add) {                    \

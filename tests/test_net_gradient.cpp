@@ -82,6 +82,16 @@ const Case cases[] = {
     {"softmax_of_planes",
      {3, 2, 4},
      [](Net &net) { net.conv(4, 1).add("softmax").conv(3, 2).add("log_softmax").fc(2); }},
+    {"activations",
+     {6},
+     [](Net &net) {
+       const lamina_leaky_relu leaky = {0.2, 0};
+       const lamina_elu elu = {1.5, 0};
+       const lamina_gelu gelu = {LAMINA_GELU_TANH};
+       const lamina_softplus softplus = {2};
+       net.fc(7).add("leaky_relu", leaky).fc(7).add("elu", elu).add("selu").fc(6).add("gelu").add("gelu", gelu).fc(7);
+       net.add("silu").add("softplus", softplus).fc(5).add("hard_sigmoid").fc(6).add("softsign").fc(3);
+     }},
     {"one_layer", {5}, [](Net &net) { net.fc(3); }},
     {"relu_after_relu", {6}, [](Net &net) { net.fc(7).add("relu").add("relu").add("tanh").add("relu").fc(3); }},
     {"residual",

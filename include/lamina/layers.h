@@ -24,7 +24,7 @@
 #ifndef LAMINA_LAYERS_H
 #define LAMINA_LAYERS_H
 
-#include "lamina/op.h"
+#include "lamina/activation.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -101,7 +101,9 @@ typedef struct lamina_reshape_layer {
   int64_t shape[3]; /**< up to three axes; the first 0 ends them */
 } lamina_reshape_layer;
 
-/* "relu", "sigmoid", "tanh", "flatten": no fields; give NULL.
+/* "leaky_relu", "elu", "gelu" and "softplus" take the descriptors of lamina/activation.h: lamina_leaky_relu (slope),
+ * lamina_elu (alpha), lamina_gelu (form: erf or tanh) and lamina_softplus (beta).
+ * "relu", "sigmoid", "tanh", "selu", "silu", "hard_sigmoid", "softsign", "flatten": no fields; give NULL.
  * "add" (no fields): the sum of 2 to 8 layers of one shape. */
 
 /** Outputs of other layers that a layer may join. */

@@ -21,10 +21,26 @@
   X(loop_transpose_backward)                                                                                           \
   X(loop_relu_forward)                                                                                                 \
   X(loop_relu_backward)                                                                                                \
+  X(loop_leaky_relu_forward)                                                                                           \
+  X(loop_leaky_relu_backward)                                                                                          \
   X(loop_sigmoid_forward)                                                                                              \
   X(loop_sigmoid_backward)                                                                                             \
   X(loop_tanh_forward)                                                                                                 \
   X(loop_tanh_backward)                                                                                                \
+  X(loop_elu_forward)                                                                                                  \
+  X(loop_elu_backward)                                                                                                 \
+  X(loop_selu_forward)                                                                                                 \
+  X(loop_selu_backward)                                                                                                \
+  X(loop_gelu_forward)                                                                                                 \
+  X(loop_gelu_backward)                                                                                                \
+  X(loop_silu_forward)                                                                                                 \
+  X(loop_silu_backward)                                                                                                \
+  X(loop_softplus_forward)                                                                                             \
+  X(loop_softplus_backward)                                                                                            \
+  X(loop_hard_sigmoid_forward)                                                                                         \
+  X(loop_hard_sigmoid_backward)                                                                                        \
+  X(loop_softsign_forward)                                                                                             \
+  X(loop_softsign_backward)                                                                                            \
   X(loop_max_pool_forward)                                                                                             \
   X(loop_max_pool_backward)                                                                                            \
   X(loop_min_pool_forward)                                                                                             \

@@ -1,8 +1,21 @@
-/* Layers that keep the shape: activations, dropout, scale. */
+/* Layers that keep the shape: activations, dropout, scale. Where a layer is an op, its descriptor is the op's. */
 #include "lamina/arithmetic.h"
 #include "lamina/dropout.h"
 #include "lamina/softmax.h"
 #include "net/layers.h"
+
+static const lamina_attr_def leaky_relu_attrs[] = {{LAMINA_FIELD(lamina_leaky_relu, slope), .type = LAMINA_ATTR_REAL,
+                                                    .preset = 0.01, .has = offsetof(lamina_leaky_relu, has_slope),
+                                                    .most = 1e6},
+                                                   {0}};
+static const lamina_attr_def elu_attrs[] = {{LAMINA_FIELD(lamina_elu, alpha), .type = LAMINA_ATTR_REAL, .preset = 1,
+                                             .has = offsetof(lamina_elu, has_alpha), .most = 1e6},
+                                            {0}};
+static const char *const gelu_forms[] = {"erf", "tanh", NULL};
+static const lamina_attr_def gelu_attrs[] = {
+    {LAMINA_FIELD(lamina_gelu, form), .type = LAMINA_ATTR_ENUM, .choices = gelu_forms}, {0}};
+static const lamina_attr_def softplus_attrs[] = {
+    {LAMINA_FIELD(lamina_softplus, beta), .type = LAMINA_ATTR_REAL, .preset = 1, .least = 1e-6, .most = 1e6}, {0}};
 
 static const lamina_attr_def softmax_attrs[] = {{LAMINA_FIELD(lamina_softmax_layer, axis), .type = LAMINA_ATTR_INT,
                                                  .preset = 1, .has = offsetof(lamina_softmax_layer, has_axis),
@@ -33,18 +46,26 @@ static const lamina_attr_def scale_attrs[] = {{LAMINA_FIELD(lamina_scale_layer, 
 
 _Static_assert(sizeof(lamina_scale_layer) == sizeof(lamina_scale), "the layer's descriptor is the op's");
 
+#define PLAIN(kind, what)                                                                                              \
+  { .name = #kind, .about = what, .attrs = lamina_no_attrs, .params = lamina_no_params, .op = #kind "/forward" }
+#define WITH_ATTRS(kind, what)                                                                                         \
+  {                                                                                                                    \
+    .name = #kind, .about = what, .attrs = kind##_attrs, .attr_size = sizeof(lamina_##kind),                           \
+    .params = lamina_no_params, .op = #kind "/forward"                                                                 \
+  }
+
 const lamina_layer_def lamina_layers_activation[] = {
-    {.name = "relu", .about = "max(x, 0)", .attrs = lamina_no_attrs, .params = lamina_no_params, .op = "relu/forward"},
-    {.name = "sigmoid",
-     .about = "1 / (1 + exp(-x))",
-     .attrs = lamina_no_attrs,
-     .params = lamina_no_params,
-     .op = "sigmoid/forward"},
-    {.name = "tanh",
-     .about = "hyperbolic tangent",
-     .attrs = lamina_no_attrs,
-     .params = lamina_no_params,
-     .op = "tanh/forward"},
+    PLAIN(relu, "max(x, 0)"),
+    WITH_ATTRS(leaky_relu, "x, times a slope below 0"),
+    PLAIN(sigmoid, "1 / (1 + exp(-x))"),
+    PLAIN(tanh, "hyperbolic tangent"),
+    WITH_ATTRS(elu, "x, and exp(x) - 1 below 0"),
+    PLAIN(selu, "an elu that keeps mean 0 and variance 1"),
+    WITH_ATTRS(gelu, "x times the normal distribution function"),
+    PLAIN(silu, "x times sigmoid"),
+    WITH_ATTRS(softplus, "log(1 + exp(x))"),
+    PLAIN(hard_sigmoid, "a ramp from 0 to 1"),
+    PLAIN(softsign, "x / (1 + |x|)"),
     {.name = "softmax",
      .about = "probabilities along an axis",
      .attrs = softmax_attrs,
@@ -69,4 +90,5 @@ const lamina_layer_def lamina_layers_activation[] = {
      .attr_size = sizeof(lamina_scale_layer),
      .params = lamina_no_params,
      .op = "scale/forward"},
-    {0}};
+    {0},
+};

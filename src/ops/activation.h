@@ -6,13 +6,29 @@
 #include "lamina/activation.h"
 
 enum { LAMINA_ACTIVATION_FORWARD_X, LAMINA_ACTIVATION_FORWARD_Y };
-enum { LAMINA_ACTIVATION_BACKWARD_Y, LAMINA_ACTIVATION_BACKWARD_DY, LAMINA_ACTIVATION_BACKWARD_DX };
+enum { LAMINA_ACTIVATION_BACKWARD_SAVED, LAMINA_ACTIVATION_BACKWARD_DY, LAMINA_ACTIVATION_BACKWARD_DX }; /* x or y */
 
 void lamina_relu_forward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
 void lamina_relu_backward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
+void lamina_leaky_relu_forward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
+void lamina_leaky_relu_backward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
 void lamina_sigmoid_forward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
 void lamina_sigmoid_backward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
 void lamina_tanh_forward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
 void lamina_tanh_backward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
+void lamina_elu_forward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
+void lamina_elu_backward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
+void lamina_selu_forward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
+void lamina_selu_backward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
+void lamina_gelu_forward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
+void lamina_gelu_backward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
+void lamina_silu_forward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
+void lamina_silu_backward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
+void lamina_softplus_forward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
+void lamina_softplus_backward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
+void lamina_hard_sigmoid_forward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
+void lamina_hard_sigmoid_backward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
+void lamina_softsign_forward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
+void lamina_softsign_backward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
 
 #endif

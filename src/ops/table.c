@@ -9,8 +9,16 @@
   X(slice)                                                                                                             \
   X(transpose)                                                                                                         \
   X(relu)                                                                                                              \
+  X(leaky_relu)                                                                                                        \
   X(sigmoid)                                                                                                           \
   X(tanh)                                                                                                              \
+  X(elu)                                                                                                               \
+  X(selu)                                                                                                              \
+  X(gelu)                                                                                                              \
+  X(silu)                                                                                                              \
+  X(softplus)                                                                                                          \
+  X(hard_sigmoid)                                                                                                      \
+  X(softsign)                                                                                                          \
   X(fc)                                                                                                                \
   X(max_pool)                                                                                                          \
   X(min_pool)                                                                                                          \

@@ -23,6 +23,7 @@
 extern "C" {
 #endif
 
+/** The most tensors that are joined, or that one is split into. */
 #define LAMINA_PARTS 8
 
 /** All zero: along axis 1, the channels. */

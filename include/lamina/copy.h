@@ -16,6 +16,7 @@
 extern "C" {
 #endif
 
+/** y = x. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_copy_forward(lamina_device *device, const lamina_tensor *x,
                                                               const lamina_tensor *y, lamina_stream *stream);
 

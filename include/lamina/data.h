@@ -20,30 +20,32 @@ extern "C" {
 
 /* ---- Datasets ---------------------------------------------------------------------------------------------------- */
 
+/** An open dataset. */
 typedef struct lamina_dataset lamina_dataset;
 
 /** What a dataset holds. */
 typedef struct lamina_dataset_info {
-  const char *name; /**< the spec that it was opened from, or the name of a lamina_source */
-  int64_t count;    /**< examples: 1 … 2^31 - 1 */
-  int64_t channels, height, width;
-  int64_t classes;                /**< labels are 0 … classes - 1 */
-  float low, high;                /**< black and white, before normalisation; both 0 in a lamina_source: 0 and 1 */
-  const char *const *class_names; /**< [classes], or NULL: classes have numbers only */
+  const char *name;                /**< the spec that it was opened from, or the name of a lamina_source */
+  int64_t count;                   /**< examples: 1 … 2^31 - 1 */
+  int64_t channels, height, width; /**< of each picture */
+  int64_t classes;                 /**< labels are 0 … classes - 1 */
+  float low, high;                 /**< black and white, before normalisation; both 0 in a lamina_source: 0 and 1 */
+  const char *const *class_names;  /**< [classes], or NULL: classes have numbers only */
 } lamina_dataset_info;
 
+/** The most channels that a picture of a dataset may have. */
 #define LAMINA_MAX_CHANNELS 8
 
 /** x' = (x - mean) / deviation. All zero: none. Each list has none, one for all channels, or one for each channel. */
 typedef struct lamina_normalisation {
   int means, deviations; /**< how many numbers are given: 0, 1 or the number of channels */
-  float mean[LAMINA_MAX_CHANNELS], deviation[LAMINA_MAX_CHANNELS];
+  float mean[LAMINA_MAX_CHANNELS], deviation[LAMINA_MAX_CHANNELS]; /**< of each channel */
 } lamina_normalisation;
 
 /** All zero: the defaults. */
 typedef struct lamina_dataset_options {
   const char *root; /**< the folder that relative file names start from; NULL: $LAMINA_DATA, read at open */
-  lamina_normalisation normalise;
+  lamina_normalisation normalise;    /**< what is done to each picture */
   const lamina_allocator *allocator; /**< copied; NULL: malloc */
 } lamina_dataset_options;
 
@@ -90,7 +92,7 @@ typedef struct lamina_source {
    *  told by a status and a sentence through lamina_error of engine.h. */
   lamina_status (*read)(void *user, int64_t index, float *x, int32_t *label);
   void (*close)(void *user); /**< called by lamina_dataset_close; NULL: nothing to close */
-  void *user;
+  void *user;                /**< given to both */
 } lamina_source;
 
 /** Makes a dataset of the caller's own examples. `source` is copied. Of the options, root means nothing. On an error
@@ -121,6 +123,7 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_normalise(const lamina_normalis
 
 /* ---- Loaders ----------------------------------------------------------------------------------------------------- */
 
+/** Batches of a dataset, one after the other. */
 typedef struct lamina_loader lamina_loader;
 
 /** All zero but `batch`: in order, one batch after the other, made when they are asked for. */
@@ -132,10 +135,10 @@ typedef struct lamina_loader_options {
   int shift; /**< s: move each picture by -s … s pixels down and right; what comes in is black (info.low), normalised like
               *   all the rest. Down is floor(w0 * (2s + 1) / 2^32) - s, right the same of w1, words of Philox(key = seed;
               *   counter = example number, 0, 0x53484654, epoch): not of the place in the epoch */
-  uint64_t seed;
-  int threads; /**< threads that make batches ahead of the caller; 0: none, lamina_loader_next does the work */
-  int ahead;   /**< batches made ahead of the one asked for; 0: 2 with threads. No meaning without threads */
-  int hold;    /**< how many of the latest batches stay valid; 0: 1, the latest. For copies that run asynchronously */
+  uint64_t seed; /**< of the orders and the shifts */
+  int threads;   /**< threads that make batches ahead of the caller; 0: none, lamina_loader_next does the work */
+  int ahead;     /**< batches made ahead of the one asked for; 0: 2 with threads. No meaning without threads */
+  int hold;      /**< how many of the latest batches stay valid; 0: 1, the latest. For copies that run asynchronously */
   int64_t epochs;                    /**< stop after so many; 0: go on for ever */
   const lamina_allocator *allocator; /**< copied; NULL: malloc */
   const lamina_allocator *buffers;   /**< copied; for x and label only (pinned memory); NULL: as allocator */
@@ -189,8 +192,8 @@ LAMINA_API void lamina_permutation(uint64_t seed, int64_t epoch, int32_t n, int3
 
 /** One picture, x: [channels, height, width], 0 is black and 1 white. */
 typedef struct lamina_image {
-  int64_t channels, height, width;
-  float *x; /**< for lamina_image_free */
+  int64_t channels, height, width; /**< its size */
+  float *x;                        /**< for lamina_image_free */
 } lamina_image;
 
 /** Reads a picture, told by its content:

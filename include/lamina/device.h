@@ -14,18 +14,23 @@
 extern "C" {
 #endif
 
+/** An open device. */
 typedef struct lamina_device lamina_device;
+/** A queue of work on a device: what is put into it is done in that order. */
 typedef struct lamina_stream lamina_stream;
 
-/** Host memory of the library. alloc gives `size` bytes at a multiple of `align` (a power of two), or NULL; free gets
- *  the same size. Both may be called from many threads. */
+/** Host memory of the library. Both calls may come from many threads. */
 typedef struct lamina_allocator {
-  void *(*alloc)(void *user, size_t size, size_t align);
-  void (*free)(void *user, void *memory, size_t size);
-  void *user;
+  void *(*alloc)(void *user, size_t size, size_t align); /**< at a multiple of `align`, a power of two; or NULL */
+  void (*free)(void *user, void *memory, size_t size);   /**< what `alloc` gave, and how large it was */
+  void *user;                                            /**< given to both */
 } lamina_allocator;
 
-typedef enum lamina_log_level { LAMINA_LOG_INFO, LAMINA_LOG_WARNING } lamina_log_level;
+/** How much a message matters. */
+typedef enum lamina_log_level {
+  LAMINA_LOG_INFO,   /**< good to know */
+  LAMINA_LOG_WARNING /**< something is not as it should be, and goes on all the same */
+} lamina_log_level;
 /** Gets what a device has to say, a sentence without a newline: what it is, when it is opened, and what its module
  *  reports. `message` lives until the call returns. May be called from any thread that uses the device. */
 typedef void lamina_log_fn(void *user, lamina_log_level level, const char *message);
@@ -35,9 +40,9 @@ typedef struct lamina_device_options {
   int threads; /**< CPU threads an op may use; 0: LAMINA_THREADS, else all that the process may use */
   const lamina_allocator *allocator; /**< copied; NULL: malloc */
   lamina_log_fn *log;                /**< NULL: silent */
-  void *log_user;
-  const char *engine; /**< as LAMINA_ENGINE: "conv/forward:onednn,fc:ref"; NULL: read LAMINA_ENGINE */
-  int plan_cache;     /**< plans kept for the simple path; 0: 256 */
+  void *log_user;                    /**< given to `log` */
+  const char *engine;                /**< as LAMINA_ENGINE: "conv/forward:onednn,fc:ref"; NULL: read LAMINA_ENGINE */
+  int plan_cache;                    /**< plans kept for the simple path; 0: 256 */
 } lamina_device_options;
 
 /** Opens "cpu", or "KIND:INDEX" through the module liblamina-KIND.so, which is looked for in $LAMINA_MODULE_PATH,
@@ -49,18 +54,23 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_device_open(const char *name, c
 /** Plans, nets and streams of the device must be closed before. NULL is fine. */
 LAMINA_API void lamina_device_close(lamina_device *device);
 
+/** What it was opened as: "cpu", "cuda:0". It and lamina_device_about live as long as the device. */
 LAMINA_API const char *lamina_device_name(const lamina_device *device);
 /** One line for people: "2 threads, AVX-512, oneDNN 2.6.3". */
 LAMINA_API const char *lamina_device_about(const lamina_device *device);
+/** CPU threads that an op on the device may use. */
 LAMINA_API int lamina_device_threads(const lamina_device *device);
 
+/** A stream beside the device's own, with workspace of its own. OUT_OF_MEMORY, DEVICE. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_stream_open(lamina_device *device, lamina_stream **stream);
+/** Its work must be done: lamina_stream_sync. NULL is fine. */
 LAMINA_API void lamina_stream_close(lamina_stream *stream);
 /** Waits for all work on the stream; NULL: the device's own stream. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_stream_sync(lamina_device *device, lamina_stream *stream);
 
 /** Memory of the device, 64-byte aligned, uninitialised. size 0 gives NULL. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_memory_alloc(lamina_device *device, size_t size, void **memory);
+/** Gives it back, with the size that was asked for; no stream may still use it. NULL is fine. */
 LAMINA_API void lamina_memory_free(lamina_device *device, void *memory, size_t size);
 /** Copies in stream order between any two kinds of memory; returns when the bytes have arrived. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_copy(lamina_device *device, void *to, const void *from, size_t size,

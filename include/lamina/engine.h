@@ -12,6 +12,7 @@
 extern "C" {
 #endif
 
+/** The number of this interface: what lamina_engine.abi must say. */
 #define LAMINA_ENGINE_ABI 1u
 
 /** How an engine rounds: from this the verifier derives its tolerance. All zero means f32 sums of unrounded inputs. */
@@ -29,17 +30,18 @@ typedef enum lamina_strides {
   LAMINA_STRIDES_SAME   /**< all arguments of more than one element have the same strides, without gaps in some order */
 } lamina_strides;
 
+/** A plan as its engine sees it. The last six fields are for `prepare` to fill in. */
 struct lamina_plan {
-  lamina_device *device;
-  const lamina_op_def *op;
-  lamina_problem problem; /**< as the engine sees it: packed where its row asks for that */
-  const struct lamina_engine *engine;
-  char variant[64];
-  int threads; /**< CPU threads that a run may use */
-  bool deterministic;
+  lamina_device *device;              /**< that it was made for */
+  const lamina_op_def *op;            /**< the op's row */
+  lamina_problem problem;             /**< as the engine sees it: packed where its row asks for that */
+  const struct lamina_engine *engine; /**< the engine's row */
+  char variant[64];                   /**< which of its candidates was chosen */
+  int threads;                        /**< CPU threads that a run may use */
+  bool deterministic;                 /**< runs must give the same bits each time */
   /* filled by prepare */
-  size_t workspace; /**< bytes, 64-byte aligned when it comes */
-  lamina_numerics numerics;
+  size_t workspace;         /**< bytes, 64-byte aligned when it comes */
+  lamina_numerics numerics; /**< how it rounds */
   int align;      /**< bytes, to 64, that every pointer must be a multiple of; 0: of its element. A problem that doesn't
                        promise it (lamina_desc.align) is refused */
   char note[128]; /**< for people: "jit:avx512_core, weights reordered" */
@@ -50,17 +52,19 @@ struct lamina_plan {
  *  and the reason. */
 typedef void lamina_candidate_fn(void *context, const char *variant, double seconds, const char *reason);
 
+/** An engine's row. */
 typedef struct lamina_engine {
-  uint32_t size, abi; /**< sizeof(lamina_engine), LAMINA_ENGINE_ABI */
-  const char *device; /**< "cpu", "cuda" */
-  const char *name;   /**< "onednn", "kernel/implicit_gemm" */
-  const char *op;     /**< "conv/forward"; "*" for any op */
-  void *user;
-  lamina_strides strides;
-  /** Inputs are never empty, at least one output has elements, shapes and attributes are valid. */
+  uint32_t size, abi;     /**< sizeof(lamina_engine), LAMINA_ENGINE_ABI */
+  const char *device;     /**< "cpu", "cuda" */
+  const char *name;       /**< "onednn", "kernel/implicit_gemm" */
+  const char *op;         /**< "conv/forward"; "*" for any op */
+  void *user;             /**< the engine's own; the library doesn't look at it */
+  lamina_strides strides; /**< which it takes */
+  /** Calls `each` for what it offers. Inputs are never empty, at least one output has elements, shapes and attributes are valid. */
   void (*candidates)(lamina_device *device, const lamina_problem *problem, const struct lamina_engine *engine,
                      lamina_candidate_fn *each, void *context);
   lamina_status (*prepare)(lamina_plan *plan); /**< NULL: nothing to prepare; may still refuse with UNSUPPORTED */
+  /** Runs the plan: puts the work into the stream. From many threads at once, each with workspace of its own. */
   lamina_status (*run)(const lamina_plan *plan, const lamina_args *args, void *workspace, lamina_stream *stream);
   void (*release)(lamina_plan *plan); /**< also called after a prepare that failed; NULL: nothing to free */
 } lamina_engine;
@@ -81,6 +85,7 @@ LAMINA_API const lamina_engine *lamina_engine_at(const lamina_device *device, in
 /** Memory for engines' states, from the device's allocator, 64-byte aligned; NULL when there is none left (the error
  *  sentence is set). */
 LAMINA_API void *lamina_host_alloc(lamina_device *device, size_t size);
+/** Gives it back. NULL is fine. */
 LAMINA_API void lamina_host_free(lamina_device *device, void *memory, size_t size);
 /** Sets this thread's error sentence and returns the status: `return lamina_error(LAMINA_UNSUPPORTED, "…", …);` */
 LAMINA_API lamina_status lamina_error(lamina_status status, const char *format, ...)

@@ -19,7 +19,7 @@ extern "C" {
 
 /** All zero: zeros. */
 typedef struct lamina_fill {
-  double value;
+  double value; /**< what every element becomes, rounded to its type */
 } lamina_fill;
 
 /** y[i] = value. */

@@ -35,6 +35,7 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_npy_write(const char *path, con
  * and note and of all data, so that a file that was cut or altered is told from a whole one. Other programs ignore
  * them; files of other programs, without them, are read as well. */
 
+/** A file that is being made. */
 typedef struct lamina_safetensors_writer lamina_safetensors_writer;
 
 /** Starts a file; what can't be written is said here already. End it with commit or abandon. */
@@ -52,17 +53,20 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_safetensors_commit(lamina_safet
 /** Frees the writer; the old file stays. NULL is fine. */
 LAMINA_API void lamina_safetensors_abandon(lamina_safetensors_writer *writer);
 
+/** An open file. */
 typedef struct lamina_safetensors lamina_safetensors;
 
 /** Opens and checks a file: bounds, types, shapes, offsets without holes or overlaps, and the checksum where it has one
  *  (that reads the whole file once). CORRUPT names the tensor and the field. Several threads may read from one. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_safetensors_open(const char *path, const lamina_allocator *allocator,
                                                                   lamina_safetensors **file);
+/** NULL is fine. */
 LAMINA_API void lamina_safetensors_close(lamina_safetensors *file);
 /** Number of tensors; they are in the order of their names. */
 LAMINA_API int lamina_safetensors_count(const lamina_safetensors *file);
+/** The name of tensor `index`, below lamina_safetensors_count. Lives, as all that the file tells, until it is closed. */
 LAMINA_API const char *lamina_safetensors_name(const lamina_safetensors *file, int index);
-/** Dense. dtype LAMINA_NONE: a type of the format that Lamina doesn't have. */
+/** The shape of tensor `index`; dense. dtype LAMINA_NONE: a type of the format that Lamina doesn't have. */
 LAMINA_API const lamina_desc *lamina_safetensors_desc(const lamina_safetensors *file, int index);
 /** Index of the tensor named so; -1 when there is none. */
 LAMINA_API int lamina_safetensors_find(const lamina_safetensors *file, const char *name);
@@ -77,21 +81,21 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_safetensors_read(const lamina_s
 
 /** A line of a chart. */
 typedef struct lamina_series {
-  const char *name;
-  size_t count;
-  const double *x; /**< NULL: 0, 1, 2 … */
-  const double *y; /**< not finite, or not positive on a logarithmic axis: a gap; so is what passes 1e150 */
-  bool right;      /**< drawn against an axis of its own at the right */
-  bool smooth;     /**< for noise: drawn as its mean over each 1/128 of the width, the values themselves faint */
+  const char *name; /**< in the legend */
+  size_t count;     /**< points */
+  const double *x;  /**< NULL: 0, 1, 2 … */
+  const double *y;  /**< not finite, or not positive on a logarithmic axis: a gap; so is what passes 1e150 */
+  bool right;       /**< drawn against an axis of its own at the right */
+  bool smooth;      /**< for noise: drawn as its mean over each 1/128 of the width, the values themselves faint */
 } lamina_series;
 
 /** All zero but the series: a linear chart without texts. Texts are UTF-8; NULL leaves them out. */
 typedef struct lamina_chart {
-  const char *title, *x_label, *left_label, *right_label;
-  const lamina_series *series;
-  int count;
-  bool log_left;     /**< the left axis is logarithmic */
-  int width, height; /**< of the picture in pixels; 0: 960 by 540 */
+  const char *title, *x_label, *left_label, *right_label; /**< above the picture, and along its axes */
+  const lamina_series *series;                            /**< the lines */
+  int count;                                              /**< how many lines */
+  bool log_left;                                          /**< the left axis is logarithmic */
+  int width, height;                                      /**< of the picture in pixels; 0: 960 by 540 */
 } lamina_chart;
 
 /** Draws a self-contained SVG: axes with round ticks, a legend with the last values; light, or dark where the viewer
@@ -125,18 +129,24 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_confusion_svg(const lamina_conf
 /** Builds `{"step":3,"loss":0.25}`. Calls remember a failure, and lamina_json_line tells it. */
 typedef struct lamina_json lamina_json;
 
+/** Opens the first line. OUT_OF_MEMORY. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_json_open(const lamina_allocator *allocator, lamina_json **json);
+/** NULL is fine. */
 LAMINA_API void lamina_json_close(lamina_json *json);
 /** Adds a pair to the object that is open, or, with key NULL, a value to the array that is open. Text is UTF-8 (what is
  *  not becomes U+FFFD), NULL becomes null. */
 LAMINA_API void lamina_json_text(lamina_json *json, const char *key, const char *value);
+/** A whole number, all of its digits. */
 LAMINA_API void lamina_json_int(lamina_json *json, const char *key, int64_t value);
 /** The shortest number that reads back the same; what is not finite becomes null. */
 LAMINA_API void lamina_json_real(lamina_json *json, const char *key, double value);
+/** true or false. */
 LAMINA_API void lamina_json_bool(lamina_json *json, const char *key, bool value);
-/** Open an object or an array within, up to 15 deep; lamina_json_end closes it. */
+/** Opens an object within; brackets may be 15 deep. */
 LAMINA_API void lamina_json_object(lamina_json *json, const char *key);
+/** Opens an array within. */
 LAMINA_API void lamina_json_array(lamina_json *json, const char *key);
+/** Closes what was opened last. */
 LAMINA_API void lamina_json_end(lamina_json *json);
 /** Closes what is open and gives the text, without a newline; the next call on `json` starts a new object and ends the
  *  life of *line. INVALID where a key was missing or too much, or more was closed than opened. */

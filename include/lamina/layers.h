@@ -30,46 +30,47 @@
 extern "C" {
 #endif
 
+/** How a parameter starts: the table above. */
 typedef enum lamina_initialiser {
-  LAMINA_INIT_DEFAULT,
-  LAMINA_INIT_HE_NORMAL,
-  LAMINA_INIT_HE_UNIFORM,
-  LAMINA_INIT_XAVIER_NORMAL,
-  LAMINA_INIT_XAVIER_UNIFORM,
-  LAMINA_INIT_ZERO
+  LAMINA_INIT_DEFAULT,        /**< he_normal before a relu, else xavier_uniform */
+  LAMINA_INIT_HE_NORMAL,      /**< N(0, 2 / fan_in) */
+  LAMINA_INIT_HE_UNIFORM,     /**< U(-a, a), a = sqrt(6 / fan_in) */
+  LAMINA_INIT_XAVIER_NORMAL,  /**< N(0, 2 / (fan_in + fan_out)) */
+  LAMINA_INIT_XAVIER_UNIFORM, /**< U(-a, a), a = sqrt(6 / (fan_in + fan_out)) */
+  LAMINA_INIT_ZERO            /**< 0 */
 } lamina_initialiser;
 
 /** "conv": x [N, C, spatial…] with 1 to 3 spatial axes, as lamina/conv.h; w [filters, C/groups, kernel…], b [filters].
  *  kernel, stride and dilation: an axis that is 0 is as the first one. */
 typedef struct lamina_conv_layer {
-  int64_t filters;   /**< must be given */
-  int64_t kernel[3]; /**< must be given */
-  int64_t stride[3]; /**< 0: 1 */
-  int64_t pad[3][2]; /**< zeros before and after, for each axis */
-  int64_t same;      /**< 1: pad so that stride 1 keeps the size; an odd zero comes after. pad must be 0 then */
-  int64_t dilation[3];
-  int64_t groups; /**< 0: 1 */
-  int64_t bias;   /**< default 1 */
-  int64_t has_bias;
-  int64_t init; /**< a lamina_initialiser, for w */
-  int64_t flip; /**< 1: true convolution */
+  int64_t filters;     /**< must be given */
+  int64_t kernel[3];   /**< must be given */
+  int64_t stride[3];   /**< 0: 1 */
+  int64_t pad[3][2];   /**< zeros before and after, for each axis */
+  int64_t same;        /**< 1: pad so that stride 1 keeps the size; an odd zero comes after. pad must be 0 then */
+  int64_t dilation[3]; /**< 0: 1 */
+  int64_t groups;      /**< 0: 1 */
+  int64_t bias;        /**< default 1 */
+  int64_t has_bias;    /**< 1: a bias of 0 is meant */
+  int64_t init;        /**< a lamina_initialiser, for w */
+  int64_t flip;        /**< 1: true convolution */
 } lamina_conv_layer;
 
 /** "fc": y = x wT + b. All axes of x but the first are flattened; w [units, K], b [units], y [N, units]. */
 typedef struct lamina_fc_layer {
-  int64_t units; /**< must be given */
-  int64_t bias;  /**< default 1 */
-  int64_t has_bias;
-  int64_t init; /**< a lamina_initialiser, for w */
+  int64_t units;    /**< must be given */
+  int64_t bias;     /**< default 1 */
+  int64_t has_bias; /**< 1: a bias of 0 is meant */
+  int64_t init;     /**< a lamina_initialiser, for w */
 } lamina_fc_layer;
 
 /** "max_pool", "min_pool" and "avg_pool": as lamina/pool.h. kernel, stride and dilation: an axis that is 0 is as the
  *  first one; stride 0: as the kernel. count_pad is avg_pool's, dilation that of the others.
  *  "global_max_pool" and "global_avg_pool" (no fields): with global. */
 typedef struct lamina_pool_layer {
-  int64_t kernel[3]; /**< must be given unless global */
-  int64_t stride[3];
-  int64_t pad[3][2];
+  int64_t kernel[3];   /**< must be given unless global */
+  int64_t stride[3];   /**< 0: as the kernel */
+  int64_t pad[3][2];   /**< before and after, for each axis */
   int64_t ceil;        /**< 1: a partial last window counts */
   int64_t global;      /**< 1: one window, the whole spatial extent */
   int64_t count_pad;   /**< 1: padding counts in an average */
@@ -86,14 +87,14 @@ typedef struct lamina_dropout_layer {
 
 /** "softmax" and "log_softmax", along an axis: as lamina/softmax.h. */
 typedef struct lamina_softmax_layer {
-  int64_t axis; /**< default 1, the channels or classes */
-  int64_t has_axis;
+  int64_t axis;     /**< default 1, the channels or classes */
+  int64_t has_axis; /**< 1: an axis of 0 is meant */
 } lamina_softmax_layer;
 
 /** "scale": y = factor * x. */
 typedef struct lamina_scale_layer {
-  double factor; /**< default 1 */
-  int64_t has_factor;
+  double factor;      /**< default 1 */
+  int64_t has_factor; /**< 1: a factor of 0 is meant */
 } lamina_scale_layer;
 
 /** "reshape": the axes after the first become these, a view. "flatten" (no fields) makes them one. */
@@ -109,16 +110,18 @@ typedef struct lamina_reshape_layer {
 /** Outputs of other layers that a layer may join. */
 #define LAMINA_MAX_INPUTS 8
 
+/** The ops that a net is made of: for the rows of src/net/. */
 typedef struct lamina_graph lamina_graph;
+/** One layer of a net: for the rows of src/net/. */
 typedef struct lamina_layer lamina_layer;
 
 /** A parameter of a kind of layer. */
 typedef struct lamina_param_def {
   const char *name; /**< "w"; NULL ends the list */
   bool constant;    /**< starts at `value` everywhere, whatever `init` says */
-  double value;
-  bool decay; /**< weight decay reaches it */
-  bool state; /**< not trained: an op of the layer updates it (running statistics) */
+  double value;     /**< that a constant one starts at */
+  bool decay;       /**< weight decay reaches it */
+  bool state;       /**< not trained: an op of the layer updates it (running statistics) */
 } lamina_param_def;
 
 /** What a layer is: one row a kind, in src/net/layers_*.c. */
@@ -132,7 +135,7 @@ typedef struct lamina_layer_def {
   /** Emits the op nodes of the layer from graph's current value to its next one. NULL: the layer is the op `op`, x → y,
    *  and its descriptor is the op's. */
   lamina_status (*expand)(lamina_graph *graph, const lamina_layer *layer);
-  const char *op;
+  const char *op; /**< "relu/forward"; only without `expand` */
 } lamina_layer_def;
 
 /** Kind number `index`, 0 …; NULL past the last. */

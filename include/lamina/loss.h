@@ -34,8 +34,8 @@ extern "C" {
 /** What becomes of the examples' losses. */
 typedef enum lamina_reduction {
   LAMINA_REDUCTION_MEAN, /**< the mean over all labels, N times the spatial axes */
-  LAMINA_REDUCTION_SUM,
-  LAMINA_REDUCTION_NONE
+  LAMINA_REDUCTION_SUM,  /**< the sum over them */
+  LAMINA_REDUCTION_NONE  /**< each for itself */
 } lamina_reduction;
 
 /** All zero: the mean. */

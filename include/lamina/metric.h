@@ -27,7 +27,7 @@ extern "C" {
 
 /** All zero: k = 1. */
 typedef struct lamina_top_k {
-  int64_t k;
+  int64_t k; /**< how many of the largest scores count; 0: 1 */
 } lamina_top_k;
 
 /** hits[0] = how many labels are among the k largest scores of their example. */

@@ -13,37 +13,42 @@
 extern "C" {
 #endif
 
+/** The number of this interface: what lamina_host.abi and lamina_module.abi say. */
 #define LAMINA_MODULE_ABI 1u
 
 /** What the core offers to a module or plug-in. It grows at its end: check that abi is LAMINA_MODULE_ABI and that size is
  *  at least sizeof(lamina_host). size, abi and error stay where they are in every ABI. */
 typedef struct lamina_host {
   uint32_t size, abi; /**< sizeof(lamina_host), LAMINA_MODULE_ABI of the library */
+  /** lamina_error: sets the thread's error sentence and returns the status. */
   lamina_status (*error)(lamina_status status, const char *format, ...);
+  /** Tells the log function in the device's options, if there is one. */
   void (*log)(lamina_device *device, lamina_log_level level, const char *message);
-  void *(*alloc)(lamina_device *device, size_t size);
-  void (*free)(lamina_device *device, void *memory, size_t size);
-  void *(*device_state)(const lamina_device *device); /**< what the module's `open` gave */
-  void *(*stream_state)(const lamina_stream *stream); /**< what the module's `stream_open` gave */
-  const lamina_op_def *(*op_at)(int id);
+  void *(*alloc)(lamina_device *device, size_t size);             /**< lamina_host_alloc */
+  void (*free)(lamina_device *device, void *memory, size_t size); /**< lamina_host_free */
+  void *(*device_state)(const lamina_device *device);             /**< what the module's `open` gave */
+  void *(*stream_state)(const lamina_stream *stream);             /**< what the module's `stream_open` gave */
+  const lamina_op_def *(*op_at)(int id);                          /**< lamina_op_at */
+  /** lamina_engine_register */
   lamina_status (*engine_register)(lamina_device *device, const lamina_engine *engine);
 } lamina_host;
 
 /** What a kind of device is. `state` is what `open` gave; streams likewise. */
 typedef struct lamina_module {
-  uint32_t size, abi;
+  uint32_t size, abi;                  /**< sizeof(lamina_module), LAMINA_MODULE_ABI of the module */
   const char *kind;                    /**< "cpu", "cuda" */
   lamina_memory memory;                /**< what its tensors lie in */
   const lamina_engine *const *engines; /**< NULL-terminated */
   /** Opens device `index`; `about` is one line for people. */
   lamina_status (*open)(lamina_device *device, int index, void **state, char *about, size_t about_size);
-  void (*close)(void *state);
-  lamina_status (*alloc)(void *state, size_t size, void **memory);
-  void (*free)(void *state, void *memory, size_t size);
+  void (*close)(void *state);                                      /**< after all that was opened on it */
+  lamina_status (*alloc)(void *state, size_t size, void **memory); /**< of the device; 64-byte aligned, size above 0 */
+  void (*free)(void *state, void *memory, size_t size);            /**< what `alloc` gave, and how large it was */
+  /** Between any two kinds of memory, in stream order; returns when the bytes have arrived. */
   lamina_status (*copy)(void *state, void *stream, void *to, const void *from, size_t size);
-  lamina_status (*stream_open)(void *state, void **stream);
-  void (*stream_close)(void *state, void *stream);
-  lamina_status (*stream_sync)(void *state, void *stream);
+  lamina_status (*stream_open)(void *state, void **stream); /**< *stream is what the calls below get */
+  void (*stream_close)(void *state, void *stream);          /**< its work is done */
+  lamina_status (*stream_sync)(void *state, void *stream);  /**< waits until its work is done */
   /** Runs plan->engine->run with the device made current for this thread. */
   lamina_status (*run)(const lamina_plan *plan, const lamina_args *args, void *workspace, lamina_stream *stream);
 } lamina_module;

@@ -27,6 +27,7 @@
 extern "C" {
 #endif
 
+/** A net and its parameters. */
 typedef struct lamina_net lamina_net;
 
 /** All zero but rank and dims. */
@@ -91,11 +92,13 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_save(lamina_net *net, const
 
 /* ---- What it is -------------------------------------------------------------------------------------------------- */
 
+/** The device that it was opened on. */
 LAMINA_API lamina_device *lamina_net_device(const lamina_net *net);
 /** The recipe after assignments, as YAML; NULL for a net that was built in C. Lives as long as the net. */
 LAMINA_API const char *lamina_net_recipe(const lamina_net *net);
-/** One example of the input and of the output, without the batch axis (rank 0 dims where it has none). */
+/** One example of the input, without the batch axis. */
 LAMINA_API lamina_desc lamina_net_input(const lamina_net *net);
+/** One example of the output, without the batch axis (rank 0 where it is a single number). */
 LAMINA_API lamina_desc lamina_net_output(const lamina_net *net);
 /** What class number `index` is called; NULL: it has a number only. Known after training on, or loading from, data that
  *  names its classes. */
@@ -103,8 +106,8 @@ LAMINA_API const char *lamina_net_class_name(const lamina_net *net, int64_t inde
 
 /** One layer, planned for a batch. */
 typedef struct lamina_layer_info {
-  const char *name; /**< "0.conv" */
-  const lamina_layer_def *kind;
+  const char *name;                    /**< "0.conv" */
+  const lamina_layer_def *kind;        /**< its row */
   int inputs, from[LAMINA_MAX_INPUTS]; /**< the layers whose outputs it takes; -1: the net's input */
   lamina_desc output;                  /**< with the batch axis */
   int64_t parameters;                  /**< numbers */
@@ -112,7 +115,10 @@ typedef struct lamina_layer_info {
   int64_t activation_bytes;            /**< of its forward ops' outputs; 0 for a view and what works in place */
 } lamina_layer_info;
 
+/** How many layers it has. */
 LAMINA_API int lamina_net_layer_count(const lamina_net *net);
+/** Tells of layer `index`, planned for inference with this batch; what it names lives as long as the net. INVALID for a
+ *  layer that there isn't; the errors of planning. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_layer(lamina_net *net, int index, int64_t batch,
                                                            lamina_layer_info *info);
 /** A table for people: layer, output shape, parameters, MFLOP forward, activation memory; totals. Lives until the next
@@ -124,7 +130,7 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_explain(lamina_net *net, in
 
 /** Bytes that a net takes, each beside the others. */
 typedef struct lamina_memory_need {
-  size_t parameters;
+  size_t parameters;  /**< all of them, and running statistics */
   size_t gradients;   /**< of parameters */
   size_t optimizer;   /**< momentum and the like */
   size_t activations; /**< one arena: activations, their gradients, workspace */
@@ -141,27 +147,30 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_memory(lamina_net *net, int
 
 /* ---- Parameters -------------------------------------------------------------------------------------------------- */
 
+/** One parameter of a net. */
 typedef struct lamina_parameter {
   const char *name; /**< "0.conv.w" */
-  lamina_desc desc;
-  int layer;
-  int64_t offset; /**< in the flat arena, in elements */
-  bool decay;
-  bool state; /**< not trained, without a gradient and in an arena of its own: running statistics */
+  lamina_desc desc; /**< dense */
+  int layer;        /**< number of the layer that it belongs to */
+  int64_t offset;   /**< in the flat arena, in elements */
+  bool decay;       /**< weight decay reaches it */
+  bool state;       /**< not trained, without a gradient and in an arena of its own: running statistics */
 } lamina_parameter;
 
+/** How many parameters (tensors) it has. */
 LAMINA_API int lamina_net_parameter_count(const lamina_net *net);
 /** Number of all trained parameters' elements: 61,706 for LeNet-5. */
 LAMINA_API int64_t lamina_net_parameter_total(const lamina_net *net);
+/** Tells of parameter `index`; its name lives as long as the net. INVALID for one that there isn't. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_parameter(const lamina_net *net, int index,
                                                                lamina_parameter *parameter);
 /** By name; -1 when there is none. */
 LAMINA_API int lamina_net_parameter_find(const lamina_net *net, const char *name);
 /** Sets every parameter by its initialiser. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_init(lamina_net *net, uint64_t seed);
-/** Copies a parameter to or from dense host memory of its shape and type. Once one is written all count as set; those
- *  that were not are 0. */
+/** Copies a parameter to dense host memory of its shape and type. INVALID before parameters are set. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_parameter_read(lamina_net *net, int index, void *to);
+/** Copies it from there. Once one is written all count as set; those that were not are 0. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_parameter_write(lamina_net *net, int index, const void *from);
 /** The gradient that the last lamina_net_gradients or training step left. INVALID before. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_gradient_read(lamina_net *net, int index, void *to);

@@ -12,31 +12,39 @@
 extern "C" {
 #endif
 
-#define LAMINA_MAX_ARGS   24
+/** The most arguments of an op. */
+#define LAMINA_MAX_ARGS 24
+/** Room for a family's descriptor struct in a problem. */
 #define LAMINA_ATTR_BYTES 256
 
+/** What an op does with an argument. */
 typedef enum lamina_role {
-  LAMINA_IN,
-  LAMINA_OUT,
-  LAMINA_INOUT,
-  LAMINA_SAVED /**< an output kept for the backward pass, in the public format that the header gives */
+  LAMINA_IN,    /**< reads it */
+  LAMINA_OUT,   /**< overwrites it */
+  LAMINA_INOUT, /**< changes it in place */
+  LAMINA_SAVED  /**< an output kept for the backward pass, in the public format that the header gives */
 } lamina_role;
 
 /** Which element types an argument takes. */
-typedef enum lamina_class { LAMINA_FLOATING, LAMINA_INTEGER, LAMINA_ANY } lamina_class;
+typedef enum lamina_class {
+  LAMINA_FLOATING, /**< f64, f32, f16, bf16 */
+  LAMINA_INTEGER,  /**< i64, i32, u8 */
+  LAMINA_ANY       /**< all of them */
+} lamina_class;
 
 /** An argument of an op. Names bind within a family: x, w, y mean the same in every pass, dx is the gradient of x. */
 typedef struct lamina_arg_def {
-  const char *name; /**< NULL ends the list */
-  lamina_role role;
-  bool optional;
-  lamina_class type;
+  const char *name;  /**< NULL ends the list */
+  lamina_role role;  /**< what happens to it */
+  bool optional;     /**< it may be absent */
+  lamina_class type; /**< which element types it takes */
   const char *alias; /**< the input that this output may share its memory with, or NULL */
 } lamina_arg_def;
 
 /** Axis `a` in a set of axes: 0 … 7 from the front, -1 … -8 from the back. */
 #define LAMINA_AXIS(a) (INT64_C(1) << ((a)&15))
 
+/** What an attribute is: its field in the descriptor, and how it is written. */
 typedef enum lamina_attr_type {
   LAMINA_ATTR_INT,  /**< int64_t */
   LAMINA_ATTR_REAL, /**< double */
@@ -50,8 +58,8 @@ typedef enum lamina_attr_type {
 
 /** An attribute of an op, or of a layer: a field of the descriptor struct. */
 typedef struct lamina_attr_def {
-  const char *name; /**< NULL ends the list */
-  lamina_attr_type type;
+  const char *name;           /**< NULL ends the list */
+  lamina_attr_type type;      /**< of the field */
   size_t offset;              /**< of the field in the descriptor */
   double preset;              /**< what a zero field means */
   size_t has;                 /**< offset of the int64_t flag that says that zero is meant; 0: there is none */
@@ -59,12 +67,13 @@ typedef struct lamina_attr_def {
   double least, most;         /**< the range that is accepted; both 0: any (AXES, PADS and LIST: each number) */
 } lamina_attr_def;
 
+/** What an engine may do to the numbers on the way. Sums are in f32 or better always. */
 typedef enum lamina_math {
   LAMINA_MATH_DEFAULT, /**< the device's default; on the CPU: strict */
   LAMINA_MATH_STRICT,  /**< products and sums in f32 or better */
   LAMINA_MATH_TF32,    /**< factors may be rounded to 10 bits of fraction */
-  LAMINA_MATH_BF16,
-  LAMINA_MATH_F16
+  LAMINA_MATH_BF16,    /**< factors may be rounded to bf16 */
+  LAMINA_MATH_F16      /**< factors may be rounded to f16 */
 } lamina_math;
 
 /** In lamina_problem.flags: bitwise equal results run to run. */
@@ -73,12 +82,12 @@ typedef enum lamina_math {
 /** One problem: an op, the shape of every argument, every attribute. Without pointers or padding; after
  *  lamina_problem_infer equal problems are equal bytes. Everything that decides which engine runs and how fast. */
 typedef struct lamina_problem {
-  int32_t op; /**< index, see lamina_op_at */
-  int32_t math;
-  uint32_t flags;
-  uint32_t aliased; /**< bit i: argument i shares memory with the input that its row names */
-  lamina_desc arg[LAMINA_MAX_ARGS];
-  uint8_t attr[LAMINA_ATTR_BYTES]; /**< the family's descriptor struct (lamina_conv …) */
+  int32_t op;                       /**< index, see lamina_op_at */
+  int32_t math;                     /**< a lamina_math */
+  uint32_t flags;                   /**< LAMINA_DETERMINISTIC or 0 */
+  uint32_t aliased;                 /**< bit i: argument i shares memory with the input that its row names */
+  lamina_desc arg[LAMINA_MAX_ARGS]; /**< in the order of the row; dtype LAMINA_NONE: absent */
+  uint8_t attr[LAMINA_ATTR_BYTES];  /**< the family's descriptor struct (lamina_conv …) */
 } lamina_problem;
 
 /** Data pointers in the order of the row's arguments; NULL for absent ones. */
@@ -95,13 +104,14 @@ typedef struct lamina_expected {
 
 /** What a reference sees: every input as a dense, row-major copy, whatever its type and strides were. */
 typedef struct lamina_reference {
-  const lamina_problem *problem;
+  const lamina_problem *problem;     /**< inferred */
   const void *attr;                  /**< problem->attr, aligned: cast it to the family's descriptor */
   const double *x[LAMINA_MAX_ARGS];  /**< floating and integer inputs as f64 (NULL: absent or not an input) */
   const int64_t *i[LAMINA_MAX_ARGS]; /**< integer inputs also as i64 */
   double *scratch;                   /**< what the row's `scratch` asked for, filled by `prepare` */
 } lamina_reference;
 
+/** What the numbers of a test are like. */
 typedef enum lamina_fill_kind {
   LAMINA_FILL_NORMAL,    /**< standard normal numbers */
   LAMINA_FILL_INTEGERS,  /**< whole numbers, uniform in low … high */
@@ -113,11 +123,12 @@ typedef enum lamina_fill_kind {
 /** How an argument is filled for a test. What a backward pass takes from the forward pass (y, indices, prob …) is not
  *  filled: the verifier finds it by name and runs the reference of the family's forward pass for it. */
 typedef struct lamina_fill_def {
-  lamina_fill_kind kind;
-  double low, high;
-  double density; /**< INTEGERS: the share of elements that are not 0; 0 means 1 */
+  lamina_fill_kind kind; /**< what the numbers are like */
+  double low, high;      /**< the least and the largest */
+  double density;        /**< INTEGERS: the share of elements that are not 0; 0 means 1 */
 } lamina_fill_def;
 
+/** The random choices of one test case: for the rows of src/ops/. */
 typedef struct lamina_draw lamina_draw;
 
 /** What an op is: one row an op, in src/ops/. */
@@ -150,6 +161,7 @@ typedef struct lamina_op_def {
 LAMINA_API const lamina_op_def *lamina_op_at(int id);
 /** By name, "conv/forward"; -1 when there is none. */
 LAMINA_API int lamina_op_find(const char *name);
+/** How many arguments the op has, optional ones, too. */
 LAMINA_API int lamina_op_arg_count(const lamina_op_def *op);
 /** Index of the argument named so; -1 when there is none. */
 LAMINA_API int lamina_op_arg(const lamina_op_def *op, const char *name);
@@ -183,8 +195,8 @@ typedef struct lamina_plan lamina_plan;
 
 /** All zero: the defaults. */
 typedef struct lamina_plan_options {
-  const char *engine; /**< "onednn", "loop", or ENGINE/VARIANT; matches by prefix of whole parts. NULL: choose */
-  lamina_math math;
+  const char *engine;     /**< "onednn", "loop", or ENGINE/VARIANT; matches by prefix of whole parts. NULL: choose */
+  lamina_math math;       /**< what engines may round to */
   bool deterministic;     /**< bitwise equal results run to run on one device and thread count, or a refusal */
   size_t workspace_limit; /**< bytes; 0: no limit */
 } lamina_plan_options;
@@ -193,12 +205,15 @@ typedef struct lamina_plan_options {
  *  UNSUPPORTED lists every engine's reason. Close the plan with lamina_plan_close. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_plan_open(lamina_device *device, const lamina_problem *problem,
                                                            const lamina_plan_options *options, lamina_plan **plan);
+/** No run may be under way. NULL is fine. */
 LAMINA_API void lamina_plan_close(lamina_plan *plan);
 /** Bytes of workspace that a run needs, 64-byte aligned. */
 LAMINA_API size_t lamina_plan_workspace(const lamina_plan *plan);
+/** What was planned, inferred. Lives as long as the plan, as do the texts below. */
 LAMINA_API const lamina_problem *lamina_plan_problem(const lamina_plan *plan);
-/** "onednn" and the variant ("jit:avx512_core"); the variant may be "". */
+/** "onednn": the engine that was chosen. */
 LAMINA_API const char *lamina_plan_engine(const lamina_plan *plan);
+/** "jit:avx512_core": the engine's variant; "" where it has but one. */
 LAMINA_API const char *lamina_plan_variant(const lamina_plan *plan);
 /** Every candidate with its estimate and every engine that refused with its reason, a line each, the chosen one first.
  *  Lives as long as the plan. */
@@ -210,9 +225,9 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_plan_run(const lamina_plan *pla
 
 /** One candidate of a problem on a device. */
 typedef struct lamina_candidate {
-  char engine[64], variant[64];
-  double seconds;   /**< estimated; < 0: refused */
-  char reason[192]; /**< why it was refused, or a note */
+  char engine[64], variant[64]; /**< their names; a variant may be "" */
+  double seconds;               /**< estimated; < 0: refused */
+  char reason[192];             /**< why it was refused, or a note */
 } lamina_candidate;
 
 /** Lists the candidates of a problem, best first, refusals last. On entry *count is the room; on return how many there
@@ -232,19 +247,22 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_op_plan(lamina_device *device, 
 
 /** Declares a pass of a family in its planned form, e.g. LAMINA_PLANNED(conv_forward, …):
  *  lamina_conv_forward_plan(device, …tensors, options, &plan) plans as lamina_op_plan does; close with
- * lamina_plan_close. lamina_conv_forward_run(plan, &(lamina_conv_forward_args){…}, workspace, stream) runs as
- * lamina_plan_run does; INVALID for a plan of another op. */
+ *  lamina_plan_close. lamina_conv_forward_run(plan, &(lamina_conv_forward_args){…}, workspace, stream) runs as
+ *  lamina_plan_run does; INVALID for a plan of another op. */
 #define LAMINA_PLANNED(name, ...)                                                                                      \
   LAMINA_API LAMINA_NODISCARD lamina_status lamina_##name##_plan(                                                      \
       lamina_device *device, __VA_ARGS__, const lamina_plan_options *options, lamina_plan **plan);                     \
   LAMINA_API LAMINA_NODISCARD lamina_status lamina_##name##_run(                                                       \
       const lamina_plan *plan, const lamina_##name##_args *args, void *workspace, lamina_stream *stream)
 
+/** Counts of a device's plan cache since it was opened. */
 typedef struct lamina_cache_info {
-  uint64_t hits, misses, evictions;
-  int plans;
+  uint64_t hits;      /**< calls that found their plan */
+  uint64_t misses;    /**< calls that had to plan */
+  uint64_t evictions; /**< plans that made room for others */
+  int plans;          /**< in the cache now */
 } lamina_cache_info;
-/** Counts of the device's plan cache. */
+/** Fills *info. */
 LAMINA_API void lamina_device_cache(const lamina_device *device, lamina_cache_info *info);
 
 #ifdef __cplusplus

@@ -6,7 +6,9 @@
 #define LAMINA_STATUS_H
 
 #if defined(__GNUC__)
-#define LAMINA_API       __attribute__((visibility("default")))
+/** Marks what the library exports. */
+#define LAMINA_API __attribute__((visibility("default")))
+/** Marks a call whose status must be looked at. */
 #define LAMINA_NODISCARD __attribute__((warn_unused_result))
 #else
 #define LAMINA_API
@@ -31,6 +33,7 @@ extern "C" {
   X(INTERRUPTED, "stopped on request")                                                                                 \
   X(INTERNAL, "an error in Lamina itself")
 
+/** What became of a call; 0 is success. */
 typedef enum lamina_status {
 #define X(name, meaning) LAMINA_##name,
   LAMINA_STATUS_MAP(X)

@@ -16,6 +16,7 @@
 extern "C" {
 #endif
 
+/** The most axes that a tensor may have. */
 #define LAMINA_MAX_RANK 8
 
 /** X(name, bytes, floating, unit roundoff): every element type. */
@@ -28,6 +29,7 @@ extern "C" {
   X(I32, 4, 0, 0.0)                                                                                                    \
   X(U8, 1, 0, 0.0)
 
+/** The type of a tensor's elements. */
 typedef enum lamina_dtype {
   LAMINA_NONE = 0, /**< an optional argument that is absent */
 #define X(name, bytes, floating, u) LAMINA_##name,
@@ -37,6 +39,7 @@ typedef enum lamina_dtype {
 
 /** Bytes of one element; 0 for LAMINA_NONE and unknown numbers. */
 LAMINA_API size_t lamina_dtype_size(lamina_dtype dtype);
+/** Whether it is f64, f32, f16 or bf16. */
 LAMINA_API bool lamina_dtype_is_floating(lamina_dtype dtype);
 /** Half the distance from 1 to the next number (2^-24 for f32); 0 for integers. */
 LAMINA_API double lamina_dtype_roundoff(lamina_dtype dtype);
@@ -58,27 +61,40 @@ typedef struct lamina_desc {
   int64_t strides[LAMINA_MAX_RANK]; /**< in elements; may be negative or 0 for inputs; unused axes: 0 */
 } lamina_desc;
 
-typedef enum lamina_memory { LAMINA_MEMORY_HOST, LAMINA_MEMORY_PINNED, LAMINA_MEMORY_DEVICE } lamina_memory;
+/** Where a tensor's data lie. */
+typedef enum lamina_memory {
+  LAMINA_MEMORY_HOST,   /**< ordinary memory */
+  LAMINA_MEMORY_PINNED, /**< of the host, but kept in place, so that a device can reach it */
+  LAMINA_MEMORY_DEVICE  /**< of the device: lamina_memory_alloc */
+} lamina_memory;
 
+/** A view of elements in memory that somebody else owns. */
 typedef struct lamina_tensor {
-  lamina_desc desc;
-  void *data; /**< element [0, 0, …] */
-  lamina_memory memory;
+  lamina_desc desc;     /**< what and where they are */
+  void *data;           /**< element [0, 0, …] */
+  lamina_memory memory; /**< what `data` points into; 0: the host's */
 } lamina_tensor;
 
 /** Row-major (last axis fastest). rank 0 is one element. A rank outside 0…8 gives LAMINA_NONE. */
 LAMINA_API lamina_desc lamina_dense(lamina_dtype dtype, int rank, const int64_t *dims);
+/** With these strides, in elements. A rank outside 0…8 gives LAMINA_NONE. */
 LAMINA_API lamina_desc lamina_strided(lamina_dtype dtype, int rank, const int64_t *dims, const int64_t *strides);
 /** An output whose shape lamina_problem_infer shall fill in. */
 LAMINA_API lamina_desc lamina_infer(lamina_dtype dtype);
 
+/** `desc` in host memory; no call here copies, checks or keeps anything. */
 LAMINA_API lamina_tensor lamina_tensor_of(lamina_desc desc, void *data);
+/** Dims n, dense. */
 LAMINA_API lamina_tensor lamina_vector(lamina_dtype dtype, int64_t n, void *data);
+/** Dims rows, columns; dense, row by row. */
 LAMINA_API lamina_tensor lamina_matrix(lamina_dtype dtype, int64_t rows, int64_t columns, void *data);
+/** Dims N C W, dense: examples, channels, places in a sequence. */
 LAMINA_API lamina_tensor lamina_ncw(lamina_dtype dtype, int64_t n, int64_t c, int64_t w, void *data);
+/** Dims N C H W, dense: pictures, a channel after the other. */
 LAMINA_API lamina_tensor lamina_nchw(lamina_dtype dtype, int64_t n, int64_t c, int64_t h, int64_t w, void *data);
 /** Dims N C H W, channels fastest in memory. */
 LAMINA_API lamina_tensor lamina_nhwc(lamina_dtype dtype, int64_t n, int64_t c, int64_t h, int64_t w, void *data);
+/** Dims N C D H W, dense: volumes. */
 LAMINA_API lamina_tensor lamina_ncdhw(lamina_dtype dtype, int64_t n, int64_t c, int64_t d, int64_t h, int64_t w,
                                       void *data);
 
@@ -93,8 +109,9 @@ LAMINA_API int64_t lamina_desc_offset(const lamina_desc *desc, int64_t index);
 /** "f32[2,3,5,7]", with "/105,35,7,1" after it where it isn't dense. Returns buffer. */
 LAMINA_API const char *lamina_desc_text(const lamina_desc *desc, char *buffer, size_t size);
 
-/** Element at `offset` (in elements, as stored) as f64, and back, rounded to nearest even; integers saturate. */
+/** The element `offset` elements behind `data`, as f64. */
 LAMINA_API double lamina_load(lamina_dtype dtype, const void *data, int64_t offset);
+/** Stores it there, rounded to nearest even; integers are cut to their range, a NaN is 0 in them. */
 LAMINA_API void lamina_store(lamina_dtype dtype, void *data, int64_t offset, double value);
 /** The value that lamina_store would leave behind. */
 LAMINA_API double lamina_round(lamina_dtype dtype, double value);

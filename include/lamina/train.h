@@ -21,9 +21,15 @@
 extern "C" {
 #endif
 
+/** A net in training. */
 typedef struct lamina_trainer lamina_trainer;
 
-typedef enum lamina_rate_kind { LAMINA_RATE_CONSTANT, LAMINA_RATE_STEP, LAMINA_RATE_COSINE } lamina_rate_kind;
+/** How the learning rate goes: see lamina_rate. */
+typedef enum lamina_rate_kind {
+  LAMINA_RATE_CONSTANT, /**< the same all the way */
+  LAMINA_RATE_STEP,     /**< times `factor` every so many epochs */
+  LAMINA_RATE_COSINE    /**< down to `final` along half a cosine */
+} lamina_rate_kind;
 
 /** The learning rate at step s = 0 … S-1 of all steps, e = epoch, computed in f64:
  *    constant  rate
@@ -53,12 +59,12 @@ typedef struct lamina_progress {
 
 /** How good a net is on some data. */
 typedef struct lamina_evaluation {
-  int64_t examples;
+  int64_t examples;  /**< how many were looked at */
   int64_t hits;      /**< examples whose label scored highest */
   int64_t k, hits_k; /**< examples whose label is among the k highest */
   double accuracy;   /**< hits / examples */
-  double accuracy_k;
-  double loss; /**< mean */
+  double accuracy_k; /**< hits_k / examples */
+  double loss;       /**< mean */
 } lamina_evaluation;
 
 /** Anything but LAMINA_OK ends the lamina_trainer_step that called it with that status (LAMINA_INTERRUPTED to stop on
@@ -86,7 +92,7 @@ typedef struct lamina_training {
   int threads;                        /**< loader threads; default 1; < 0: none */
   lamina_step_fn *on_step;            /**< after every step */
   lamina_epoch_fn *on_epoch;          /**< after every epoch's last step, and after on_step for it */
-  void *user;
+  void *user;                         /**< given to both */
 } lamina_training;
 
 /** Plans everything, checks the memory, sets the parameters (unless they are set) and starts the loader. The net stays
@@ -102,9 +108,11 @@ LAMINA_API void lamina_trainer_close(lamina_trainer *trainer);
  *  NOT_FINITE when the loss is NaN or infinite, with the step and the first layer, parameter or batch that made it; the
  *  parameters are then those before the step. A step that failed isn't done: the next call tries the same batch again. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_step(lamina_trainer *trainer);
+/** Whether all epochs are done. */
 LAMINA_API bool lamina_trainer_done(const lamina_trainer *trainer);
 /** Steps until done, or until a step fails. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_run(lamina_trainer *trainer);
+/** Fills *progress. */
 LAMINA_API void lamina_trainer_progress(const lamina_trainer *trainer, lamina_progress *progress);
 /** What training uses after recipe and defaults: train and test datasets, batch, epochs, seed, rate … */
 LAMINA_API const lamina_training *lamina_trainer_training(const lamina_trainer *trainer);

@@ -35,11 +35,11 @@ extern "C" {
 /** One case: a problem, and where the data of its arguments come from. All zero beside the problem: normal numbers of
  *  seed 0. */
 typedef struct lamina_case {
-  lamina_problem problem;
+  lamina_problem problem;            /**< inferred */
   const char *file[LAMINA_MAX_ARGS]; /**< an NPY file to read, or to write the output to; NULL: none */
   int64_t offset[LAMINA_MAX_ARGS];   /**< elements from a 64-byte boundary to the data */
   bool exact;                        /**< small integers, for which any order of sums gives the same bits */
-  uint64_t seed;
+  uint64_t seed;                     /**< of the numbers */
 } lamina_case;
 
 /** Reads a case from words ("conv/forward", "x=2x3x5x7", …) and infers its problem. File names point into `words`.
@@ -58,9 +58,11 @@ LAMINA_API bool lamina_case_can_be_exact(const lamina_case *c);
  *  zones around each. What a backward pass takes from the forward pass is computed by its reference. */
 typedef struct lamina_data lamina_data;
 
-/** UNSUPPORTED when exact inputs are wanted and there are none. */
+/** Makes and fills them. `c` is copied. UNSUPPORTED when exact inputs are wanted and there are none; what reading a file
+ *  returns; OUT_OF_MEMORY; DEVICE. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_data_open(lamina_device *device, const lamina_case *c,
                                                            lamina_data **data);
+/** NULL is fine. */
 LAMINA_API void lamina_data_close(lamina_data *data);
 /** The addresses on the device, for lamina_plan_run. */
 LAMINA_API const lamina_args *lamina_data_args(const lamina_data *data);
@@ -74,6 +76,7 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_data_fetch(lamina_data *data);
 /* ---- Verifying ----------------------------------------------------------------------------------------------------
  */
 
+/** How thoroughly a result was compared. */
 typedef enum lamina_tier {
   LAMINA_TIER_EXACT, /**< every element, bit for bit */
   LAMINA_TIER_FULL,  /**< every element, to its tolerance */
@@ -92,17 +95,17 @@ typedef struct lamina_verify_options {
 
 /** What came out for one candidate. */
 typedef struct lamina_verdict {
-  char engine[64], variant[64];
-  lamina_status status; /**< OK: agrees. MISMATCH. UNSUPPORTED: the engine refused, nothing ran. Else it failed */
-  lamina_tier tier;
-  double worst;     /**< the greatest error as a share of its tolerance; 0 where nothing had one */
-  int64_t elements; /**< compared */
-  int arg;          /**< the first bad element: its argument; -1: no element is bad, see `reason` */
-  int64_t element;  /**< its row-major index */
-  double got, tolerance;
-  lamina_expected expected;
-  char reason[256];  /**< a sentence: what is wrong, or why it was refused; "" when all is well */
-  char repeat[1024]; /**< the command that repeats the case for this candidate */
+  char engine[64], variant[64]; /**< which candidate */
+  lamina_status status;     /**< OK: agrees. MISMATCH. UNSUPPORTED: the engine refused, nothing ran. Else it failed */
+  lamina_tier tier;         /**< how it was compared */
+  double worst;             /**< the greatest error as a share of its tolerance; 0 where nothing had one */
+  int64_t elements;         /**< compared */
+  int arg;                  /**< the first bad element: its argument; -1: no element is bad, see `reason` */
+  int64_t element;          /**< its row-major index */
+  double got, tolerance;    /**< what came out, and how far it may be from expected.value */
+  lamina_expected expected; /**< the oracle's */
+  char reason[256];         /**< a sentence: what is wrong, or why it was refused; "" when all is well */
+  char repeat[1024];        /**< the command that repeats the case for this candidate */
 } lamina_verdict;
 
 /** Verifies every candidate that can run the case. On entry *count is the room in `list`; on return how many verdicts
@@ -122,6 +125,7 @@ typedef struct lamina_cases lamina_cases;
 /** `dtype`: of the floating arguments; LAMINA_NONE: all of them, mixed now and then. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_cases_open(int op, lamina_dtype dtype, uint64_t seed,
                                                             const lamina_allocator *allocator, lamina_cases **cases);
+/** NULL is fine. */
 LAMINA_API void lamina_cases_close(lamina_cases *cases);
 /** The next case; `exact` is not set. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_cases_next(lamina_cases *cases, lamina_case *c);

@@ -63,6 +63,7 @@ typedef struct lamina_elu {
   int64_t has_alpha; /**< 1: an alpha of 0 is meant */
 } lamina_elu;
 
+/** Which of the two formulas. */
 typedef enum lamina_gelu_form {
   LAMINA_GELU_ERF, /**< the exact one */
   LAMINA_GELU_TANH /**< an approximation, up to 5e-4 off, that many trained networks were made with */

@@ -39,6 +39,26 @@ TEST(NetBranches, AddAndInput) {
   for (int i = 0; i < 6; i++) EXPECT_EQ(y[i], x[i] > 0 ? 4 * x[i] : 2 * x[i]) << i;
 }
 
+TEST(NetBranches, ConcatAlongChannelsAndRows) {
+  Device device;
+  lamina_net *parsed;
+  ASSERT_OK(parse(
+      device, "  - relu: {name: a}\n  - concat: input\n  - concat: {from: [1.concat, 1.concat], axis: -2}\n", &parsed));
+  Net net(parsed);
+  ASSERT_OK(lamina_net_init(net, 1));
+  const lamina_desc out = lamina_net_output(net);
+  ASSERT_EQ(Dims(out.dims, out.dims + out.rank), (Dims{4, 12, 6}));
+  std::vector<float> x(72), y(288);
+  for (size_t i = 0; i < x.size(); i++) x[i] = static_cast<float>(i % 7) - 3;
+  ASSERT_OK(lamina_net_forward(net, 1, x.data(), y.data()));
+  for (size_t c = 0; c < 4; c++)
+    for (size_t h = 0; h < 12; h++)
+      for (size_t w = 0; w < 6; w++) {
+        const float from = x[(c % 2 * 6 + h % 6) * 6 + w];
+        EXPECT_EQ(y[(c * 12 + h) * 6 + w], c < 2 ? std::max(from, 0.0f) : from);
+      }
+}
+
 TEST(NetBranches, ARecipeSaysTheSame) {
   Device device;
   lamina_net *parsed;

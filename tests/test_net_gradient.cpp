@@ -103,6 +103,16 @@ const Case cases[] = {
        net.link("conv", "side", {"stem"}, &side).link("add", "sum", {"4.conv", "side", "stem"}).add("relu");
        net.link("add", "", {"sum", "7.relu"}).pool("avg_pool", 2).fc(3);
      }},
+    {"inception",
+     {3, 5, 5},
+     [](Net &net) {
+       lamina_conv_layer one = conv(2, {1}), three = conv(3, {3});
+       three.same = 1;
+       lamina_concat_layer rows = {-2};
+       net.link("conv", "a", {"input"}, &one).link("conv", "b", {"input"}, &three).link("tanh", "c", {"b"});
+       net.link("concat", "all", {"a", "input", "c", "a"}).conv(4, 1).add("relu");
+       net.link("concat", "", {"5.relu", "5.relu"}, &rows).conv(2, 2).link("add", "", {"7.conv", "7.conv"}).fc(3);
+     }},
     {"the_input_twice",
      {7},
      [](Net &net) {

@@ -107,6 +107,11 @@ typedef struct lamina_reshape_layer {
  * "relu", "sigmoid", "tanh", "selu", "silu", "hard_sigmoid", "softsign", "flatten": no fields; give NULL.
  * "add" (no fields): the sum of 2 to 8 layers of one shape. */
 
+/** "concat": 2 to 8 layers, one behind the other along an axis, as lamina/concat.h. */
+typedef struct lamina_concat_layer {
+  int64_t axis; /**< 0: 1, the channels (axis 0 is the batch); negative counts from the end */
+} lamina_concat_layer;
+
 /** Outputs of other layers that a layer may join. */
 #define LAMINA_MAX_INPUTS 8
 

@@ -200,16 +200,25 @@ TEST(LoopRows, SoftmaxCrossEntropy) {
       for (const int64_t reduction : {LAMINA_REDUCTION_MEAN, LAMINA_REDUCTION_SUM, LAMINA_REDUCTION_NONE})
         for (const lamina_dtype index : {LAMINA_I64, LAMINA_I32, LAMINA_U8}) {
           if (index != LAMINA_I64 && (dims[0] != 17 || reduction != LAMINA_REDUCTION_MEAN)) continue;
-          const lamina_softmax_cross_entropy loss = {reduction};
           std::vector<int64_t> of_labels = dims;
           of_labels.erase(of_labels.begin() + 1);
           const std::vector<int64_t> of_y = reduction == LAMINA_REDUCTION_NONE ? of_labels : std::vector<int64_t>{1};
           const Argument labels = draw(index, of_labels, -0.49, static_cast<double>(dims[1]) - 0.51, 1);
           const Argument x = draw(type, dims, -9, 9, 2), y = draw(LAMINA_F32, of_y, 1, 2, 3),
-                         prob = draw(type, dims, 0, 1, 4);
-          check("softmax_cross_entropy/forward", &loss, {x, labels, y, prob});
-          check("softmax_cross_entropy/forward", &loss, {x, labels, y, absent()});
-          check("softmax_cross_entropy/backward", &loss, {prob, labels, y, x}, true);
+                         prob = draw(type, dims, 0, 1, 4), weights = draw(type, {dims[1]}, 0.1, 2, 5),
+                         target = draw(type, dims, 0, 1, 6);
+          for (const double smoothing : {0.0, 0.25}) {
+            const lamina_softmax_cross_entropy loss = {reduction, 0, dims[1] > 1, smoothing};
+            const lamina_softmax_cross_entropy_target soft = {reduction, smoothing};
+            const bool some = smoothing > 0;
+            check("softmax_cross_entropy/forward", &loss, {x, labels, some ? weights : absent(), y, prob});
+            check("softmax_cross_entropy/forward", &loss, {x, labels, some ? absent() : weights, y, absent()});
+            check("softmax_cross_entropy/backward", &loss, {prob, labels, some ? weights : absent(), y, x}, true);
+            check("softmax_cross_entropy/backward", &loss, {prob, labels, some ? absent() : weights, y, x});
+            check("softmax_cross_entropy_target/forward", &soft, {x, target, some ? absent() : weights, y, prob});
+            check("softmax_cross_entropy_target/backward", &soft, {prob, target, some ? weights : absent(), y, x},
+                  true);
+          }
         }
 }
 

@@ -70,6 +70,8 @@
   X(loop_dropout_backward)                                                                                             \
   X(loop_softmax_cross_entropy_forward)                                                                                \
   X(loop_softmax_cross_entropy_backward)                                                                               \
+  X(loop_softmax_cross_entropy_target_forward)                                                                         \
+  X(loop_softmax_cross_entropy_target_backward)                                                                        \
   X(loop_top_k)                                                                                                        \
   X(loop_sgd)                                                                                                          \
   X(loop_adam)

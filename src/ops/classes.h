@@ -27,13 +27,26 @@ static inline int lamina_label_dims(const lamina_desc *x, int64_t dims[LAMINA_MA
   return x->rank - 1;
 }
 
-/* Checks scores `x` and their labels. */
-static inline lamina_status lamina_want_classes(const lamina_problem *p, int x, int labels) {
-  const lamina_desc *desc = &p->arg[x];
-  int64_t dims[LAMINA_MAX_RANK];
+/* Checks scores `x`; their labels. */
+static inline lamina_status lamina_want_scores(const lamina_problem *p, int x) {
   LAMINA_TRY(lamina_want_rank(p, x, 2, LAMINA_MAX_RANK));
-  if (desc->dims[1] < 1) return lamina_problem_error(p, x, "expected at least one class on axis 1");
-  return lamina_want_dims(p, labels, lamina_label_dims(desc, dims), dims);
+  if (p->arg[x].dims[1] < 1) return lamina_problem_error(p, x, "expected at least one class on axis 1");
+  return LAMINA_OK;
+}
+static inline lamina_status lamina_want_labels(const lamina_problem *p, int x, int labels) {
+  int64_t dims[LAMINA_MAX_RANK];
+  return lamina_want_dims(p, labels, lamina_label_dims(&p->arg[x], dims), dims);
+}
+static inline lamina_status lamina_want_classes(const lamina_problem *p, int x, int labels) {
+  LAMINA_TRY(lamina_want_scores(p, x));
+  return lamina_want_labels(p, x, labels);
+}
+
+/* A label's class; BAD where it is out of range. */
+enum { LAMINA_LABEL_BAD = -1, LAMINA_LABEL_IGNORED = -2 };
+static inline int64_t lamina_label_class(int64_t label, int64_t C, int64_t ignore) {
+  if (label == ignore && ignore != INT64_MIN) return LAMINA_LABEL_IGNORED;
+  return label >= 0 && label < C ? label : LAMINA_LABEL_BAD;
 }
 
 #endif

@@ -31,6 +31,7 @@
   X(fill)                                                                                                              \
   X(dropout)                                                                                                           \
   X(softmax_cross_entropy)                                                                                             \
+  X(softmax_cross_entropy_target)                                                                                      \
   X(top_k)                                                                                                             \
   X(sgd)                                                                                                               \
   X(adam)

@@ -175,6 +175,11 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_parameter_write(lamina_net 
 /** The gradient that the last lamina_net_gradients or training step left. INVALID before. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_gradient_read(lamina_net *net, int index, void *to);
 
+/** Gives the classes weights in the loss, for losses that take some (lamina/loss.h): n numbers from 0, one for each class,
+ *  which are copied; n 0: none. In a recipe: `loss: {softmax_cross_entropy: {weights: [1, 2, 0.5]}}`. INVALID where the
+ *  net doesn't give n scores, for numbers below 0 or not finite, and while a trainer is open. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_class_weights(lamina_net *net, int64_t n, const float *weights);
+
 /* ---- Running ----------------------------------------------------------------------------------------------------- */
 
 /** y: [n, output…] = net(x: [n, input…]), in host memory, of the net's type; inference (no dropout). n = 0 does nothing.

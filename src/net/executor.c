@@ -60,8 +60,18 @@ static lamina_status step_value(lamina_graph *graph, const char *name, lamina_dt
   return lamina_graph_value(graph, name, &desc, LAMINA_BUFFER_STEP, offset, value);
 }
 
+/* The net's class weights, where it has some. */
+static lamina_status add_weights(const lamina_net *net, lamina_graph *graph, const lamina_op_def *op, int *arg) {
+  const int64_t classes = graph->values[graph->x].desc.dims[1];
+  const lamina_desc desc = lamina_dense(LAMINA_F32, 1, &classes);
+  const int weights = lamina_op_arg(op, "weights");
+  if (!net->block[LAMINA_BUFFER_CLASS_WEIGHTS]) return LAMINA_OK;
+  if (weights < 0) return lamina_error(LAMINA_INVALID, "%s takes no class weights, but the net has some", op->name);
+  return lamina_graph_value(graph, "weights", &desc, LAMINA_BUFFER_CLASS_WEIGHTS, 0, &arg[weights]);
+}
+
 /* The mean loss of the net's output, [N, classes, …], against labels [N, …]. */
-static lamina_status add_loss(lamina_executor *executor) {
+static lamina_status add_loss(const lamina_net *net, lamina_executor *executor) {
   lamina_graph *graph = &executor->graph;
   const lamina_desc scores = graph->values[graph->x].desc;
   char name[64];
@@ -80,6 +90,7 @@ static lamina_status add_loss(lamina_executor *executor) {
   graph->layer_name = "loss";
   LAMINA_TRY(lamina_graph_value(graph, "labels", &labels, LAMINA_BUFFER_LABELS, 0, &executor->labels));
   arg[x] = graph->x, arg[lamina_op_arg(op, "labels")] = executor->labels, arg[y] = LAMINA_FRESH;
+  LAMINA_TRY(add_weights(net, graph, op, arg));
   LAMINA_TRY(lamina_graph_emit(graph, name, executor->criterion.attr, arg));
   executor->loss = arg[y];
   graph->values[executor->loss].kept = true;
@@ -175,7 +186,7 @@ static lamina_status build(lamina_net *net, lamina_executor *executor) {
   LAMINA_TRY(expand_layers(net, executor));
   executor->output = graph->x;
   graph->values[graph->x].kept = executor->mode == LAMINA_MODE_INFER;
-  if (executor->mode != LAMINA_MODE_INFER) LAMINA_TRY(add_loss(executor));
+  if (executor->mode != LAMINA_MODE_INFER) LAMINA_TRY(add_loss(net, executor));
   if (executor->mode == LAMINA_MODE_EVALUATE) LAMINA_TRY(add_hits(executor));
   executor->update = graph->node_count;
   lamina_status status = training ? add_training(net, executor) : LAMINA_OK;
@@ -284,6 +295,7 @@ void lamina_executor_need(const lamina_net *net, const lamina_executor *e, lamin
     need->optimizer = (size_t)e->applied.moments * net->params.bytes;
     need->other = constants_size(net) + sizeof(lamina_step_block);
   }
+  need->other += net->size[LAMINA_BUFFER_CLASS_WEIGHTS];
   need->device = need->parameters + need->gradients + need->optimizer + need->activations + need->input + need->other;
   need->total = need->device;
 }

@@ -26,6 +26,7 @@ typedef enum lamina_buffer {
   LAMINA_BUFFER_MOMENT2,
   LAMINA_BUFFER_STEP, /* the step block: all that changes from step to step */
   LAMINA_BUFFER_CONSTANTS,
+  LAMINA_BUFFER_CLASS_WEIGHTS, /* of the loss */
   LAMINA_BUFFERS
 } lamina_buffer;
 

@@ -159,6 +159,32 @@ lamina_status lamina_net_take_parameters(lamina_net *net) {
   return take_block(net, LAMINA_BUFFER_STATE, net->params.state_bytes);
 }
 
+lamina_status lamina_net_class_weights(lamina_net *net, int64_t n, const float *weights) {
+  if (!net || (n && !weights)) return lamina_error(LAMINA_INVALID, "lamina_net_class_weights: a NULL pointer");
+  const lamina_desc out = lamina_net_output(net);
+  if (net->training) return lamina_error(LAMINA_INVALID, "class weights can't change while a trainer is open");
+  if (n && (out.rank < 1 || n != out.dims[0]))
+    return lamina_error(LAMINA_INVALID, "%lld class weights; the net has %lld classes", (long long)n,
+                        (long long)(out.rank < 1 ? 0 : out.dims[0]));
+  for (int64_t i = 0; i < n; i++)
+    if (!(weights[i] >= 0) || isinf(weights[i]))
+      return lamina_error(LAMINA_INVALID, "the weight of class %lld is %g; expected a number from 0", (long long)i,
+                          (double)weights[i]);
+  const size_t bytes = (size_t)n * sizeof *weights;
+  void *block = NULL;
+  if (n) LAMINA_TRY(lamina_memory_alloc(net->device, bytes, &block));
+  const lamina_status status = n ? lamina_copy(net->device, block, weights, bytes, NULL) : LAMINA_OK;
+  if (status) {
+    lamina_memory_free(net->device, block, bytes);
+    return status;
+  }
+  lamina_net_forget(net); /* losses were planned without them, or with them */
+  lamina_memory_free(net->device, net->block[LAMINA_BUFFER_CLASS_WEIGHTS], net->size[LAMINA_BUFFER_CLASS_WEIGHTS]);
+  net->block[LAMINA_BUFFER_CLASS_WEIGHTS] = block;
+  net->size[LAMINA_BUFFER_CLASS_WEIGHTS] = bytes;
+  return LAMINA_OK;
+}
+
 static lamina_status copy_out(lamina_net *net, lamina_buffer buffer, int index, void *to) {
   const lamina_param *p = &net->params.list[index];
   return lamina_copy(net->device, to, (char *)net->block[buffer] + p->offset, (size_t)lamina_desc_bytes(&p->desc),

@@ -141,6 +141,7 @@ lamina_status lamina_net_data(lamina_net *net, const lamina_dataset **train, con
 /* ---- train ------------------------------------------------------------------------------------------------------ */
 
 static lamina_status read_loss(const lamina_node *node, lamina_defaults *d) {
+  static const char *const also[] = {"weights", NULL}; /* read_class_weights, when there is a net */
   const char *name;
   const lamina_node *value;
   char op[64];
@@ -150,7 +151,7 @@ static lamina_status read_loss(const lamina_node *node, lamina_defaults *d) {
   snprintf(d->loss.family, sizeof d->loss.family, "%s", name);
   snprintf(op, sizeof op, "%.40s/forward", name);
   const lamina_op_def *def = lamina_op_at(lamina_op_find(op));
-  LAMINA_TRY(lamina_node_attrs(value, def->attrs, 0, NULL, d->loss.attr));
+  LAMINA_TRY(lamina_node_attrs(value, def->attrs, 0, also, d->loss.attr));
   uint8_t checked[LAMINA_ATTR_BYTES];
   memcpy(checked, d->loss.attr, sizeof checked);
   return blame_node(node, lamina_attrs_check(name, def->attrs, checked));
@@ -283,6 +284,26 @@ static lamina_status read_outline(lamina_document *document, outline *o) {
   return keep_recipe(o, document);
 }
 
+/* `loss: {FAMILY: {weights: [1, 2, 0.5]}}`: a number for each class. */
+static lamina_status read_class_weights(const lamina_node *root, lamina_net *net) {
+  const lamina_node *train = lamina_node_find(root, "train"), *loss = train ? lamina_node_find(train, "loss") : NULL;
+  const lamina_node *family = loss && loss->kind == LAMINA_NODE_MAP ? loss->first : NULL;
+  const lamina_node *node = family ? lamina_node_find(family, "weights") : NULL;
+  if (!node) return LAMINA_OK;
+  LAMINA_TRY(lamina_node_is_list(node));
+  float *weights = lamina_alloc(net->allocator, ((size_t)node->count + 1) * sizeof *weights);
+  lamina_status status = weights ? LAMINA_OK : LAMINA_OUT_OF_MEMORY;
+  int64_t n = 0;
+  for (const lamina_node *child = node->first; child && !status; child = child->next) {
+    double value = 0;
+    status = lamina_node_real(child, 0, FLT_MAX, &value);
+    weights[n++] = (float)value;
+  }
+  if (!status) status = blame_node(node, lamina_net_class_weights(net, n, weights));
+  lamina_free(net->allocator, weights);
+  return status;
+}
+
 static void outline_close(outline *o) {
   lamina_dataset_close(o->train);
   lamina_free(o->allocator, o->recipe);
@@ -313,6 +334,7 @@ static lamina_status build(lamina_device *device, lamina_document *document, con
   net->train = o.train;
   const lamina_node *layers = lamina_node_find(lamina_document_root(document), "net");
   for (const lamina_node *layer = layers->first; layer && !status; layer = layer->next) status = read_layer(layer, net);
+  if (!status) status = read_class_weights(lamina_document_root(document), net);
   if (status)
     lamina_net_close(net);
   else

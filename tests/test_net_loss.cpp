@@ -72,7 +72,7 @@ TEST_F(NetLoss, ClassWeightsThatDontFit) {
                "class weights can't change while a trainer is open");
   lamina_net *parsed;
   EXPECT_ERROR(parse("{softmax_cross_entropy: {weights: [1, 2]}}", &parsed), LAMINA_INVALID,
-               "net.yaml:4:48: train.loss.softmax_cross_entropy.weights: 2 class weights; the net has 3 classes");
+               "net.yaml:4:49: train.loss.softmax_cross_entropy.weights: 2 class weights; the net has 3 classes");
 }
 
 TEST_F(NetLoss, AttributesComeFromTheRecipe) {
@@ -98,10 +98,10 @@ TEST_F(NetLoss, AttributesComeFromTheOptions) {
   lamina_softmax_cross_entropy loss = {};
   loss.label_smoothing = 1; // every label becomes a third of each class, so all that it learns is to say so
   lamina_training training = {};
-  training.train = data, training.test = data, training.epochs = 60, training.batch = 10, training.rate.rate = 0.3;
+  training.train = data, training.test = data, training.epochs = 400, training.batch = 10, training.rate.rate = 0.3;
   training.loss = "softmax_cross_entropy", training.loss_attrs = &loss, training.evaluate = -1;
   Trainer trainer(net, training);
-  trainer.steps(60);
+  trainer.steps(400);
   EXPECT_NEAR(trainer.progress().loss, std::log(3), 1e-3);
   loss.label_smoothing = 2;
   Net other(device, {1, 4, 4});
@@ -114,7 +114,7 @@ TEST_F(NetLoss, AttributesComeFromTheOptions) {
 TEST_F(NetLoss, MistakesInRecipes) {
   lamina_net *net;
   EXPECT_ERROR(parse("{softmax_cross_entropy: {label_smothing: 0.3}}", &net), LAMINA_INVALID,
-               "net.yaml:4:39: train.loss.softmax_cross_entropy: unknown key \"label_smothing\"; did you mean "
+               "net.yaml:4:40: train.loss.softmax_cross_entropy: unknown key \"label_smothing\"; did you mean "
                "\"label_smoothing\"?");
   EXPECT_EQ(parse("{softmax_cross_entropy: {label_smoothing: 3}}", &net), LAMINA_INVALID);
   EXPECT_EQ(parse("softmax", &net), LAMINA_INVALID);

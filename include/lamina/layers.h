@@ -107,6 +107,18 @@ typedef struct lamina_reshape_layer {
  * "relu", "sigmoid", "tanh", "selu", "silu", "hard_sigmoid", "softsign", "flatten": no fields; give NULL.
  * "add" (no fields): the sum of 2 to 8 layers of one shape. */
 
+/** "batch_norm": every channel to mean 0 and variance 1, over the batch and all positions in training, by the running
+ *  statistics else; then times w plus b, both [C]; as lamina/batch_norm.h. The running statistics are the states
+ *  running_mean (from 0) and running_variance (from 1). Weight decay reaches neither w nor b. */
+typedef struct lamina_batch_norm_layer {
+  double epsilon;       /**< default 1e-5 */
+  double momentum;      /**< 0 … 1, the weight of the new in the running statistics; default 0.1 */
+  int64_t has_epsilon;  /**< 1: an epsilon of 0 is meant */
+  int64_t has_momentum; /**< 1: a momentum of 0 is meant */
+  int64_t affine;       /**< default 1; 0 and has_affine: without w and b */
+  int64_t has_affine;   /**< 1: affine is meant, though it is 0 */
+} lamina_batch_norm_layer;
+
 /** "concat": 2 to 8 layers, one behind the other along an axis, as lamina/concat.h. */
 typedef struct lamina_concat_layer {
   int64_t axis; /**< 0: 1, the channels (axis 0 is the batch); negative counts from the end */
@@ -126,7 +138,7 @@ typedef struct lamina_param_def {
   bool constant;    /**< starts at `value` everywhere, whatever `init` says */
   double value;     /**< that a constant one starts at */
   bool decay;       /**< weight decay reaches it */
-  bool state;       /**< not trained: an op of the layer updates it (running statistics) */
+  bool state;       /**< not trained: an op of the layer updates it (running statistics); f32, in a net of f64 f64 */
 } lamina_param_def;
 
 /** What a layer is: one row a kind, in src/net/layers_*.c. */

@@ -96,7 +96,11 @@ static lamina_status add_param(lamina_graph *graph, const lamina_param *param) {
 lamina_status lamina_graph_param(lamina_graph *graph, const lamina_layer *layer, int index, int rank,
                                  const int64_t *dims, double fan_in, double fan_out, int *value) {
   const lamina_param_def *def = &layer->def->params[index];
-  lamina_param param = {.desc = lamina_dense(graph->dtype, rank, dims),
+  const bool wide = graph->dtype == LAMINA_F64;
+  lamina_param param = {.desc = lamina_dense(!def->state ? graph->dtype
+                                             : wide      ? LAMINA_F64
+                                                         : LAMINA_F32,
+                                             rank, dims),
                         .layer = graph->layer,
                         .fan_in = fan_in,
                         .fan_out = fan_out,

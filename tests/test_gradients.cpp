@@ -26,8 +26,9 @@ std::string family_of(const lamina_op_def *op) {
 std::vector<int> backward_ops() {
   std::vector<int> ops;
   for (int id = 0; lamina_op_at(id); id++) {
-    const int first = lamina_op_find((family_of(lamina_op_at(id)) + "/forward").c_str());
-    if (first >= 0 && first != id) ops.push_back(id);
+    const std::string family = family_of(lamina_op_at(id)), name = lamina_op_at(id)->name;
+    if (lamina_op_find((family + "/forward").c_str()) >= 0 && name.rfind(family + "/backward", 0) == 0)
+      ops.push_back(id);
   }
   return ops;
 }

@@ -71,6 +71,18 @@ const Case cases[] = {
        net.conv(4, 1).add("tanh").add("max_pool", apart).conv(4, 1).add("min_pool", least).conv(5, 1).add("tanh");
        net.add("global_max_pool").fc(3);
      }},
+    {"more_pools",
+     {2, 8, 9},
+     [](Net &net) {
+       lamina_lp_pool_layer norm = {};
+       norm.window.kernel[0] = 2, norm.window.stride[0] = 1, norm.p = 3;
+       lamina_mixed_pool_layer blend = {};
+       blend.window.kernel[0] = 3, blend.window.stride[0] = 2, blend.max_share = 0.3;
+       lamina_pool_layer drawn = {};
+       drawn.kernel[0] = 2, drawn.stride[0] = 1;
+       net.conv(4, 1).add("lp_pool", norm).conv(4, 1).add("mixed_pool", blend).conv(4, 1).add("sigmoid");
+       net.add("stochastic_pool", drawn).conv(3, 1).add("global_avg_pool").fc(3);
+     }},
     {"views",
      {12},
      [](Net &net) {

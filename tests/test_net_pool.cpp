@@ -38,6 +38,24 @@ TEST_F(NetPool, Dilation) {
             (Floats{-1, -2, -3, -9, -9, -9}));
 }
 
+TEST_F(NetPool, Norms) {
+  const Floats x = {3, -4, 0, 0, -1, 0, 6, 8};
+  EXPECT_EQ(run("[1, 8]", "  - lp_pool: 2\n", x), (Floats{5, 0, 1, 10}));
+  EXPECT_EQ(run("[1, 8]", "  - lp_pool: {kernel: 2, p: 1}\n", x), (Floats{7, 0, 1, 14}));
+  EXPECT_EQ(run("[1, 8]", "  - lp_pool: {global: true, p: 1}\n", x), (Floats{22}));
+}
+
+TEST_F(NetPool, Blends) {
+  EXPECT_EQ(run("[1, 4, 4]", "  - mixed_pool: 2\n", picture), (Floats{6.25, 5.25, 4.375, 3.875}));
+  EXPECT_EQ(run("[1, 4, 4]", "  - mixed_pool: {kernel: 2, max_share: 0.25}\n", picture),
+            (Floats{5.375, 4.875, 2.0625, 1.3125}));
+  EXPECT_EQ(run("[1, 4, 4]", "  - mixed_pool: {kernel: 2, max_share: 0}\n", picture), (Floats{4.5, 4.5, -0.25, -1.25}));
+}
+
+TEST_F(NetPool, StochasticAveragesOutsideTraining) {
+  EXPECT_EQ(run("[1, 6]", "  - stochastic_pool: 2\n", {1, 3, 4, 4, -5, 2}), (Floats{2.5, 4, 2}));
+}
+
 TEST_F(NetPool, GlobalPools) {
   const Floats x = {1, 2, 3, 6, -4, -3, -2, -1};
   EXPECT_EQ(run("[2, 2, 2]", "  - global_max_pool\n", x), (Floats{6, -1}));

@@ -42,14 +42,24 @@ const struct {
                  {"1x300x70", ""}, {"70x3x5", " axis=0"}, {"20x5x70x3", " axis=2"}, {"9001", " axis=0"}};
 
 const char *const others[] = {
-    "conv/backward_bias dy=65x2x28x28",   "conv/backward_bias dy=1x3x70x70",
-    "conv/backward_bias dy=3x2x9x10x11",  "conv/backward_bias dy=700x5x1x1",
-    "fc/backward_bias dy=300x257",        "fc/backward_bias dy=70001x1",
-    "fc/backward_bias dy=3x9000",         "fc/forward x=32x400 w=60x400",
-    "fc/backward_data dy=32x60 w=60x400", "relu/forward x=3x16x28x29",
-    "relu/backward y=40009 dy=40009",     "sigmoid/forward x=40009",
-    "sigmoid/backward y=40009 dy=40009",  "tanh/forward x=40009",
+    "conv/backward_bias dy=65x2x28x28",
+    "conv/backward_bias dy=1x3x70x70",
+    "conv/backward_bias dy=3x2x9x10x11",
+    "conv/backward_bias dy=700x5x1x1",
+    "fc/backward_bias dy=300x257",
+    "fc/backward_bias dy=70001x1",
+    "fc/backward_bias dy=3x9000",
+    "fc/forward x=32x400 w=60x400",
+    "fc/backward_data dy=32x60 w=60x400",
+    "relu/forward x=3x16x28x29",
+    "relu/backward y=40009 dy=40009",
+    "sigmoid/forward x=40009",
+    "sigmoid/backward y=40009 dy=40009",
+    "tanh/forward x=40009",
     "tanh/backward y=40009 dy=40009",
+    "lp_pool/backward x=1x4x55x55 y=1x4x27x27 dy=1x4x27x27 kernel=3,3 stride=2,2",
+    "lp_pool/backward x=1x2x19x70 y=1x2x19x70 dy=1x2x19x70 kernel=9,13 stride=1,1 pad=4,6 p=1",
+    "lp_pool/backward x=1x3x9x15x33 y=1x3x5x8x17 dy=1x3x5x8x17 kernel=3,3,3 stride=2,2,2 pad=1,1,1 p=3",
 };
 
 std::vector<std::string> lines() {
@@ -58,7 +68,11 @@ std::vector<std::string> lines() {
     all.push_back("max_pool/forward " + pool);
     all.push_back("avg_pool/forward " + pool);
     all.push_back("avg_pool/forward " + pool + " count_pad=1");
-    for (const char *family : {"max_pool", "avg_pool"}) all.push_back(family + ("/backward d" + pool));
+    for (const char *family : {"max_pool", "avg_pool", "mixed_pool"}) all.push_back(family + ("/backward d" + pool));
+    for (const char *p : {"1", "2", "3", "8"}) all.push_back("lp_pool/forward " + pool + " p=" + p);
+    all.push_back("mixed_pool/forward " + pool + " count_pad=1 max_share=0.3");
+    all.push_back("stochastic_pool/forward " + pool + " rng=2");
+    all.push_back("stochastic_pool/inference " + pool);
   }
   for (const std::string pool : dilated)
     for (const char *family : {"max_pool", "min_pool"}) all.push_back(family + ("/forward " + pool));

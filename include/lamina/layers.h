@@ -66,6 +66,8 @@ typedef struct lamina_fc_layer {
 
 /** "max_pool", "min_pool" and "avg_pool": as lamina/pool.h. kernel, stride and dilation: an axis that is 0 is as the
  *  first one; stride 0: as the kernel. count_pad is avg_pool's, dilation that of the others.
+ *  "stochastic_pool": as lamina/stochastic_pool.h, a draw in training and the average by probability otherwise; without
+ *  dilation and count_pad. What is drawn depends on the seed, the step and the layer's place.
  *  "global_max_pool" and "global_avg_pool" (no fields): with global. */
 typedef struct lamina_pool_layer {
   int64_t kernel[3];   /**< must be given unless global */
@@ -76,6 +78,19 @@ typedef struct lamina_pool_layer {
   int64_t count_pad;   /**< 1: padding counts in an average */
   int64_t dilation[3]; /**< from one element of a window to the next; 0: 1 */
 } lamina_pool_layer;
+
+/** "lp_pool": as lamina/lp_pool.h, without dilation and count_pad. */
+typedef struct lamina_lp_pool_layer {
+  lamina_pool_layer window; /**< as max_pool's; its fields are keys of their own in a recipe */
+  double p;                 /**< default 2 */
+} lamina_lp_pool_layer;
+
+/** "mixed_pool": as lamina/mixed_pool.h, without dilation. */
+typedef struct lamina_mixed_pool_layer {
+  lamina_pool_layer window; /**< as avg_pool's */
+  double max_share;         /**< of the maximum; the rest is the mean's. Default 0.5 */
+  int64_t has_max_share;
+} lamina_mixed_pool_layer;
 
 /** "dropout": in training each element (or each channel of each example) is 0 with probability p, else scaled by
  *  1 / (1 - p); otherwise nothing happens. The mask depends on the seed, the step and the layer's place. */

@@ -50,6 +50,13 @@
   X(loop_conv_forward)                                                                                                 \
   X(loop_conv_backward_data)                                                                                           \
   X(loop_conv_backward_weights)                                                                                        \
+  X(loop_lp_pool_forward)                                                                                              \
+  X(loop_lp_pool_backward)                                                                                             \
+  X(loop_mixed_pool_forward)                                                                                           \
+  X(loop_mixed_pool_backward)                                                                                          \
+  X(loop_stochastic_pool_forward)                                                                                      \
+  X(loop_stochastic_pool_inference)                                                                                    \
+  X(loop_stochastic_pool_backward)                                                                                     \
   X(loop_conv_backward_bias)                                                                                           \
   X(loop_fc_forward)                                                                                                   \
   X(loop_fc_backward_data)                                                                                             \

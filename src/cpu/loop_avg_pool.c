@@ -43,11 +43,6 @@ static scratch scratch_of(const lamina_loop_pool *s, bool forward, void *workspa
                    .row = (void *)(mine + at[4])};
 }
 
-LAMINA_INLINE void add_row(int64_t n, const float *restrict x, float *restrict sum) {
-  n &= -LAMINA_LOOP_VECTOR;
-  for (int64_t o = 0; o < n; o++) sum[o] += x[o];
-}
-
 /* ---- Forward ---------------------------------------------------------------------------------------------------- */
 
 enum { X, Y };
@@ -68,7 +63,7 @@ LAMINA_INLINE int64_t sum_rows(const lamina_loop_pool *s, reach *r, const void *
       const void *row = lamina_loop_at(x, (d * s->x[1] + h) * s->x[2], bf16);
       const float *phases = lamina_loop_line_read(s, &m->line, row, bf16);
       memset(sum, 0, (size_t)s->width * sizeof *sum);
-      for (int64_t c = 0; c < s->kernel[2]; c++) add_row(s->width, phases + s->column[c], sum);
+      for (int64_t c = 0; c < s->kernel[2]; c++) lamina_loop_add_row(s->width, phases + s->column[c], sum);
     }
   r->next = r->h1;
   return taps;
@@ -87,7 +82,7 @@ LAMINA_INLINE void forward_rows(const lamina_loop_pool *s, int64_t od, int64_t o
     lamina_loop_window(s, 1, oh, &r.h0, &r.h1);
     const int64_t taps = sum_rows(s, &r, x, m, bf16);
     memset(m->sum, 0, (size_t)n * sizeof(float));
-    for (int64_t t = 0; t < taps; t++) add_row(n, m->row[t], m->sum);
+    for (int64_t t = 0; t < taps; t++) lamina_loop_add_row(n, m->row[t], m->sum);
 #pragma GCC ivdep
     for (int64_t o = 0; o < n; o++) m->sum[o] /= count * s->count[o];
     if (bf16) lamina_bf16_write(n, m->sum, m->bf16);
@@ -171,27 +166,6 @@ const lamina_engine lamina_cpu_loop_avg_pool_forward = {
 
 enum { DY, DX };
 
-/* The windows that cover position `i` of an axis. */
-LAMINA_INLINE void windows_over(const lamina_loop_pool *s, int a, int64_t i, int64_t *first, int64_t *end) {
-  const int64_t at = i + s->pad[a];
-  *first = at < s->kernel[a] ? 0 : (at - s->kernel[a]) / s->stride[a] + 1;
-  *end = at / s->stride[a] + 1;
-  if (*end > s->y[a]) *end = s->y[a];
-}
-
-/* Merges the phases into the line, the reverse of lamina_loop_split. What no window covers stays 0. */
-LAMINA_INLINE void merge(const lamina_loop_pool *s, const lamina_loop_line *m) {
-  const int64_t n = s->phase_room & -LAMINA_LOOP_VECTOR;
-  const float *restrict even = m->phase, *restrict odd = even + n;
-  float *restrict line = m->line;
-  if (s->stride[2] == 2 && s->phases == 2) {
-    for (int64_t j = 0; j < n; j++) line[2 * j] = even[j], line[2 * j + 1] = odd[j];
-    return;
-  }
-  for (int64_t p = 0; p < s->phases; p++)
-    for (int64_t j = 0; j < n; j++) line[s->stride[2] * j + p] = even[p * n + j];
-}
-
 /* m->sum = the row of dy over the count of each window; 0 beyond the row. */
 LAMINA_INLINE void read_shares(const lamina_loop_pool *s, const void *dy, float count, const scratch *m, bool bf16) {
   const int64_t n = s->width & -LAMINA_LOOP_VECTOR;
@@ -209,18 +183,18 @@ LAMINA_INLINE void backward_rows(const lamina_loop_pool *s, int64_t d, int64_t h
   lamina_loop_line_clear(s, &m->line, 0, bf16);
   memset(m->sum, 0, (size_t)s->width * 4);
   memset(m->bf16, 0, (size_t)s->width * 2);
-  windows_over(s, 0, d, &od0, &od1);
+  lamina_loop_windows_over(s, 0, d, &od0, &od1);
   for (; h < end; h++) {
     char *to = lamina_loop_to(dx, (d * s->x[1] + h) * s->x[2], bf16);
     memset(m->line.phase, 0, (size_t)(s->phases * s->phase_room) * 4);
-    windows_over(s, 1, h, &oh0, &oh1);
+    lamina_loop_windows_over(s, 1, h, &oh0, &oh1);
     for (int64_t od = od0; od < od1; od++)
       for (int64_t oh = oh0; oh < oh1; oh++) {
         const float count = (float)(lamina_loop_count(s, 0, od) * lamina_loop_count(s, 1, oh));
         read_shares(s, lamina_loop_at(dy, (od * s->y[1] + oh) * s->y[2], bf16), count, m, bf16);
-        for (int64_t c = 0; c < s->kernel[2]; c++) add_row(s->width, m->sum, m->line.phase + s->column[c]);
+        for (int64_t c = 0; c < s->kernel[2]; c++) lamina_loop_add_row(s->width, m->sum, m->line.phase + s->column[c]);
       }
-    merge(s, &m->line);
+    lamina_loop_merge(s, &m->line);
     if (bf16) lamina_bf16_write(s->line_room, m->line.line, m->line.bf16);
     memcpy(to, bf16 ? (void *)(m->line.bf16 + s->pad[2]) : m->line.line + s->pad[2], (size_t)s->line_copy * element);
     memset(to + (size_t)s->line_copy * element, 0, (size_t)(s->x[2] - s->line_copy) * element);

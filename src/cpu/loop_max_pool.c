@@ -68,39 +68,18 @@ static scratch scratch_of(const lamina_loop_pool *s, void *workspace) {
                    .offset = (void *)(mine + at[9])};
 }
 
-/* What every element beats that isn't the same: the padding. */
-LAMINA_INLINE float worst(bool min) { return min ? INFINITY : -INFINITY; }
-
 /* ---- Rows of windows -------------------------------------------------------------------------------------------- */
-
-/* Takes x [n] into best [n], whose places are in[o] + place (in NULL: place): the first of equals stays; a NaN wins, and
- * stays. In selects, which vectorise, where one condition of `and` and `or` would not. */
-LAMINA_INLINE void take(int64_t n, const float *restrict x, const int32_t *restrict in, int32_t place,
-                        float *restrict best, int32_t *restrict at, bool indices, bool min) {
-  n &= -LAMINA_LOOP_VECTOR;
-#pragma GCC ivdep
-  for (int64_t o = 0; o < n; o++) {
-    const float v = x[o], b = best[o];
-    const bool wins = min ? !(v >= b) : !(v <= b), beatable = b == b;
-    const float next = wins ? v : b;
-    best[o] = beatable ? next : b;
-    if (indices) {
-      const int32_t was = at[o], here = in ? in[o] + place : place, next_at = wins ? here : was;
-      at[o] = beatable ? next_at : was;
-    }
-  }
-}
 
 /* Pools the input row at x along itself. Where no element beats the padding, the first one wins. */
 LAMINA_INLINE void pool_row(const lamina_loop_pool *s, const void *x, const lamina_loop_line *line, float *best,
                             int32_t *place, bool bf16, bool indices, bool min) {
   const int64_t n = s->width & -LAMINA_LOOP_VECTOR;
   const float *phases = lamina_loop_line_read(s, line, x, bf16);
-  for (int64_t o = 0; o < n; o++) best[o] = worst(min);
+  for (int64_t o = 0; o < n; o++) best[o] = lamina_loop_worst(min);
   if (indices)
     for (int64_t o = 0; o < n; o++) place[o] = s->first[o];
   for (int64_t c = 0; c < s->kernel[2]; c++)
-    take(n, phases + s->column[c], NULL, (int32_t)(c * s->dilation[2]), best, place, indices, min);
+    lamina_loop_take(n, phases + s->column[c], NULL, (int32_t)(c * s->dilation[2]), best, place, indices, min);
 }
 
 /* The slices and rows of the input that an output row is made of. */
@@ -136,7 +115,8 @@ LAMINA_INLINE void join_rows(const lamina_loop_pool *s, int64_t taps, const scra
   for (int64_t o = 0; o < n; o++) best[o] = x[o];
   if (indices)
     for (int64_t o = 0; o < n; o++) index[o] = place[o] + offset;
-  for (int64_t t = 1; t < taps; t++) take(n, m->row[t], m->place[t], m->offset[t], best, index, indices, min);
+  for (int64_t t = 1; t < taps; t++)
+    lamina_loop_take(n, m->row[t], m->place[t], m->offset[t], best, index, indices, min);
   if (indices)
     for (int32_t o = 0; o < (int32_t)n; o++) index[o] += o * stride;
 }
@@ -145,7 +125,7 @@ LAMINA_INLINE void join_rows(const lamina_loop_pool *s, int64_t taps, const scra
 LAMINA_INLINE void forward_rows(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, const void *x, void *y,
                                 int32_t *index, const scratch *m, bool bf16, bool indices, bool min) {
   reach r;
-  lamina_loop_line_clear(s, &m->line, worst(min), bf16);
+  lamina_loop_line_clear(s, &m->line, lamina_loop_worst(min), bf16);
   for (int64_t i = 0; i < s->kernel[0] * s->ring; i++) m->pooled[i] = -1;
   lamina_loop_window(s, 0, od, &r.d0, &r.d1);
   for (; oh < end; oh++) {
@@ -168,7 +148,7 @@ LAMINA_INLINE void forward_window(const lamina_loop_pool *s, int64_t od, int64_t
   lamina_loop_window(s, 1, oh, &h0, &h1);
   lamina_loop_window(s, 2, ow, &w0, &w1);
   int64_t at = (d0 * s->x[1] + h0) * s->x[2] + w0;
-  float best = worst(min);
+  float best = lamina_loop_worst(min);
   for (int64_t d = d0; d < d1; d += s->dilation[0])
     for (int64_t h = h0; h < h1; h += s->dilation[1])
       for (int64_t i = (d * s->x[1] + h) * s->x[2] + w0, end = i + w1 - w0; i < end; i += s->dilation[2]) {
@@ -304,3 +284,4 @@ static lamina_status run_backward(const lamina_plan *plan, const lamina_args *ar
   }
 BACKWARD_ENGINE(max_pool);
 BACKWARD_ENGINE(min_pool);
+BACKWARD_ENGINE(stochastic_pool);

@@ -17,6 +17,8 @@
 #ifndef LAMINA_CPU_LOOP_POOL_H
 #define LAMINA_CPU_LOOP_POOL_H
 
+#include <math.h>
+
 #include "cpu/loop.h"
 #include "lamina/pool.h"
 
@@ -57,6 +59,14 @@ LAMINA_INLINE void lamina_loop_window(const lamina_loop_pool *s, int a, int64_t 
   *end = *first + (s->kernel[a] - 1) * dilation + 1;
   if (*first < 0) *first += dilation == 1 ? -*first : (dilation - 1 - *first) / dilation * dilation;
   if (*end > s->x[a]) *end = s->x[a];
+}
+
+/* The windows without dilation that cover position `i` of an axis. */
+LAMINA_INLINE void lamina_loop_windows_over(const lamina_loop_pool *s, int a, int64_t i, int64_t *first, int64_t *end) {
+  const int64_t at = i + s->pad[a];
+  *first = at < s->kernel[a] ? 0 : (at - s->kernel[a]) / s->stride[a] + 1;
+  *end = at / s->stride[a] + 1;
+  if (*end > s->y[a]) *end = s->y[a];
 }
 
 /* A line and its phases. */
@@ -107,6 +117,49 @@ LAMINA_INLINE const float *lamina_loop_line_read(const lamina_loop_pool *s, cons
   }
   return lamina_loop_split(s, m);
 }
+
+/* ---- Rows of windows -------------------------------------------------------------------------------------------- */
+
+LAMINA_INLINE void lamina_loop_add_row(int64_t n, const float *restrict x, float *restrict sum) {
+  n &= -LAMINA_LOOP_VECTOR;
+  for (int64_t o = 0; o < n; o++) sum[o] += x[o];
+}
+
+/* What every element beats that isn't the same: the padding. */
+LAMINA_INLINE float lamina_loop_worst(bool min) { return min ? INFINITY : -INFINITY; }
+
+/* Takes x [n] into best [n], whose places are in[o] + place (in NULL: place): the first of equals stays; a NaN wins, and
+ * stays. In selects, which vectorise, where one condition of `and` and `or` would not. */
+LAMINA_INLINE void lamina_loop_take(int64_t n, const float *restrict x, const int32_t *restrict in, int32_t place,
+                                    float *restrict best, int32_t *restrict at, bool indices, bool min) {
+  n &= -LAMINA_LOOP_VECTOR;
+#pragma GCC ivdep
+  for (int64_t o = 0; o < n; o++) {
+    const float v = x[o], b = best[o];
+    const bool wins = min ? !(v >= b) : !(v <= b), beatable = b == b;
+    const float next = wins ? v : b;
+    best[o] = beatable ? next : b;
+    if (indices) {
+      const int32_t was = at[o], here = in ? in[o] + place : place, next_at = wins ? here : was;
+      at[o] = beatable ? next_at : was;
+    }
+  }
+}
+
+/* Merges the phases into the line, the reverse of lamina_loop_split. What no window covers stays 0. */
+LAMINA_INLINE void lamina_loop_merge(const lamina_loop_pool *s, const lamina_loop_line *m) {
+  const int64_t n = s->phase_room & -LAMINA_LOOP_VECTOR;
+  const float *restrict even = m->phase, *restrict odd = even + n;
+  float *restrict line = m->line;
+  if (s->stride[2] == 2 && s->phases == 2) {
+    for (int64_t j = 0; j < n; j++) line[2 * j] = even[j], line[2 * j + 1] = odd[j];
+    return;
+  }
+  for (int64_t p = 0; p < s->phases; p++)
+    for (int64_t j = 0; j < n; j++) line[s->stride[2] * j + p] = even[p * n + j];
+}
+
+/* ---- Tasks ------------------------------------------------------------------------------------------------------ */
 
 /* Work is cut into tasks: a slice of a plane each, or less where slices are few. */
 typedef struct lamina_loop_tasks {

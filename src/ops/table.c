@@ -23,6 +23,9 @@
   X(max_pool)                                                                                                          \
   X(min_pool)                                                                                                          \
   X(avg_pool)                                                                                                          \
+  X(lp_pool)                                                                                                           \
+  X(mixed_pool)                                                                                                        \
+  X(stochastic_pool)                                                                                                   \
   X(softmax)                                                                                                           \
   X(log_softmax)                                                                                                       \
   X(add)                                                                                                               \

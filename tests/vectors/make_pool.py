@@ -27,9 +27,61 @@ def extreme(name, family, x, kernel, stride, pad, dilation, ceil_mode=False):
     case(f"{family}/backward", words + attrs, dx=save("dx", x.grad))
 
 
+def lp(name, x, kernel, stride, p, positive=False):
+    """PyTorch doesn't take magnitudes, so p is even or x positive. It knows no padding."""
+    start(name)
+    rank, x = len(x) - 2, randn(*x)
+    if positive:
+        x = x.detach().abs().requires_grad_()
+    y = (F.lp_pool1d, F.lp_pool2d, F.lp_pool3d)[rank - 1](x, float(p), kernel if rank > 1 else kernel[0], stride)
+    dy = torch.randn_like(y)
+    y.backward(dy)
+    attrs = axes("kernel", kernel, 0) + axes("stride", stride, 0) + [f"p={p}"]
+    xf, yf = save("x", x), save("y", y)
+    case("lp_pool/forward", [f"x={xf}"] + attrs, y=yf)
+    case("lp_pool/backward", [f"x={xf}", f"y={yf}", f"dy={save('dy', dy)}"] + attrs, dx=save("dx", x.grad))
+
+
+def mixed(name, x, kernel, stride, pad, share, ceil_mode=False, count_pad=False):
+    """The blend of PyTorch's max and average pooling."""
+    start(name)
+    rank, x = len(x) - 2, randn(*x)
+    largest = (F.max_pool1d, F.max_pool2d)[rank - 1]
+    average = (F.avg_pool1d, F.avg_pool2d)[rank - 1]
+    most, indices = largest(x, kernel, stride, pad, 1, ceil_mode, return_indices=True)
+    y = share * most + (1 - share) * average(x, kernel, stride, pad, ceil_mode, count_pad)
+    dy = torch.randn_like(y)
+    y.backward(dy)
+    attrs = window(kernel, stride, pad, [1], ceil_mode) + [f"max_share={share}"]
+    attrs += ["count_pad=1"] if count_pad else []
+    saved = save("indices", indices.to(torch.int32))
+    case("mixed_pool/forward", [f"x={save('x', x)}"] + attrs, y=save("y", y), indices=saved)
+    words = [f"dy={save('dy', dy)}", f"dx={shape(x)}:f64", f"indices={saved}"]
+    case("mixed_pool/backward", words + attrs, dx=save("dx", x.grad))
+
+
+def expectation(name, x, kernel, stride, pad):
+    """Stochastic pooling's average: the average of squares over the average, both of what is positive, if anything."""
+    start(name)
+    x = randn(*x)
+    w = torch.relu(x)
+    y = F.avg_pool2d(w * w, kernel, stride, pad) / F.avg_pool2d(w, kernel, stride, pad)
+    y = torch.where(torch.isnan(y), F.max_pool2d(x, kernel, stride, pad), y)
+    case("stochastic_pool/inference", [f"x={save('x', x)}"] + window(kernel, stride, pad, [1], False), y=save("y", y))
+
+
 extreme("max_pool1d_dilated", "max_pool", (2, 2, 15), [4], [2], [2], [3])
 extreme("max_pool2d_dilated", "max_pool", (1, 2, 9, 8), [3, 2], [1, 2], [1, 1], [2, 3], True)
 extreme("min_pool1d", "min_pool", (2, 3, 9), [3], [2], [1], [1])
 extreme("min_pool2d", "min_pool", (2, 2, 7, 6), [3, 2], [2, 2], [1, 0], [1, 1], True)
 extreme("min_pool3d_dilated", "min_pool", (1, 2, 6, 5, 6), [2, 3, 2], [1, 2, 2], [1, 1, 1], [3, 1, 2])
+lp("lp_pool1d", (2, 3, 9), [3], [2], 2)
+lp("lp_pool2d", (2, 2, 7, 6), [3, 2], [2, 1], 2)
+lp("lp_pool2d_cubes", (1, 2, 5, 6), [2, 2], [2, 2], 3, positive=True)
+lp("lp_pool2d_half", (1, 2, 5, 6), [2, 3], [1, 2], 1.5, positive=True)
+lp("lp_pool3d", (1, 2, 4, 5, 6), [2, 3, 2], [1, 2, 2], 4)
+mixed("mixed_pool1d", (2, 3, 9), [3], [2], [1], 0.3)
+mixed("mixed_pool2d", (2, 2, 7, 6), [3, 2], [2, 2], [1, 1], 0.85, ceil_mode=True)
+mixed("mixed_pool2d_pad", (1, 2, 7, 6), [3, 2], [2, 1], [1, 0], 0.5, count_pad=True)
+expectation("stochastic_pool2d", (2, 2, 7, 6), [3, 2], [2, 2], [1, 1])
 write("pool")

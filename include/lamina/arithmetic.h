@@ -3,6 +3,8 @@
  *   add      y = a + b              da = dy, db = dy
  *   scale    y = factor * x         dx = factor * dy
  *
+ * Source: mirrors cudnnOpTensor (CUDNN_OP_TENSOR_ADD) and cudnnScaleTensor.
+ *
  * Shapes   all alike, any rank; nothing is broadcast but through strides of 0
  * Dtypes   f64, f32, f16, bf16, mixed as you like on `ref`; computed in f32 or better (f64 in f64)
  * Strides  any; an input may overlap itself

@@ -2,6 +2,8 @@
  *
  *   y[i] = x[i]                     dx[i] = dy[i]
  *
+ * Source: as PyTorch's Tensor.to between floating types; to integers it saturates, where C leaves open what comes out.
+ *
  * Shapes   x and y alike, any rank; the type of y is given with it (that of x where it isn't)
  * Dtypes   forward: any to any. To a floating type: to nearest even, too large becomes infinity, NaN stays NaN. To an
  *          integer: to nearest even, too large or small saturates, NaN becomes 0. i64 beyond 2^53 becomes the nearest

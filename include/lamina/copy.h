@@ -6,7 +6,7 @@
  * Dtypes   any; x and y alike (lamina/cast.h converts)
  * Strides  any; an axis of x may have stride 0 (broadcast); y may not overlap itself or x
  * No workspace, nothing saved. Bitwise exact. Thread-safe. Stream order; on the CPU done at return.
- * Errors   INVALID: shapes or types that differ. */
+ * Errors   INVALID: shapes or types that differ, an overlap; UNSUPPORTED: no engine; DEVICE. */
 #ifndef LAMINA_COPY_H
 #define LAMINA_COPY_H
 

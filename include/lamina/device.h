@@ -4,7 +4,8 @@
  * path. Work on a device is asynchronous in the order of a stream; lamina_stream_sync or lamina_copy waits for it.
  * The CPU runs in the caller's thread, so there it is done when the call returns.
  *
- * Thread-safety: a device may be used from many threads; one stream from one thread at a time. */
+ * Where a call takes a stream, NULL is the device's own.
+ * Thread-safety: a device may be used from many threads; one stream, also the device's own, from one at a time. */
 #ifndef LAMINA_DEVICE_H
 #define LAMINA_DEVICE_H
 
@@ -48,7 +49,9 @@ typedef struct lamina_device_options {
 /** Opens "cpu", or "KIND:INDEX" through the module liblamina-KIND.so, which is looked for in $LAMINA_MODULE_PATH,
  *  beside liblamina and in the loader's path. Environment variables are read here, once; one that can't be understood
  *  is INVALID and the sentence lists the choices. Only an engine in LAMINA_ENGINE that nobody has is said by the first
- *  plan: it may still be registered. */
+ *  plan: it may still be registered.
+ *  Errors: INVALID for a name or a variable that can't be understood; DEVICE where there is no such module (the sentence
+ *  lists the paths tried), it is of another ABI, or there is no such device; OUT_OF_MEMORY. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_device_open(const char *name, const lamina_device_options *options,
                                                              lamina_device **device);
 /** Plans, nets and streams of the device must be closed before. NULL is fine. */
@@ -65,17 +68,20 @@ LAMINA_API int lamina_device_threads(const lamina_device *device);
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_stream_open(lamina_device *device, lamina_stream **stream);
 /** Its work must be done: lamina_stream_sync. NULL is fine. */
 LAMINA_API void lamina_stream_close(lamina_stream *stream);
-/** Waits for all work on the stream; NULL: the device's own stream. */
+/** Waits for all work on the stream. DEVICE when some of it failed. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_stream_sync(lamina_device *device, lamina_stream *stream);
 
-/** Memory of the device, 64-byte aligned, uninitialised. size 0 gives NULL. */
+/** Memory of the device (of the CPU: from its allocator), 64-byte aligned, uninitialised. size 0 gives NULL. From any
+ *  thread. OUT_OF_MEMORY, DEVICE. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_memory_alloc(lamina_device *device, size_t size, void **memory);
 /** Gives it back, with the size that was asked for; no stream may still use it. NULL is fine. */
 LAMINA_API void lamina_memory_free(lamina_device *device, void *memory, size_t size);
-/** Copies in stream order between any two kinds of memory; returns when the bytes have arrived. */
+/** Copies in stream order between any two kinds of memory, which must not overlap; returns when the bytes have arrived.
+ *  INVALID for NULL with a size, DEVICE. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_copy(lamina_device *device, void *to, const void *from, size_t size,
                                                       lamina_stream *stream);
-/** What the device's memory has handed out now, and at most since it was opened. */
+/** Bytes that lamina_memory_alloc has handed out now, and at most at one time since the device was opened. NULL is fine
+ *  for either. */
 LAMINA_API void lamina_memory_used(const lamina_device *device, size_t *now, size_t *most);
 
 #ifdef __cplusplus

@@ -3,7 +3,7 @@
  *   y[n,o] = b[o] + sum over k of x[n,k] * w[o,k]
  *
  * Source: Goodfellow, Bengio and Courville, "Deep Learning", 2016, section 6.1; the shape of w is that of PyTorch's
- * nn.Linear.
+ * nn.Linear; mirrors cublasGemmEx, with the bias as its epilogue.
  *
  * Shapes   x [N, K], w [O, K], b [O] (may be absent), y [N, O]
  * Dtypes   f64, f32, f16, bf16, mixed as you like on `ref`; sums in f32 or better (f64 in f64)

@@ -9,7 +9,7 @@
  * Shapes   x [N, C, spatial…] with C at least 1, labels [N, spatial…], hits [1]. k may be larger than C.
  * Labels   i64, i32 or u8; one outside 0 … C-1 never hits, and is never used as an index
  * Dtypes   x f64, f32, f16, bf16; hits i64 (inferred), i32 or u8, which saturates
- * Strides  any
+ * Strides  any; an input may overlap itself, nothing may overlap hits
  * NaN      A NaN score never hits, and never pushes another one out.
  * Empty    0 hits
  * Nothing saved. Exact. Workspace as the plan says; the simple calls take the device's. Work is in stream order; on the

@@ -15,8 +15,10 @@
  * Layers are named by place and kind, "0.conv", or as you wish; parameters "0.conv.w".
  * Numbers: parameters and activations are of one floating type, f32 unless the options say otherwise.
  * Thread-safety: a net belongs to one thread at a time. Only lamina_net_forward and lamina_net_predict may be called from
- * many threads at once, beside nothing else; they take turns. Host pointers are ordinary memory; calls that take or give them
- * return when the bytes have arrived. */
+ * many threads at once, beside nothing else; they take turns. Nets that
+ * shall run at the same time in several threads have a device each, since a net works on its device's own stream:
+ * examples/predict.c. Host pointers are ordinary memory; calls that take or give them return when the bytes have
+ * arrived. */
 #ifndef LAMINA_NET_H
 #define LAMINA_NET_H
 
@@ -122,7 +124,7 @@ LAMINA_API int lamina_net_layer_count(const lamina_net *net);
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_layer(lamina_net *net, int index, int64_t batch,
                                                            lamina_layer_info *info);
 /** A table for people: layer, output shape, parameters, MFLOP forward, activation memory; totals. Lives until the next
- *  call or until the net is closed. */
+ *  call or until the net is closed. The errors of planning. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_summary(lamina_net *net, int64_t batch, const char **text);
 /** For each op of the net, planned for this batch, the engine that runs it: a line each. As above. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_explain(lamina_net *net, int64_t batch, bool training,
@@ -166,7 +168,7 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_parameter(const lamina_net 
                                                                lamina_parameter *parameter);
 /** By name; -1 when there is none. */
 LAMINA_API int lamina_net_parameter_find(const lamina_net *net, const char *name);
-/** Sets every parameter by its initialiser. */
+/** Sets every parameter by its initialiser, a function of the seed: see layers.h. OUT_OF_MEMORY, DEVICE. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_init(lamina_net *net, uint64_t seed);
 /** Copies a parameter to dense host memory of its shape and type. INVALID before parameters are set. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_parameter_read(lamina_net *net, int index, void *to);

@@ -2,7 +2,10 @@
  *
  * An op is a family and a pass, "conv/backward_data", described by one row: its arguments, its attributes, its shapes,
  * its reference. Everything generic (planning, verification, the command line, nets) works from the rows. Each family
- * also has typed calls in a header of its own (lamina/conv.h …); this header is the general way to the same things. */
+ * also has typed calls in a header of its own (lamina/conv.h …); this header is the general way to the same things.
+ *
+ * Thread-safety: rows and plans never change, and everything here may be called from many threads at once; what a run
+ * writes, its workspace and its stream belong to one thread at a time. */
 #ifndef LAMINA_OP_H
 #define LAMINA_OP_H
 
@@ -166,10 +169,12 @@ LAMINA_API int lamina_op_arg_count(const lamina_op_def *op);
 /** Index of the argument named so; -1 when there is none. */
 LAMINA_API int lamina_op_arg(const lamina_op_def *op, const char *name);
 
-/** Starts a problem: `descriptor` is the family's struct (NULL: all zero), `arg[i]` the shape of argument i or NULL. */
+/** Starts a problem: `descriptor` is the family's struct (NULL: all zero), `arg[i]` the shape of argument i or NULL; both
+ *  are copied, and looked at by lamina_problem_infer only. INVALID for an op that there isn't. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_problem_init(lamina_problem *problem, int op, const void *descriptor,
                                                               const lamina_desc *const *arg);
-/** Fills in presets and inferred shapes, checks everything and brings the problem to its normal form. */
+/** Fills in presets and inferred shapes, checks everything and brings the problem to its normal form; once more changes
+ *  nothing. INVALID, with the sentence naming the op, the argument or attribute, what it is and what was expected. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_problem_infer(lamina_problem *problem);
 /** The work of an inferred problem: floating-point operations of the direct algorithm, and the bytes of all arguments,
  *  which any algorithm must move. */
@@ -179,11 +184,12 @@ LAMINA_API const char *lamina_problem_text(const lamina_problem *problem, char *
 
 /** The oracle: runs the op's reference on host memory. want[i] != NULL receives lamina_desc_count(arg i) expected
  *  values of output i; args->p[i] != NULL of an output is written. Either may be left out; want may be NULL. Inputs
- *  may overlap outputs where the row allows it. `threads`: 0 for one. */
+ *  may overlap outputs where the row allows it. `threads`: 0 for one. Takes host memory for
+ *  copies of the inputs in f64. INVALID for a problem or pointers that don't fit; OUT_OF_MEMORY. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_reference_run(const lamina_problem *problem, const lamina_args *args,
                                                                lamina_expected *const *want, int threads,
                                                                const lamina_allocator *allocator);
-/** The same for n chosen elements of one output. */
+/** The same for n chosen elements of one output, by their row-major index; args->p of outputs is not looked at. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_reference_at(const lamina_problem *problem, const lamina_args *args,
                                                               int arg, size_t n, const int64_t *element,
                                                               lamina_expected *want, const lamina_allocator *allocator);
@@ -201,13 +207,15 @@ typedef struct lamina_plan_options {
   size_t workspace_limit; /**< bytes; 0: no limit */
 } lamina_plan_options;
 
-/** Chooses an engine: options.engine, else LAMINA_ENGINE, else the smallest estimate. `problem` is inferred on the way.
- *  UNSUPPORTED lists every engine's reason. Close the plan with lamina_plan_close. */
+/** Chooses an engine: options.engine, else LAMINA_ENGINE, else the smallest estimate. `problem` is inferred on the way
+ *  and copied. A problem that was planned before, with the same options, comes from the device's cache. Memory is the
+ *  device's allocator's. Close the plan with lamina_plan_close, before its device.
+ *  Errors: those of lamina_problem_infer; UNSUPPORTED, which lists every engine's reason; OUT_OF_MEMORY; DEVICE. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_plan_open(lamina_device *device, const lamina_problem *problem,
                                                            const lamina_plan_options *options, lamina_plan **plan);
 /** No run may be under way. NULL is fine. */
 LAMINA_API void lamina_plan_close(lamina_plan *plan);
-/** Bytes of workspace that a run needs, 64-byte aligned. */
+/** Bytes of workspace that a run needs, 64-byte aligned: lamina_memory_alloc. */
 LAMINA_API size_t lamina_plan_workspace(const lamina_plan *plan);
 /** What was planned, inferred. Lives as long as the plan, as do the texts below. */
 LAMINA_API const lamina_problem *lamina_plan_problem(const lamina_plan *plan);
@@ -218,8 +226,11 @@ LAMINA_API const char *lamina_plan_variant(const lamina_plan *plan);
 /** Every candidate with its estimate and every engine that refused with its reason, a line each, the chosen one first.
  *  Lives as long as the plan. */
 LAMINA_API const char *lamina_plan_explain(const lamina_plan *plan);
-/** Runs the plan. Pointers must fit the problem's shapes and alignment; `workspace` may be NULL where none is needed.
- */
+/** Runs the plan, in the order of the stream; on the CPU it is done at return. Pointers must fit the problem's shapes
+ *  and alignment, and may overlap only as the row allows and the problem says (lamina_problem.aliased); `workspace` may
+ *  be NULL where none is needed. Nothing is allocated. From many threads at once, with outputs, workspace and stream of
+ *  their own. Bitwise deterministic as planned.
+ *  Errors: INVALID for a pointer that is NULL or not aligned; what the engine says; DEVICE. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_plan_run(const lamina_plan *plan, const lamina_args *args,
                                                           void *workspace, lamina_stream *stream);
 
@@ -230,17 +241,21 @@ typedef struct lamina_candidate {
   char reason[192];             /**< why it was refused, or a note */
 } lamina_candidate;
 
-/** Lists the candidates of a problem, best first, refusals last. On entry *count is the room; on return how many there
- *  are (which may be more). */
+/** Lists the candidates of a problem, best first, refusals last; `prepare` may still refuse one. On entry *count is the room; on return how many there
+ *  are (which may be more). The errors of lamina_problem_infer; OUT_OF_MEMORY. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_candidates(lamina_device *device, const lamina_problem *problem,
                                                             const lamina_plan_options *options, lamina_candidate *list,
                                                             int *count);
 
-/** The simple path: plans (through the device's cache), takes workspace of the device, runs. `tensor[i]` is argument i
- *  or NULL; all must have shapes. */
+/** The simple path: plans (through the device's cache), runs in the order of the stream, with the stream's workspace,
+ *  which grows as needed. `tensor[i]` is argument i or NULL; all must have shapes. An output that lies exactly on the
+ *  input that its row names may do so.
+ *  Errors: those of lamina_plan_open and lamina_plan_run; INVALID for tensors that overlap otherwise or lie in memory
+ *  that the device can't work in. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_op_run(lamina_device *device, const char *op, const void *descriptor,
                                                         const lamina_tensor *const *tensor, lamina_stream *stream);
-/** Plans from tensors, as lamina_op_run does, without running. Outputs may be lamina_infer. */
+/** Plans from tensors, as lamina_op_run does, without running; what `data` points to is not looked at, only
+ *  which tensors share it. Outputs may be lamina_infer. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_op_plan(lamina_device *device, const char *op, const void *descriptor,
                                                          const lamina_tensor *const *tensor,
                                                          const lamina_plan_options *options, lamina_plan **plan);

@@ -2,7 +2,8 @@
  *
  * A lamina_desc says what the elements are and where they lie relative to the first one; a lamina_tensor adds the
  * address. Dims are logical and in the field's order (N C H W for pictures) whatever the strides: an NHWC picture is
- * dims N C H W with strides H*W*C, 1, W*C, C. Strides count elements. Nothing here allocates or frees. */
+ * dims N C H W with strides H*W*C, 1, W*C, C. Strides count elements. Nothing here allocates, frees or fails; all of it
+ * may be called from any thread. */
 #ifndef LAMINA_TENSOR_H
 #define LAMINA_TENSOR_H
 

@@ -22,7 +22,11 @@
  * Where the op is no sum of products the oracle's own first-order bound takes the brackets' place. Infinities and NaN
  * must be where the oracle has them. With exact inputs, and where the op only moves numbers, the bits must be right.
  * Every run is done twice, on memory poisoned in two ways, and must leave its inputs, the gaps between strided
- * elements, and the red zones around every tensor and the workspace as they were. */
+ * elements, and the red zones around every tensor and the workspace as they were.
+ *
+ * Memory: the device's allocator, or the one that is given (NULL: malloc); a verification takes several times what its
+ * tensors take. Thread-safety: all calls work in many threads at once; one lamina_data or lamina_cases, and the device's
+ * own stream, which runs are put into, belong to one at a time. */
 #ifndef LAMINA_VERIFY_H
 #define LAMINA_VERIFY_H
 

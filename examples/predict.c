@@ -9,8 +9,7 @@
 enum { THREADS = 4, BATCH = 10, PIXELS = 9 * 9, CLASSES = 2 };
 
 typedef struct worker {
-  lamina_device *device; /* shared: a device may be used from many threads */
-  const lamina_dataset *data;
+  const lamina_dataset *data; /* shared: an open dataset may be read from many threads */
   const char *checkpoint;
   int number, right;
   lamina_status status;
@@ -33,24 +32,28 @@ static lamina_status work(worker *me, lamina_net *net) {
   return LAMINA_OK;
 }
 
-/* A net belongs to one thread at a time, so each thread has its own. */
+/* A net that threads share lets them predict in turns; to do so at the same time each has its own, and a device. */
 static int start(void *user) {
   worker *me = user;
+  const lamina_device_options options = {.threads = 1}; /* for an op: there are enough threads already */
+  lamina_device *device = NULL;
   lamina_net *net = NULL;
-  me->status = lamina_net_load(me->device, me->checkpoint, NULL, &net);
+  me->status = lamina_device_open("cpu", &options, &device);
+  if (!me->status) me->status = lamina_net_load(device, me->checkpoint, NULL, &net);
   if (!me->status) me->status = work(me, net);
   if (me->status) snprintf(me->reason, sizeof me->reason, "%s", lamina_last_error());
   lamina_net_close(net);
+  lamina_device_close(device);
   return 0;
 }
 
-static lamina_status predict(lamina_device *device, const lamina_dataset *data, const char *checkpoint) {
+static lamina_status predict(const lamina_dataset *data, const char *checkpoint) {
   worker workers[THREADS];
   thrd_t threads[THREADS];
   int started = 0, right = 0;
   lamina_status status = LAMINA_OK;
   for (; started < THREADS; started++) {
-    workers[started] = (worker){.device = device, .data = data, .checkpoint = checkpoint, .number = started};
+    workers[started] = (worker){.data = data, .checkpoint = checkpoint, .number = started};
     if (thrd_create(&threads[started], start, &workers[started]) != thrd_success) break;
   }
   for (int t = 0; t < started; t++) {
@@ -65,16 +68,12 @@ static lamina_status predict(lamina_device *device, const lamina_dataset *data, 
 
 int main(int argc, char **argv) {
   if (argc != 2) return fprintf(stderr, "usage: predict CHECKPOINT\n"), 2;
-  lamina_device *device = NULL;
   lamina_dataset *data = NULL;
-  const lamina_device_options options = {.threads = 1}; /* an op in each of our threads; they are enough */
-  lamina_status status = lamina_device_open("cpu", &options, &device);
-  if (!status) status = lamina_dataset_open("xo:test", NULL, &data);
+  lamina_status status = lamina_dataset_open("xo:test", NULL, &data);
   if (status)
     fprintf(stderr, "%s\n", lamina_last_error());
   else
-    status = predict(device, data, argv[1]);
+    status = predict(data, argv[1]);
   lamina_dataset_close(data);
-  lamina_device_close(device);
   return status ? 1 : 0;
 }

@@ -92,6 +92,17 @@ for program in "$work"/by-pkg-config-static/conv "$work"/by-cmake-ON/conv; do
   ! readelf -d "$program" | grep -q 'NEEDED.*liblamina' || fail "$program wants liblamina.so, yet it is linked statically"
 done
 
+# ---- Plug-ins, built against the headers alone, in the installed command ---------------------------------------------
+for plugin in my_conv faulty_conv; do
+  # shellcheck disable=SC2046
+  quietly cc -std=c11 -Wall -Wextra -Wpedantic -Werror -O1 -shared -fPIC $(pkg-config --cflags lamina) \
+    "$work/examples/plugin/$plugin.c" -o "$work/$plugin.so"
+done
+verify=("$prefix/bin/lamina" verify conv/forward x=2x3x9x9 w=4x3x3x3)
+quietly "${verify[@]}" --engine mine --plugin "$work/my_conv.so"
+! "${verify[@]}" --engine faulty --plugin "$work/faulty_conv.so" >"$work/log" 2>&1 || fail 'verify missed the planted fault'
+grep -q '^faulty .* WRONG' "$work/log" || fail "verify said of the planted fault: $(cat "$work/log")"
+
 # ---- The command -----------------------------------------------------------------------------------------------------
 cd /
 quietly "$prefix/bin/lamina" info xo

@@ -4,6 +4,7 @@
 
 #include "lamina/activation.h"
 #include "lamina/arithmetic.h"
+#include "lamina/batch_norm.h"
 #include "lamina/cast.h"
 #include "lamina/concat.h"
 #include "lamina/conv.h"

@@ -66,6 +66,9 @@
   X(loop_softmax_backward)                                                                                             \
   X(loop_log_softmax_forward)                                                                                          \
   X(loop_log_softmax_backward)                                                                                         \
+  X(loop_batch_norm_forward)                                                                                           \
+  X(loop_batch_norm_inference)                                                                                         \
+  X(loop_batch_norm_backward)                                                                                          \
   X(loop_add_forward)                                                                                                  \
   X(loop_add_backward)                                                                                                 \
   X(loop_scale_forward)                                                                                                \

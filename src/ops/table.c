@@ -28,6 +28,7 @@
   X(stochastic_pool)                                                                                                   \
   X(softmax)                                                                                                           \
   X(log_softmax)                                                                                                       \
+  X(batch_norm)                                                                                                        \
   X(add)                                                                                                               \
   X(scale)                                                                                                             \
   X(cast)                                                                                                              \

@@ -62,7 +62,7 @@ INSTANTIATE_TEST_SUITE_P(Engines, Fill, testing::Values("ref", "loop"));
 
 class Arithmetic : public OnEngine {
 protected:
-  Arithmetic() : OnEngine("add,scale") {}
+  Arithmetic() : OnEngine("add,multiply,scale") {}
 };
 
 TEST_P(Arithmetic, Add) {
@@ -85,6 +85,73 @@ TEST_P(Arithmetic, AddBackward) {
   EXPECT_EQ(other, dy);
   EXPECT_OK(lamina_add_backward(device, &dyt, &dyt, &dbt, nullptr));
   EXPECT_EQ(dy, (Values{1, -2, 3}));
+}
+
+TEST_P(Arithmetic, Multiply) {
+  Values a = {1, -2, 3.5f}, b = {10, 20, -2}, y(3), dy = {1, 0.5f, -1}, db(3);
+  const lamina_tensor at = tensor(a), bt = tensor(b), yt = tensor(y), dyt = tensor(dy), dbt = tensor(db);
+  EXPECT_OK(lamina_multiply_forward(device, &at, &bt, &yt, nullptr));
+  EXPECT_EQ(y, (Values{10, -40, -7}));
+  EXPECT_OK(lamina_multiply_backward(device, &at, &bt, &dyt, &dyt, &dbt, nullptr)); // da on dy
+  EXPECT_EQ(dy, (Values{10, 10, 2}));
+  EXPECT_EQ(db, (Values{1, -1, -3.5f}));
+  EXPECT_OK(lamina_multiply_forward(device, &at, &bt, &at, nullptr));
+  EXPECT_EQ(a, y);
+  EXPECT_INVALID(lamina_multiply_forward(device, &yt, &bt, &bt, nullptr), "multiply/forward: y overlaps b in memory");
+}
+
+// a [2, 3, 2] and a b of one number for each channel, of sizes of 1, and of one number.
+TEST_P(Arithmetic, TheSecondMayRepeat) {
+  Values a = {1, 2, 3, 4, 5, 6, /* */ 7, 8, 9, 10, 11, 12}, y(12), channels = {10, 20, 30}, db(3), column(2);
+  const int64_t dims[] = {2, 3, 2}, last[] = {1, 1, 2};
+  const auto cube = [&](Values &v) { return lamina_tensor_of(lamina_dense(LAMINA_F32, 3, dims), v.data()); };
+  const lamina_tensor at = cube(a), yt = cube(y), ct = tensor(channels), dbt = tensor(db),
+                      lt = lamina_tensor_of(lamina_dense(LAMINA_F32, 3, last), column.data());
+  EXPECT_OK(lamina_add_forward(device, &at, &ct, &yt, nullptr));
+  EXPECT_EQ(y, (Values{11, 12, 23, 24, 35, 36, /* */ 17, 18, 29, 30, 41, 42}));
+  EXPECT_OK(lamina_multiply_forward(device, &at, &ct, &yt, nullptr));
+  EXPECT_EQ(y, (Values{10, 20, 60, 80, 150, 180, /* */ 70, 80, 180, 200, 330, 360}));
+  EXPECT_OK(lamina_add_backward(device, &at, nullptr, &dbt, nullptr));
+  EXPECT_EQ(db, (Values{1 + 2 + 7 + 8, 3 + 4 + 9 + 10, 5 + 6 + 11 + 12}));
+  EXPECT_OK(lamina_multiply_backward(device, &at, &ct, &yt, nullptr, &dbt, nullptr));
+  EXPECT_EQ(db, (Values{10 + 40 + 490 + 640, 180 + 320 + 1620 + 2000, 750 + 1080 + 3630 + 4320}));
+  EXPECT_OK(lamina_add_backward(device, &at, nullptr, &lt, nullptr));
+  EXPECT_EQ(column, (Values{1 + 3 + 5 + 7 + 9 + 11, 2 + 4 + 6 + 8 + 10 + 12}));
+  Values one = {3}, sum(1);
+  const lamina_tensor ot = tensor(one), st = tensor(sum);
+  EXPECT_OK(lamina_multiply_forward(device, &at, &ot, &yt, nullptr));
+  EXPECT_EQ(y[11], 36);
+  EXPECT_OK(lamina_add_backward(device, &at, nullptr, &st, nullptr));
+  EXPECT_EQ(sum[0], 78);
+}
+
+TEST_P(Arithmetic, WhatMayNotRepeat) {
+  Values a(6), b(6), y(6), db(2);
+  const lamina_tensor two = lamina_matrix(LAMINA_F32, 2, 3, a.data()), yt = lamina_matrix(LAMINA_F32, 2, 3, y.data()),
+                      wrong = lamina_vector(LAMINA_F32, 2, b.data()), one = lamina_matrix(LAMINA_F32, 1, 3, b.data()),
+                      longer = lamina_ncw(LAMINA_F32, 1, 2, 3, b.data()), dbt = tensor(db);
+  EXPECT_INVALID(lamina_add_forward(device, &two, &wrong, &yt, nullptr),
+                 "add/forward: b is f32[2]; expected f32[2,3], or 1 in place of any size, or one number for each "
+                 "channel");
+  EXPECT_INVALID(lamina_multiply_forward(device, &two, &longer, &yt, nullptr),
+                 "multiply/forward: b is f32[1,2,3]; expected f32[2,3], or 1 in place of any size, or one number for "
+                 "each channel");
+  EXPECT_INVALID(lamina_add_forward(device, &one, &two, &yt, nullptr),
+                 "add/forward: b is f32[2,3]; expected f32[1,3], or 1 in place of any size, or one number for each "
+                 "channel");
+  EXPECT_INVALID(lamina_multiply_backward(device, &two, &one, &yt, nullptr, &dbt, nullptr),
+                 "multiply/backward: db is f32[2]; expected f32[1,3]");
+}
+
+// Long enough for several blocks: every element is 1 except a last one that a lost tail would hide.
+TEST_P(Arithmetic, LongSumsLoseNothing) {
+  for (const int64_t n : {1000, 70001, 200003}) {
+    Values dy(static_cast<size_t>(n), 1), db(1);
+    dy.back() = 5;
+    const lamina_tensor dyt = tensor(dy), dbt = tensor(db);
+    EXPECT_OK(lamina_add_backward(device, &dyt, nullptr, &dbt, nullptr));
+    EXPECT_EQ(db[0], static_cast<float>(n + 4));
+  }
 }
 
 TEST_P(Arithmetic, AddRoundsOnceToBf16) {

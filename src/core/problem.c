@@ -49,6 +49,26 @@ lamina_status lamina_set_output(lamina_problem *problem, int arg, lamina_dtype d
   return LAMINA_OK;
 }
 
+void lamina_broadcast_dims(const lamina_desc *large, const lamina_desc *small, int64_t dims[LAMINA_MAX_RANK]) {
+  const bool channels = small->rank == 1 && large->rank > 1;
+  for (int d = 0; d < large->rank; d++) dims[d] = !channels ? small->dims[d] : d == 1 ? small->dims[0] : 1;
+}
+
+lamina_status lamina_want_broadcast(const lamina_problem *problem, int large, int small) {
+  const lamina_desc *a = &problem->arg[large], *b = &problem->arg[small];
+  const bool channels = b->rank == 1 && a->rank > 1;
+  bool fits = b->rank == a->rank || channels;
+  int64_t dims[LAMINA_MAX_RANK];
+  char shape[256];
+  if (!lamina_present(b)) return LAMINA_OK;
+  if (fits) lamina_broadcast_dims(a, b, dims);
+  for (int d = 0; d < a->rank && fits; d++) fits = dims[d] == a->dims[d] || dims[d] == 1;
+  if (fits) return LAMINA_OK;
+  const lamina_desc want = lamina_dense((lamina_dtype)b->dtype, a->rank, a->dims);
+  return lamina_problem_error(problem, small, "expected %s, or 1 in place of any size, or one number for each channel",
+                              lamina_desc_text(&want, shape, sizeof shape));
+}
+
 lamina_status lamina_want_shape(const lamina_problem *problem, int arg) {
   const lamina_op_def *op = lamina_op_at(problem->op);
   if (problem->arg[arg].rank != LAMINA_RANK_INFER) return LAMINA_OK;

@@ -71,6 +71,8 @@
   X(loop_batch_norm_backward)                                                                                          \
   X(loop_add_forward)                                                                                                  \
   X(loop_add_backward)                                                                                                 \
+  X(loop_multiply_forward)                                                                                             \
+  X(loop_multiply_backward)                                                                                            \
   X(loop_scale_forward)                                                                                                \
   X(loop_scale_backward)                                                                                               \
   X(loop_cast_forward)                                                                                                 \

@@ -1,64 +1,10 @@
-/* Add, scale and fill on the CPU: one pass over memory. y may lie on an input: elements don't meet. */
+/* Scale and fill on the CPU: one pass over memory. y may lie on x: elements don't meet. */
 #include <float.h>
 #include <math.h>
 
 #include "cpu/rows.h"
 #include "lamina/arithmetic.h"
 #include "lamina/fill.h"
-
-/* ---- Add -------------------------------------------------------------------------------------------------------- */
-
-LAMINA_CLONES static void add_row(int64_t n, const float *a, const float *b, float *y) {
-#pragma GCC ivdep
-  for (int64_t i = 0; i < n; i++) y[i] = a[i] + b[i];
-}
-
-static lamina_status add_forward(const lamina_plan *plan, const lamina_args *args, void *workspace,
-                                 lamina_stream *stream) {
-  enum { A, B, Y };
-  (void)workspace, (void)stream;
-  const lamina_desc *arg = plan->problem.arg;
-  const int64_t count = lamina_desc_count(&arg[Y]);
-#pragma omp parallel for schedule(static) if (count >= LAMINA_LOOP_PARALLEL)
-  for (int64_t i = 0; i < count; i += LAMINA_ROW) {
-    float as[LAMINA_ROW], bs[LAMINA_ROW], ys[LAMINA_ROW];
-    const int64_t n = lamina_row_size(count, i);
-    float *y = lamina_row_for(arg[Y].dtype, args->p[Y], i, ys);
-    add_row(n, lamina_row_read(arg[A].dtype, args->p[A], i, n, as), lamina_row_read(arg[B].dtype, args->p[B], i, n, bs),
-            y);
-    lamina_row_write(arg[Y].dtype, args->p[Y], i, n, y);
-  }
-  return LAMINA_OK;
-}
-
-const lamina_engine lamina_cpu_loop_add_forward = {
-    LAMINA_LOOP_ENGINE("add/forward", LAMINA_STRIDES_SAME),
-    .candidates = lamina_row_candidates,
-    .run = add_forward,
-};
-
-static lamina_status add_backward(const lamina_plan *plan, const lamina_args *args, void *workspace,
-                                  lamina_stream *stream) {
-  enum { DY, DA, DB };
-  (void)workspace, (void)stream;
-  const lamina_desc *arg = plan->problem.arg;
-  const int64_t count = lamina_desc_count(&arg[DY]);
-#pragma omp parallel for schedule(static) if (count >= LAMINA_LOOP_PARALLEL)
-  for (int64_t i = 0; i < count; i += LAMINA_ROW) {
-    float dys[LAMINA_ROW];
-    const int64_t n = lamina_row_size(count, i);
-    const float *dy = lamina_row_read(arg[DY].dtype, args->p[DY], i, n, dys);
-    for (int out = DA; out <= DB; out++)
-      if (arg[out].dtype) lamina_row_write(arg[out].dtype, args->p[out], i, n, dy);
-  }
-  return LAMINA_OK;
-}
-
-const lamina_engine lamina_cpu_loop_add_backward = {
-    LAMINA_LOOP_ENGINE("add/backward", LAMINA_STRIDES_SAME),
-    .candidates = lamina_row_candidates,
-    .run = add_backward,
-};
 
 /* ---- Scale ------------------------------------------------------------------------------------------------------ */
 

@@ -2,8 +2,8 @@
 #include <math.h>
 
 #include "core/plan.h"
-#include "core/problem.h"
 #include "lamina/arithmetic.h"
+#include "ops/binary.h"
 
 static const lamina_attr_def attrs[] = {{0}};
 enum { A, B, Y };
@@ -21,26 +21,35 @@ LAMINA_CHECK_ARGS(add_backward, backward_args);
 
 static lamina_status infer_forward(lamina_problem *p) {
   const lamina_desc *a = &p->arg[A];
-  LAMINA_TRY(lamina_want_dims(p, B, a->rank, a->dims));
+  LAMINA_TRY(lamina_want_broadcast(p, A, B));
   return lamina_set_output(p, Y, (lamina_dtype)a->dtype, a->rank, a->dims);
 }
 
 static lamina_status infer_backward(lamina_problem *p) {
   const lamina_desc *dy = &p->arg[DY];
   LAMINA_TRY(lamina_set_output(p, DA, (lamina_dtype)dy->dtype, dy->rank, dy->dims));
+  if (p->arg[DB].rank != LAMINA_RANK_INFER) return lamina_want_broadcast(p, DY, DB);
   return lamina_set_output(p, DB, (lamina_dtype)dy->dtype, dy->rank, dy->dims);
 }
 
 /* One rounding. */
 static void element_forward(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e) {
-  (void)arg;
-  const double y = ref->x[A][index] + ref->x[B][index];
+  const lamina_desc *desc = ref->problem->arg;
+  const double y = ref->x[A][index] + ref->x[B][lamina_broadcast_index(&desc[arg], &desc[B], index)];
   *e = (lamina_expected){.value = y, .q = fabs(y)};
 }
 
+/* A sum over the elements that b met. */
 static void element_backward(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e) {
-  (void)arg;
-  *e = (lamina_expected){.value = ref->x[DY][index], .terms = -1};
+  const lamina_desc *dy = &ref->problem->arg[DY], *dx = &ref->problem->arg[arg];
+  const int64_t count = lamina_broadcast_count(dy, dx);
+  double squares = 0;
+  *e = (lamina_expected){.terms = count > 1 ? count : -1};
+  for (int64_t n = 0; n < count; n++) {
+    const double term = ref->x[DY][lamina_broadcast_member(dy, dx, index, n)];
+    e->value += term, squares += term * term;
+  }
+  e->q = sqrt(squares);
 }
 
 static bool fills(const lamina_problem *p, bool exact, lamina_fill_def *fill) {
@@ -56,6 +65,7 @@ const lamina_op_def lamina_ops_add[] = {{.name = "add/forward",
                                          .infer = infer_forward,
                                          .element = element_forward,
                                          .fills = fills,
+                                         .sample = lamina_sample_binary,
                                          .flops = flops_forward},
                                         {.name = "add/backward",
                                          .args = backward_args,

@@ -30,6 +30,7 @@
   X(log_softmax)                                                                                                       \
   X(batch_norm)                                                                                                        \
   X(add)                                                                                                               \
+  X(multiply)                                                                                                          \
   X(scale)                                                                                                             \
   X(cast)                                                                                                              \
   X(fill)                                                                                                              \

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Vectors of the ops that move and join elements: make.py says what it is all about."""
+"""Vectors of the ops that move, join, repeat and reduce: make.py says what it is all about."""
 
 import torch
 
@@ -48,6 +48,25 @@ def transposes():
     backwards("transpose_last", lambda x: x.mT, (3, 5, 4), "transpose", ["perm=0,-1,-2"])
 
 
+def products(name, a, b, repeated):
+    """`repeated`: b with the axes of a."""
+    start(name)
+    a, b = randn(*a), randn(*b)
+    dy = torch.randn_like(a)
+    y = a * b.reshape(repeated)
+    y.backward(dy)
+    af, bf, dyf = save("a", a), save("b", b), save("dy", dy)
+    case("multiply/forward", [f"a={af}", f"b={bf}"], y=save("y", y))
+    case("multiply/backward", [f"a={af}", f"b={bf}", f"dy={dyf}"], da=save("da", a.grad), db=save("db", b.grad))
+    case("add/forward", [f"a={af}", f"b={bf}"], y=save("sum", a + b.reshape(repeated)))
+    b.grad = None
+    (a + b.reshape(repeated)).backward(dy)
+    case("add/backward", [f"dy={dyf}", f"db={shape(b)}:f64"], da=dyf, db=save("dsum", b.grad))
+
+
+products("multiply", (3, 5), (3, 5), (3, 5))
+products("multiply_channels", (2, 3, 4), (3,), (1, 3, 1))
+products("multiply_ones", (2, 3, 2, 4), (2, 1, 1, 4), (2, 1, 1, 4))
 concat("concat", 3, 1, [3, 1, 4])
 concat("concat_first", 2, 0, [2, 5])
 slices()

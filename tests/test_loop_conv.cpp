@@ -103,7 +103,7 @@ TEST_P(LoopConv, IsRight) {
   ASSERT_EQ(lamina_device_open("cpu", &options, &device), LAMINA_OK) << lamina_last_error();
   lamina_verify_options how = {};
   how.sample = 300;
-  how.engine = "loop";
+  how.engine = "loop"; // and "loop/depthwise"
   for (const bool exact : {false, true}) {
     lamina_verdict verdicts[4];
     int count = 4;
@@ -121,6 +121,28 @@ TEST_P(LoopConv, GivesTheSameBitsOnAnyNumberOfThreads) {
   EXPECT_TRUE(run(5) == one);
 }
 
+// Depthwise convolutions, and no others, are offered by a loop of their own.
+TEST(LoopDepthwise, HasALoopOfItsOwn) {
+  lamina_device *device = nullptr;
+  ASSERT_EQ(lamina_device_open("cpu", nullptr, &device), LAMINA_OK);
+  const char *const words[] = {"conv/forward", "x=1x6x9x9", "w=12x1x3x3", "groups=6"};
+  const char *const grouped[] = {"conv/forward", "x=1x6x9x9", "w=12x3x3x3", "groups=2"};
+  for (const bool depthwise : {true, false}) {
+    lamina_case c;
+    ASSERT_EQ(lamina_case_parse(4, depthwise ? words : grouped, nullptr, &c), LAMINA_OK) << lamina_last_error();
+    lamina_candidate list[64];
+    int count = 64, offered = 0;
+    ASSERT_EQ(lamina_candidates(device, &c.problem, nullptr, list, &count), LAMINA_OK) << lamina_last_error();
+    for (int i = 0; i < count; i++) {
+      if (std::string(list[i].engine) != "loop/depthwise") continue;
+      offered += list[i].seconds >= 0;
+      EXPECT_STREQ(list[i].reason, depthwise ? "" : "it isn't depthwise: a group has more than one channel");
+    }
+    EXPECT_EQ(offered, depthwise);
+  }
+  lamina_device_close(device);
+}
+
 // Several blocks of depth, rows, columns and positions; one and three axes; a filter too large to be packed beforehand,
 // and one that needn't be; phases of gradients that no tap reaches; fully connected layers.
 INSTANTIATE_TEST_SUITE_P(
@@ -134,6 +156,13 @@ INSTANTIATE_TEST_SUITE_P(
                     "conv/backward_weights x=2x70x17x19 dw=210x70x3x3 pad=1,1",
                     "conv/backward_weights x=9x4x33x31 dw=6x2x3x3 groups=2 stride=1,2 pad=1,1 flip=1",
                     "conv/backward_weights x=20x3x50x7 dw=5x3x2x3 dilation=2,1 dtype=bf16",
+                    "conv/forward x=2x33x19x40 w=66x1x3x5 b=66 groups=33 stride=1,2 pad=1:2,4 dilation=2,1",
+                    "conv/forward x=2x5x9x67 w=5x1x3x3 groups=5 stride=3 pad=1 flip=1 dtype=bf16",
+                    "conv/forward x=3x4x5 w=8x1x1 groups=4 pad=3:0 stride=4",
+                    "conv/backward_data w=66x1x3x5 dx=2x33x19x40 groups=33 stride=1,2 pad=1:2,4 dilation=2,1",
+                    "conv/backward_data w=4x1x3x2x2 dx=2x4x7x8x50 groups=4 stride=2,3,1 pad=2 flip=1 dtype=bf16",
+                    "conv/backward_weights x=3x33x19x40 dw=66x1x3x5 groups=33 stride=1,2 pad=1:2,4 dilation=2,1",
+                    "conv/backward_weights x=2x5x9x67 dw=5x1x3x3 groups=5 stride=3 pad=1 flip=1 dtype=bf16",
                     "fc/forward x=260x700 w=401x700 b=401", "fc/forward x=3x700 w=401x700 dtype=bf16",
                     "fc/backward_data dy=260x401 w=401x700", "fc/backward_weights x=1500x70 dy=1500x40"));
 

@@ -57,6 +57,9 @@
   X(loop_stochastic_pool_forward)                                                                                      \
   X(loop_stochastic_pool_inference)                                                                                    \
   X(loop_stochastic_pool_backward)                                                                                     \
+  X(loop_depthwise_forward)                                                                                            \
+  X(loop_depthwise_backward_data)                                                                                      \
+  X(loop_depthwise_backward_weights)                                                                                   \
   X(loop_conv_backward_bias)                                                                                           \
   X(loop_fc_forward)                                                                                                   \
   X(loop_fc_backward_data)                                                                                             \

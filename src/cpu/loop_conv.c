@@ -1,13 +1,4 @@
-/* Convolution forward and its data's gradient, as one thing: for each output position a sum over taps of the input.
- *
- *   out[n, m, first + i*every] = b[m] + sum over c, taps of in[n, c, i*step + tap.offset] * w[m, c, tap.r]
- *
- *                  step     every   positions by phases                   taps
- *   forward        stride   1       one phase, all                        offset = r*dilation - pad
- *   data           1        stride  a phase for each first = 0 … stride-1 those r with first + pad - r*dilation divisible
- *                                                                         by the stride; the quotient is the offset
- *
- * So a stride costs the gradient nothing: each tap belongs to one phase of each axis. Each phase is a matrix product,
+/* Convolution forward and its data's gradient, as one thing (loop_conv.h has the formula): each phase is a matrix product,
  * channels out x (taps x channels in) x (images x positions). Its right side is packed from the input piece by piece
  * (im2col that never is whole); the filter is packed beforehand, where more than one block of positions needs it.
  *
@@ -19,20 +10,6 @@
 enum { ROW_PANELS = 16, COLUMN_PANELS = 8 }; /* of a task: some 200 KB of sums with AVX-512 */
 enum { PREPACK_MOST = 64 << 20 };            /* bytes */
 
-typedef struct tap {
-  int64_t r, offset;
-} tap;
-
-typedef struct phase { /* of one axis */
-  int64_t first, count, taps;
-  const tap *tap;
-} phase;
-
-typedef struct axis {
-  int64_t in, out, step, every, phases;
-  phase *phase;
-} axis;
-
 typedef struct state {
   size_t size; /* bytes of this block, tables included */
   const lamina_gemm_kernel *kernel;
@@ -42,7 +19,7 @@ typedef struct state {
   int64_t in_area, out_area; /* positions of a plane */
   int64_t rows, columns;     /* of a task */
   int64_t blocks;            /* of rows */
-  axis axis[3];
+  lamina_loop_axis axis[3];
   int in_arg, w_arg, b_arg, out_arg;
   /* bytes of workspace: taps of a phase; its packed filter, 0 where each task packs; a thread's own */
   size_t taps, filter, own;
@@ -55,7 +32,7 @@ typedef struct spot { /* a tap of all axes: where in the filter, where from the 
 /* One phase: a choice of one phase for each axis. */
 typedef struct product {
   const state *s;
-  const phase *p[3];
+  const lamina_loop_phase *p[3];
   const spot *spot;             /* its taps */
   int64_t taps, depth, columns; /* depth: taps x channels in */
 } product;
@@ -104,30 +81,51 @@ bool lamina_loop_conv_takes(const lamina_problem *problem, lamina_candidate_fn *
   return true;
 }
 
-static int64_t phases_of(const lamina_loop_conv *c, int a, bool forward) {
+/* ---- Axes ------------------------------------------------------------------------------------------------------- */
+
+int64_t lamina_loop_phases(const lamina_loop_conv *c, int a, bool forward) {
   return forward ? 1 : c->stride[a] < c->x[a] ? c->stride[a] : c->x[a];
 }
 
+size_t lamina_loop_axes_size(const lamina_loop_conv *c, bool forward) {
+  size_t size = 0;
+  for (int a = 0; a < 3; a++)
+    size += (size_t)lamina_loop_phases(c, a, forward) * sizeof(lamina_loop_phase) +
+            (size_t)c->w[a] * sizeof(lamina_loop_tap);
+  return size;
+}
+
 /* Fills an axis; its tables come from *p and *t, which move on. */
-static void axis_open(axis *to, const lamina_loop_conv *c, int a, bool forward, phase **p, tap **t) {
+static void axis_open(lamina_loop_axis *to, const lamina_loop_conv *c, int a, bool forward, lamina_loop_phase **p,
+                      lamina_loop_tap **t) {
   const int64_t stride = c->stride[a];
-  *to = (axis){.in = forward ? c->x[a] : c->y[a],
-               .out = forward ? c->y[a] : c->x[a],
-               .step = forward ? stride : 1,
-               .every = forward ? 1 : stride,
-               .phases = phases_of(c, a, forward),
-               .phase = *p};
+  *to = (lamina_loop_axis){.in = forward ? c->x[a] : c->y[a],
+                           .out = forward ? c->y[a] : c->x[a],
+                           .step = forward ? stride : 1,
+                           .every = forward ? 1 : stride,
+                           .phases = lamina_loop_phases(c, a, forward),
+                           .phase = *p};
   for (int64_t f = 0; f < to->phases; f++) {
-    phase *now = (*p)++;
-    *now = (phase){.first = f, .count = forward ? to->out : (to->out - f + stride - 1) / stride, .tap = *t};
+    lamina_loop_phase *now = (*p)++;
+    *now = (lamina_loop_phase){.first = f, .count = forward ? to->out : (to->out - f + stride - 1) / stride, .tap = *t};
     for (int64_t r = 0; r < c->w[a]; r++) {
       const int64_t at = forward ? r * c->dilation[a] - c->pad[a] : f + c->pad[a] - r * c->dilation[a];
       if (!forward && at % stride != 0) continue;
-      *(*t)++ = (tap){.r = c->flip ? c->w[a] - 1 - r : r, .offset = forward ? at : at / stride};
+      *(*t)++ = (lamina_loop_tap){.r = c->flip ? c->w[a] - 1 - r : r, .offset = forward ? at : at / stride};
       now->taps++;
     }
   }
 }
+
+void lamina_loop_axes_open(lamina_loop_axis axis[3], const lamina_loop_conv *c, bool forward, void *memory) {
+  lamina_loop_phase *p = memory;
+  int64_t phases = 0;
+  for (int a = 0; a < 3; a++) phases += lamina_loop_phases(c, a, forward);
+  lamina_loop_tap *t = (lamina_loop_tap *)(p + phases);
+  for (int a = 0; a < 3; a++) axis_open(&axis[a], c, a, forward, &p, &t);
+}
+
+/* ---- Preparing -------------------------------------------------------------------------------------------------- */
 
 /* Taps of the largest phase. */
 static int64_t most_taps(const state *s) {
@@ -163,13 +161,9 @@ static void plan_memory(state *s, int threads) {
 static lamina_status open(lamina_plan *plan, bool forward) {
   const lamina_loop_conv_row *row = plan->engine->user;
   const lamina_loop_conv c = lamina_loop_conv_of(&plan->problem, row);
-  int64_t phases = 0, taps = 0;
-  for (int a = 0; a < 3; a++) phases += phases_of(&c, a, forward), taps += c.w[a];
-  const size_t size = sizeof(state) + (size_t)phases * sizeof(phase) + (size_t)taps * sizeof(tap);
+  const size_t size = sizeof(state) + lamina_loop_axes_size(&c, forward);
   state *s = lamina_host_alloc(plan->device, size);
   if (!s) return LAMINA_OUT_OF_MEMORY;
-  phase *p = (phase *)(s + 1);
-  tap *t = (tap *)(p + phases);
   const int64_t C = c.C / c.groups, K = c.K / c.groups;
   *s = (state){.size = size,
                .kernel = lamina_gemm_kernel_at(0),
@@ -188,7 +182,7 @@ static lamina_status open(lamina_plan *plan, bool forward) {
                .b_arg = row->b,
                .out_arg = forward ? row->y : row->x};
   plan->state = s;
-  for (int a = 0; a < 3; a++) axis_open(&s->axis[a], &c, a, forward, &p, &t);
+  lamina_loop_axes_open(s->axis, &c, forward, s + 1);
   plan_memory(s, plan->threads);
   plan->workspace = s->taps + s->filter + (size_t)plan->threads * s->own;
   return LAMINA_OK;
@@ -379,10 +373,10 @@ static void run_phase(const running *r, const product *p) {
 
 /* All taps of a phase, the last axis fastest. */
 static void list_taps(const product *p, spot *to) {
-  const phase *a = p->p[0], *b = p->p[1], *c = p->p[2];
-  for (const tap *i = a->tap; i < a->tap + a->taps; i++)
-    for (const tap *j = b->tap; j < b->tap + b->taps; j++)
-      for (const tap *k = c->tap; k < c->tap + c->taps; k++)
+  const lamina_loop_phase *a = p->p[0], *b = p->p[1], *c = p->p[2];
+  for (const lamina_loop_tap *i = a->tap; i < a->tap + a->taps; i++)
+    for (const lamina_loop_tap *j = b->tap; j < b->tap + b->taps; j++)
+      for (const lamina_loop_tap *k = c->tap; k < c->tap + c->taps; k++)
         *to++ = (spot){.r = i->r * p->s->w[0] + j->r * p->s->w[1] + k->r * p->s->w[2],
                        .offset = {i->offset, j->offset, k->offset}};
 }
@@ -422,9 +416,9 @@ static void candidates(lamina_device *device, const lamina_problem *problem, con
   double flops, bytes, phases = 1;
   if (!lamina_loop_conv_takes(problem, each, context)) return;
   lamina_problem_work(problem, &flops, &bytes);
-  for (int a = 0; a < 3; a++) phases *= (double)phases_of(&c, a, forward);
+  for (int a = 0; a < 3; a++) phases *= (double)lamina_loop_phases(&c, a, forward);
   const double M = (double)((forward ? c.K : c.C) / c.groups), rows = M < kernel->mr ? M : kernel->mr;
-  const double width = (double)(forward ? c.y[2] : c.x[2] / phases_of(&c, 2, forward));
+  const double width = (double)(forward ? c.y[2] : c.x[2] / lamina_loop_phases(&c, 2, forward));
   const double packed = flops / 2 / M * (double)((int64_t)M / (ROW_PANELS * kernel->mr) + 1); /* elements */
   const double filter = (double)(c.K * (c.C / c.groups) * c.w_area);
   const double compute = flops * (1 + 2 / rows) / kernel->rate + packed * (0.15e-9 + 1.5e-9 / width) + filter * 0.5e-9;

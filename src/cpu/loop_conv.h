@@ -48,6 +48,36 @@ LAMINA_INLINE void lamina_loop_inside(int64_t first, int64_t step, int64_t n, in
   if (*hi < *lo) *hi = *lo;
 }
 
+/* The way from x to y (forward), or from y to x (the data's gradient), of both the same thing: for each position a sum
+ * over taps of the input.
+ *
+ *   out[n, m, first + i*every] = b[m] + sum over c, taps of in[n, c, i*step + tap.offset] * w[m, c, tap.r]
+ *
+ *                  step     every   positions by phases                   taps
+ *   forward        stride   1       one phase, all                        offset = r*dilation - pad
+ *   data           1        stride  a phase for each first = 0 … stride-1 those r with first + pad - r*dilation divisible
+ *                                                                         by the stride; the quotient is the offset
+ *
+ * So a stride costs the gradient nothing: each tap belongs to one phase of each axis. */
+typedef struct lamina_loop_tap {
+  int64_t r, offset;
+} lamina_loop_tap;
+
+typedef struct lamina_loop_phase {
+  int64_t first, count, taps;
+  const lamina_loop_tap *tap;
+} lamina_loop_phase;
+
+typedef struct lamina_loop_axis {
+  int64_t in, out, step, every, phases;
+  lamina_loop_phase *phase;
+} lamina_loop_axis;
+
+int64_t lamina_loop_phases(const lamina_loop_conv *c, int axis, bool forward);
+/* The three axes; `memory` is for their tables. */
+size_t lamina_loop_axes_size(const lamina_loop_conv *c, bool forward);
+void lamina_loop_axes_open(lamina_loop_axis axis[3], const lamina_loop_conv *c, bool forward, void *memory);
+
 /* n elements side by side as f32; and n zeros. There are few as a rule, too few for a call of memcpy. */
 LAMINA_INLINE void lamina_loop_copy(float *restrict to, const void *restrict from, int64_t i, int64_t n, bool bf16) {
   int64_t j = 0;

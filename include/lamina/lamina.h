@@ -25,6 +25,7 @@
 #include "lamina/net.h"
 #include "lamina/op.h"
 #include "lamina/optimizer.h"
+#include "lamina/pointwise_loss.h"
 #include "lamina/pool.h"
 #include "lamina/slice.h"
 #include "lamina/softmax.h"

@@ -87,6 +87,16 @@
   X(loop_softmax_cross_entropy_backward)                                                                               \
   X(loop_softmax_cross_entropy_target_forward)                                                                         \
   X(loop_softmax_cross_entropy_target_backward)                                                                        \
+  X(loop_binary_cross_entropy_forward)                                                                                 \
+  X(loop_binary_cross_entropy_backward)                                                                                \
+  X(loop_mse_forward)                                                                                                  \
+  X(loop_mse_backward)                                                                                                 \
+  X(loop_l1_forward)                                                                                                   \
+  X(loop_l1_backward)                                                                                                  \
+  X(loop_huber_forward)                                                                                                \
+  X(loop_huber_backward)                                                                                               \
+  X(loop_binary_hinge_forward)                                                                                         \
+  X(loop_binary_hinge_backward)                                                                                        \
   X(loop_top_k)                                                                                                        \
   X(loop_sgd)                                                                                                          \
   X(loop_adam)

@@ -37,6 +37,11 @@
   X(dropout)                                                                                                           \
   X(softmax_cross_entropy)                                                                                             \
   X(softmax_cross_entropy_target)                                                                                      \
+  X(binary_cross_entropy)                                                                                              \
+  X(mse)                                                                                                               \
+  X(l1)                                                                                                                \
+  X(huber)                                                                                                             \
+  X(binary_hinge)                                                                                                      \
   X(top_k)                                                                                                             \
   X(sgd)                                                                                                               \
   X(adam)

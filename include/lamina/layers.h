@@ -89,7 +89,7 @@ typedef struct lamina_lp_pool_layer {
 typedef struct lamina_mixed_pool_layer {
   lamina_pool_layer window; /**< as avg_pool's */
   double max_share;         /**< of the maximum; the rest is the mean's. Default 0.5 */
-  int64_t has_max_share;
+  int64_t has_max_share;    /**< 1: a max_share of 0 is meant */
 } lamina_mixed_pool_layer;
 
 /** "dropout": in training each element (or each channel of each example) is 0 with probability p, else scaled by

@@ -27,9 +27,10 @@
 extern "C" {
 #endif
 
+/** The windows, and the norm. */
 typedef struct lamina_lp_pool {
-  lamina_pool window;
-  double p; /**< 1 … 1000; default 2 */
+  lamina_pool window; /**< without dilation and count_pad */
+  double p;           /**< 1 … 1000; default 2 */
 } lamina_lp_pool;
 
 /** y = the norm of each window. */

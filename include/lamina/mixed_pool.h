@@ -21,10 +21,11 @@
 extern "C" {
 #endif
 
+/** The windows, and the blend. */
 typedef struct lamina_mixed_pool {
-  lamina_pool window;
-  double max_share; /**< 0 … 1; default 0.5 */
-  int64_t has_max_share;
+  lamina_pool window;    /**< without dilation */
+  double max_share;      /**< of the maximum, 0 … 1; the rest is the mean's. Default 0.5 */
+  int64_t has_max_share; /**< 1: a max_share of 0 is meant */
 } lamina_mixed_pool;
 
 /** y = the blend; indices (may be NULL), of the maxima, is what backward needs. */

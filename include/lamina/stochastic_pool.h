@@ -30,9 +30,10 @@
 extern "C" {
 #endif
 
+/** The windows, and the random numbers. */
 typedef struct lamina_stochastic_pool {
-  lamina_pool window;
-  int64_t stream; /**< 0 … 2^32 - 1: which of the seed's streams of random numbers */
+  lamina_pool window; /**< without dilation and count_pad */
+  int64_t stream;     /**< 0 … 2^32 - 1: which of the seed's streams of random numbers */
 } lamina_stochastic_pool;
 
 /** y = an element of each window; indices (may be NULL) is what backward needs. */

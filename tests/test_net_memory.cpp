@@ -109,7 +109,9 @@ TEST(NetMemory, NothingIsOverwrittenThatIsReadLater) {
     lamina_net *inside = net;
     for (const lamina_mode mode : {LAMINA_MODE_TRAIN, LAMINA_MODE_EVALUATE, LAMINA_MODE_INFER}) {
       lamina_executor *executor = nullptr;
-      ASSERT_OK(lamina_net_executor(inside, mode, dice.upto(4), "softmax_cross_entropy", 1, &executor));
+      lamina_criterion loss;
+      ASSERT_OK(lamina_net_criterion(inside, nullptr, nullptr, &loss));
+      ASSERT_OK(lamina_net_executor(inside, mode, dice.upto(4), &loss, 1, &executor));
       check_places(executor->graph);
       ASSERT_FALSE(HasFatalFailure());
     }

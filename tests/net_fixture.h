@@ -131,7 +131,12 @@ public:
   }
 
   std::vector<double> parameter(int index) { return read(index, lamina_net_parameter_read); }
-  std::vector<double> gradient(int index) { return read(index, lamina_net_gradient_read); }
+  // Zeros for what isn't trained.
+  std::vector<double> gradient(int index) {
+    lamina_parameter p = {};
+    EXPECT_OK(lamina_net_parameter(net_, index, &p));
+    return p.state ? parameter_zeros(index) : read(index, lamina_net_gradient_read);
+  }
   void write(int index, const std::vector<double> &values) {
     std::vector<uint64_t> bytes(values.size() + 1);
     for (size_t i = 0; i < values.size(); i++) lamina_store(dtype(), bytes.data(), static_cast<int64_t>(i), values[i]);

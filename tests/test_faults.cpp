@@ -166,7 +166,7 @@ lamina_status max_pool(const lamina_plan *plan, const lamina_args *args, void *,
       float most = -INFINITY;
       int32_t at = -1;
       for (int64_t r = 0; r < p.kernel[0]; r++) {
-        const int64_t i = o * p.stride[0] - p.pad[0][0] + r;
+        const int64_t i = o * p.stride[0] - p.pad[0][0] + r * p.dilation[0];
         if (i < 0 || i >= xd[2]) {
           if (fault == PADDING_IS_ZERO && most < 0) most = 0;
           continue;

@@ -164,7 +164,8 @@ const Mistake mistakes[] = {
     {"alone", "  - relu\n  - add: [0.relu]\n",
      "net.yaml:4:5: net[1]: add joins two or more layers; expected their names"},
     {"shapes", "  - conv: {filters: 3, kernel: 1}\n  - add: input\n",
-     "net.yaml:4:5: net[1]: 1.add: add/forward: b is f32[1,2,6,6]; expected f32[1,3,6,6]; before it comes 0.conv, "
+     "net.yaml:4:5: net[1]: 1.add: add/forward: b is f32[1,2,6,6]; expected f32[1,3,6,6], or 1 in place of any size, "
+     "or one number for each channel; before it comes 0.conv, "
      "which "
      "gives f32[3,6,6], and the input, which gives f32[2,6,6]"},
     {"map", "  - add: {from: {a: b}}\n",

@@ -125,6 +125,23 @@ const Case cases[] = {
        net.link("concat", "all", {"a", "input", "c", "a"}).conv(4, 1).add("relu");
        net.link("concat", "", {"5.relu", "5.relu"}, &rows).conv(2, 2).link("add", "", {"7.conv", "7.conv"}).fc(3);
      }},
+    {"gates",
+     {3, 4, 4},
+     [](Net &net) {
+       lamina_conv_layer conv = {};
+       conv.filters = 3, conv.kernel[0] = 1;
+       lamina_pool_layer whole = {};
+       whole.global = 1;
+       net.link("conv", "x", {}, &conv).link("avg_pool", "", {"x"}, &whole).conv(3, 1).link("sigmoid", "gate", {});
+       net.link("multiply", "", {"x", "gate"}).link("multiply", "", {"4.multiply", "x"}).fc(3);
+     }},
+    {"batch_norm",
+     {2, 3, 4},
+     [](Net &net) {
+       lamina_batch_norm_layer plain = {};
+       plain.has_affine = 1; // affine stays 0
+       net.conv(4, 2).add("batch_norm").add("relu").conv(3, 1).add("batch_norm", plain).add("tanh").fc(3);
+     }},
     {"the_input_twice",
      {7},
      [](Net &net) {

@@ -82,9 +82,10 @@ protected:
     return arg[2];
   }
   void add_loss(int scores) {
-    int arg[] = {scores, value("labels", {2}, LAMINA_BUFFER_LABELS, LAMINA_I32), LAMINA_FRESH, LAMINA_FRESH};
+    int arg[] = {scores, value("labels", {2}, LAMINA_BUFFER_LABELS, LAMINA_I32), LAMINA_ABSENT, LAMINA_FRESH,
+                 LAMINA_FRESH};
     OK(lamina_graph_emit(&graph, "softmax_cross_entropy/forward", nullptr, arg));
-    loss = arg[2];
+    loss = arg[3];
     graph.values[loss].kept = true;
     graph.values[loss].gradient = value("one", {1}, LAMINA_BUFFER_STEP);
   }

@@ -120,7 +120,8 @@ typedef struct lamina_reshape_layer {
 /* "leaky_relu", "elu", "gelu" and "softplus" take the descriptors of lamina/activation.h: lamina_leaky_relu (slope),
  * lamina_elu (alpha), lamina_gelu (form: erf or tanh) and lamina_softplus (beta).
  * "relu", "sigmoid", "tanh", "selu", "silu", "hard_sigmoid", "softsign", "flatten": no fields; give NULL.
- * "add" (no fields): the sum of 2 to 8 layers of one shape. */
+ * "add", "multiply" (no fields): the sum, the product of 2 to 8 layers; those after the first may have axes of size 1
+ * where it has more, as lamina/arithmetic.h says. */
 
 /** "batch_norm": every channel to mean 0 and variance 1, over the batch and all positions in training, by the running
  *  statistics else; then times w plus b, both [C]; as lamina/batch_norm.h. The running statistics are the states

@@ -7,6 +7,7 @@
   X(pool)                                                                                                              \
   X(activation)                                                                                                        \
   X(shape)                                                                                                             \
+  X(batch_norm)                                                                                                        \
   X(join)
 
 #define X(room) extern const lamina_layer_def lamina_layers_##room[];

@@ -16,6 +16,11 @@ static lamina_status expand_add(lamina_graph *graph, const lamina_layer *layer) 
   return fold(graph, "add/forward");
 }
 
+static lamina_status expand_multiply(lamina_graph *graph, const lamina_layer *layer) {
+  (void)layer;
+  return fold(graph, "multiply/forward");
+}
+
 static const lamina_attr_def concat_attrs[] = {
     {LAMINA_FIELD(lamina_concat_layer, axis), .type = LAMINA_ATTR_INT, .preset = 1, .least = -7, .most = 7}, {0}};
 
@@ -38,6 +43,12 @@ const lamina_layer_def lamina_layers_join[] = {{.name = "add",
                                                 .inputs = LAMINA_MAX_INPUTS,
                                                 .params = lamina_no_params,
                                                 .expand = expand_add},
+                                               {.name = "multiply",
+                                                .about = "the product of two or more layers",
+                                                .attrs = lamina_no_attrs,
+                                                .inputs = LAMINA_MAX_INPUTS,
+                                                .params = lamina_no_params,
+                                                .expand = expand_multiply},
                                                {.name = "concat",
                                                 .about = "two or more layers, one behind the other along an axis",
                                                 .attrs = concat_attrs,

@@ -140,7 +140,11 @@ const Case cases[] = {
      [](Net &net) {
        lamina_batch_norm_layer plain = {};
        plain.has_affine = 1; // affine stays 0
-       net.conv(4, 2).add("batch_norm").add("relu").conv(3, 1).add("batch_norm", plain).add("tanh").fc(3);
+       lamina_conv_layer first = conv(4, {2}), second = conv(3, {1});
+       first.has_bias = second.has_bias =
+           1; // none: what follows takes any off, so its gradient would be rounding alone
+       net.add("conv", first).add("batch_norm").add("relu").add("conv", second).add("batch_norm", plain);
+       net.add("tanh").fc(3);
      }},
     {"the_input_twice",
      {7},

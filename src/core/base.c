@@ -6,7 +6,7 @@
 
 static void *malloc_alloc(void *user, size_t size, size_t align) {
   (void)user;
-  return aligned_alloc(align, lamina_align_up(size, align));
+  return size > SIZE_MAX - align ? NULL : aligned_alloc(align, lamina_align_up(size, align));
 }
 
 static void malloc_free(void *user, void *memory, size_t size) {
@@ -15,6 +15,11 @@ static void malloc_free(void *user, void *memory, size_t size) {
 }
 
 const lamina_allocator lamina_malloc = {malloc_alloc, malloc_free, NULL};
+
+lamina_status lamina_allocator_check(const lamina_allocator *allocator, const char *who) {
+  if (!allocator || (allocator->alloc && allocator->free)) return LAMINA_OK;
+  return lamina_error(LAMINA_INVALID, "%s: allocator has no function %s", who, allocator->alloc ? "free" : "alloc");
+}
 
 /* A block of lamina_alloc:  [ size | padding to 64 ][ the caller's bytes ]  so that free knows the size. */
 enum { HEADER = 64 };

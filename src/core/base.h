@@ -18,7 +18,16 @@ extern "C" {
     if (try_status != LAMINA_OK) return try_status;                                                                    \
   } while (0)
 
+/* At a public function's border: INVALID, naming function and argument, where that is NULL. */
+#define LAMINA_NOT_NULL(argument, name)                                                                                \
+  do {                                                                                                                 \
+    if (!(argument)) return lamina_error(LAMINA_INVALID, "%s: %s is NULL", __func__, name);                            \
+  } while (0)
+
 #define LAMINA_COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+/* INVALID, naming the function `who`, for an allocator without one of its functions; NULL is fine. */
+lamina_status lamina_allocator_check(const lamina_allocator *allocator, const char *who);
 
 /* malloc behind the allocator's interface. */
 extern const lamina_allocator lamina_malloc;

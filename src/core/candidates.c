@@ -142,9 +142,12 @@ void lamina_choices_close(lamina_device *device, lamina_choices *choices) {
 
 lamina_status lamina_candidates(lamina_device *device, const lamina_problem *problem,
                                 const lamina_plan_options *options, lamina_candidate *list, int *count) {
+  LAMINA_NOT_NULL(device, "device");
+  LAMINA_NOT_NULL(problem, "problem");
+  LAMINA_NOT_NULL(count, "count");
   lamina_problem inferred = *problem;
   lamina_choices choices = {0};
-  const int room = *count;
+  const int room = list ? *count : 0;
   *count = 0;
   LAMINA_TRY(lamina_engines_settle(device));
   LAMINA_TRY(lamina_plan_key_problem(&inferred, options));

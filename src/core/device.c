@@ -11,15 +11,19 @@
 #include "core/plan.h"
 
 const lamina_allocator *lamina_device_allocator(const lamina_device *device) { return &device->allocator; }
-const char *lamina_device_name(const lamina_device *device) { return device->name; }
-const char *lamina_device_about(const lamina_device *device) { return device->about; }
-int lamina_device_threads(const lamina_device *device) { return device->threads; }
+const char *lamina_device_name(const lamina_device *device) { return device ? device->name : ""; }
+const char *lamina_device_about(const lamina_device *device) { return device ? device->about : ""; }
+int lamina_device_threads(const lamina_device *device) { return device ? device->threads : 0; }
 
-void *lamina_host_alloc(lamina_device *device, size_t size) { return lamina_alloc(&device->allocator, size); }
+void *lamina_host_alloc(lamina_device *device, size_t size) {
+  if (device) return lamina_alloc(&device->allocator, size);
+  (void)lamina_error(LAMINA_INVALID, "lamina_host_alloc: device is NULL");
+  return NULL;
+}
 
 void lamina_host_free(lamina_device *device, void *memory, size_t size) {
   (void)size;
-  lamina_free(&device->allocator, memory);
+  if (device) lamina_free(&device->allocator, memory);
 }
 
 void lamina_log(lamina_device *device, lamina_log_level level, const char *format, ...) {
@@ -107,6 +111,8 @@ static lamina_status parse_name(const char *name, char *kind, size_t size, int *
 
 /* ---- Life ------------------------------------------------------------------------------------------------------- */
 
+enum { MOST_THREADS = 4096, MOST_PLANS = 1 << 20 };
+
 static lamina_status read_threads(lamina_device *device, int wanted) {
   const char *text = getenv("LAMINA_THREADS");
   cpu_set_t usable;
@@ -115,8 +121,8 @@ static lamina_status read_threads(lamina_device *device, int wanted) {
   if (wanted > 0 || !text || !*text) return LAMINA_OK;
   char *end = NULL;
   const long value = strtol(text, &end, 10);
-  if (*end || value < 1 || value > 4096)
-    return lamina_error(LAMINA_INVALID, "LAMINA_THREADS is \"%s\"; expected a number from 1 to 4096", text);
+  if (*end || value < 1 || value > MOST_THREADS)
+    return lamina_error(LAMINA_INVALID, "LAMINA_THREADS is \"%s\"; expected a number from 1 to %d", text, MOST_THREADS);
   device->threads = (int)value;
   return LAMINA_OK;
 }
@@ -141,11 +147,24 @@ static lamina_status open_in(lamina_device *device, const char *name, const lami
   return device->module.stream_open(device->state, &device->stream.state);
 }
 
+static lamina_status check_options(const lamina_device_options *options) {
+  LAMINA_TRY(lamina_allocator_check(options->allocator, "lamina_device_open"));
+  if (options->threads < 0 || options->threads > MOST_THREADS)
+    return lamina_error(LAMINA_INVALID, "lamina_device_open: options.threads is %d; expected 0 to %d", options->threads,
+                        MOST_THREADS);
+  if (options->plan_cache < 0 || options->plan_cache > MOST_PLANS)
+    return lamina_error(LAMINA_INVALID, "lamina_device_open: options.plan_cache is %d; expected 0 to %d",
+                        options->plan_cache, MOST_PLANS);
+  return LAMINA_OK;
+}
+
 lamina_status lamina_device_open(const char *name, const lamina_device_options *options, lamina_device **out) {
   static const lamina_device_options none;
-  if (!name || !out) return lamina_error(LAMINA_INVALID, "lamina_device_open: a NULL pointer");
+  LAMINA_NOT_NULL(out, "device");
   *out = NULL;
+  LAMINA_NOT_NULL(name, "name");
   if (!options) options = &none;
+  LAMINA_TRY(check_options(options));
   lamina_device *device = lamina_alloc_zero(options->allocator, sizeof *device);
   if (!device) return LAMINA_OUT_OF_MEMORY;
   device->allocator = options->allocator ? *options->allocator : lamina_malloc;
@@ -180,7 +199,9 @@ void lamina_device_close(lamina_device *device) {
 }
 
 lamina_status lamina_stream_open(lamina_device *device, lamina_stream **out) {
+  LAMINA_NOT_NULL(out, "stream");
   *out = NULL;
+  LAMINA_NOT_NULL(device, "device");
   lamina_stream *stream = lamina_alloc_zero(&device->allocator, sizeof *stream);
   if (!stream) return LAMINA_OUT_OF_MEMORY;
   stream->device = device;
@@ -200,13 +221,22 @@ void lamina_stream_close(lamina_stream *stream) {
   lamina_free(&device->allocator, stream);
 }
 
+lamina_status lamina_stream_check(const lamina_device *device, const lamina_stream *stream, const char *who) {
+  if (!stream || stream->device == device) return LAMINA_OK;
+  return lamina_error(LAMINA_INVALID, "%s: stream is one of another device than %s", who, device->name);
+}
+
 lamina_status lamina_stream_sync(lamina_device *device, lamina_stream *stream) {
+  LAMINA_NOT_NULL(device, "device");
+  LAMINA_TRY(lamina_stream_check(device, stream, __func__));
   if (!stream) stream = &device->stream;
   return device->module.stream_sync(device->state, stream->state);
 }
 
 lamina_status lamina_memory_alloc(lamina_device *device, size_t size, void **memory) {
+  LAMINA_NOT_NULL(memory, "memory");
   *memory = NULL;
+  LAMINA_NOT_NULL(device, "device");
   if (size == 0) return LAMINA_OK;
   LAMINA_TRY(device->module.alloc(device->state, size, memory));
   const size_t now = atomic_fetch_add(&device->memory_now, size) + size;
@@ -216,19 +246,22 @@ lamina_status lamina_memory_alloc(lamina_device *device, size_t size, void **mem
 }
 
 void lamina_memory_free(lamina_device *device, void *memory, size_t size) {
-  if (!memory) return;
+  if (!device || !memory) return;
   device->module.free(device->state, memory, size);
   atomic_fetch_sub(&device->memory_now, size);
 }
 
 void lamina_memory_used(const lamina_device *device, size_t *now, size_t *most) {
-  if (now) *now = atomic_load(&device->memory_now);
-  if (most) *most = atomic_load(&device->memory_most);
+  if (now) *now = device ? atomic_load(&device->memory_now) : 0;
+  if (most) *most = device ? atomic_load(&device->memory_most) : 0;
 }
 
 lamina_status lamina_copy(lamina_device *device, void *to, const void *from, size_t size, lamina_stream *stream) {
+  LAMINA_NOT_NULL(device, "device");
+  LAMINA_TRY(lamina_stream_check(device, stream, __func__));
   if (!stream) stream = &device->stream;
   if (size == 0) return LAMINA_OK;
-  if (!to || !from) return lamina_error(LAMINA_INVALID, "lamina_copy: a NULL pointer");
+  LAMINA_NOT_NULL(to, "to");
+  LAMINA_NOT_NULL(from, "from");
   return device->module.copy(device->state, stream->state, to, from, size);
 }

@@ -61,6 +61,8 @@ extern const lamina_host lamina_core_host;
 /* The built-in CPU module. */
 lamina_status lamina_cpu_module(const lamina_host *host, lamina_module *module);
 
+/* INVALID, naming the function `who`, for a stream of another device; NULL is fine. */
+lamina_status lamina_stream_check(const lamina_device *device, const lamina_stream *stream, const char *who);
 const lamina_allocator *lamina_device_allocator(const lamina_device *device);
 void lamina_log(lamina_device *device, lamina_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

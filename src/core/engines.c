@@ -13,7 +13,7 @@ bool lamina_part_of(const char *prefix, const char *name) {
 }
 
 const lamina_engine *lamina_engine_at(const lamina_device *device, int index) {
-  return index >= 0 && index < device->engine_count ? device->engines[index] : NULL;
+  return device && index >= 0 && index < device->engine_count ? device->engines[index] : NULL;
 }
 
 /* ---- Registering ------------------------------------------------------------------------------------------------- */
@@ -67,8 +67,8 @@ static lamina_status check_row(const lamina_device *device, const lamina_engine 
 }
 
 lamina_status lamina_engine_register(lamina_device *device, const lamina_engine *engine) {
-  if (!device || !engine)
-    return lamina_error(LAMINA_INVALID, "lamina_engine_register: %s is NULL", device ? "engine" : "device");
+  LAMINA_NOT_NULL(device, "device");
+  LAMINA_NOT_NULL(engine, "engine");
   LAMINA_TRY(check_row(device, engine));
   if (atomic_load(&device->settled))
     return lamina_error(LAMINA_INVALID, "engine %s: engines are registered before the device's first plan",
@@ -104,8 +104,8 @@ static lamina_status open_plugin(lamina_device *device, const char *path, void *
 }
 
 lamina_status lamina_plugin_load(lamina_device *device, const char *path) {
-  if (!device || !path)
-    return lamina_error(LAMINA_INVALID, "lamina_plugin_load: %s is NULL", device ? "path" : "device");
+  LAMINA_NOT_NULL(device, "device");
+  LAMINA_NOT_NULL(path, "path");
   if (atomic_load(&device->settled))
     return lamina_error(LAMINA_INVALID, "plug-in %s: plug-ins are loaded before the device's first plan", path);
   const size_t size = (size_t)(device->plugin_count + 1) * sizeof *device->plugins;

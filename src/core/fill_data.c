@@ -12,6 +12,7 @@
 #include "lamina/io.h"
 
 enum { ZONE = 256, BOUNDARY = 64 };
+#define MOST_OFFSET (INT64_C(1) << 32)
 
 typedef struct block {
   size_t size, first; /* bytes; where element 0 lies */
@@ -112,13 +113,26 @@ static lamina_status fill(lamina_data *data) {
   return lamina_fill_inputs(&data->c, view, &data->device->allocator);
 }
 
+static lamina_status check_offsets(const lamina_case *c) {
+  const lamina_op_def *op = lamina_op_at(c->problem.op);
+  for (int i = 0; op->args[i].name; i++)
+    if (c->offset[i] < 0 || c->offset[i] > MOST_OFFSET)
+      return lamina_error(LAMINA_INVALID, "%s: offset[%d], of %s, is %lld; expected 0 to 2^32", op->name, i,
+                          op->args[i].name, (long long)c->offset[i]);
+  return LAMINA_OK;
+}
+
 lamina_status lamina_data_open(lamina_device *device, const lamina_case *c, lamina_data **out) {
+  LAMINA_NOT_NULL(out, "data");
   *out = NULL;
+  LAMINA_NOT_NULL(device, "device");
+  LAMINA_NOT_NULL(c, "c");
   lamina_data *data = lamina_alloc_zero(&device->allocator, sizeof *data);
   if (!data) return LAMINA_OUT_OF_MEMORY;
   data->device = device;
   data->c = *c;
   lamina_status status = lamina_problem_infer(&data->c.problem);
+  if (!status) status = check_offsets(&data->c);
   for (int i = 0; i < LAMINA_MAX_ARGS && !status; i++)
     if (lamina_present(&data->c.problem.arg[i]) && lamina_alias_of(&data->c.problem, i) < 0) {
       status = block_open(data, i);
@@ -142,10 +156,10 @@ void lamina_data_close(lamina_data *data) {
   lamina_free(&data->device->allocator, data);
 }
 
-const lamina_args *lamina_data_args(const lamina_data *data) { return &data->args; }
+const lamina_args *lamina_data_args(const lamina_data *data) { return data ? &data->args : NULL; }
 
 const lamina_tensor *lamina_data_tensor(const lamina_data *data, int arg) {
-  return arg >= 0 && arg < LAMINA_MAX_ARGS && data->tensor[arg].data ? &data->tensor[arg] : NULL;
+  return data && arg >= 0 && arg < LAMINA_MAX_ARGS && data->tensor[arg].data ? &data->tensor[arg] : NULL;
 }
 
 const void *lamina_data_before(const lamina_data *data, int arg) { return data->before[arg].data; }
@@ -159,7 +173,10 @@ static lamina_status copy_blocks(lamina_data *data, bool in) {
   return LAMINA_OK;
 }
 
-lamina_status lamina_data_reset(lamina_data *data) { return copy_blocks(data, true); }
+lamina_status lamina_data_reset(lamina_data *data) {
+  LAMINA_NOT_NULL(data, "data");
+  return copy_blocks(data, true);
+}
 
 lamina_status lamina_data_poison(lamina_data *data, int poison) {
   const lamina_op_def *op = lamina_op_at(data->c.problem.op);
@@ -170,6 +187,7 @@ lamina_status lamina_data_poison(lamina_data *data, int poison) {
 }
 
 lamina_status lamina_data_fetch(lamina_data *data) {
+  LAMINA_NOT_NULL(data, "data");
   LAMINA_TRY(lamina_stream_sync(data->device, NULL));
   return copy_blocks(data, false);
 }

@@ -143,7 +143,7 @@ lamina_status lamina_fill_inputs(const lamina_case *c, const lamina_tensor *cons
 }
 
 bool lamina_case_can_be_exact(const lamina_case *c) {
-  const lamina_op_def *op = lamina_op_at(c->problem.op);
+  const lamina_op_def *op = c ? lamina_op_at(c->problem.op) : NULL;
   lamina_fill_def fill[LAMINA_MAX_ARGS] = {{0}};
   return op && op->fills && op->fills(&c->problem, true, fill);
 }

@@ -362,7 +362,12 @@ static void complete_inputs(reading *r) {
 
 lamina_status lamina_case_parse(int count, const char *const *words, const lamina_allocator *allocator,
                                 lamina_case *c) {
+  LAMINA_NOT_NULL(c, "c");
   memset(c, 0, sizeof *c);
+  LAMINA_NOT_NULL(words, "words");
+  for (int i = 0; i < count; i++)
+    if (!words[i]) return lamina_error(LAMINA_INVALID, "lamina_case_parse: words[%d] is NULL", i);
+  LAMINA_TRY(lamina_allocator_check(allocator, __func__));
   if (count < 1) return lamina_error(LAMINA_INVALID, "expected an op, such as conv/forward");
   const int id = lamina_op_find(words[0]);
   if (id < 0) return unknown_op(words[0]);

@@ -13,7 +13,10 @@ static lamina_dtype common_type(const lamina_problem *problem) {
 }
 
 static void put_shape(lamina_text *text, const lamina_desc *desc, int64_t offset, lamina_dtype preset) {
-  if (desc->rank < 0) lamina_text_put(text, "?"); /* not inferred yet */
+  if (desc->rank < 0 || desc->rank > LAMINA_MAX_RANK) { /* not inferred yet */
+    lamina_text_put(text, "?");
+    return;
+  }
   if (desc->rank == 0) lamina_text_put(text, "0d");
   for (int d = 0; d < desc->rank; d++) lamina_text_print(text, "%s%lld", d ? "x" : "", (long long)desc->dims[d]);
   for (int d = 0; d < desc->rank && !lamina_desc_is_dense(desc); d++)
@@ -60,6 +63,12 @@ static void put_list(lamina_text *text, const lamina_problem *problem, const lam
     lamina_text_print(text, "%s%lld", n ? "," : "", (long long)int_at(problem, attr->offset + 8 * (size_t)n));
 }
 
+static bool is_choice(const lamina_attr_def *attr, int64_t value) {
+  int64_t count = 0;
+  while (attr->choices[count]) count++;
+  return value >= 0 && value < count;
+}
+
 static void put_attr(lamina_text *text, const lamina_problem *problem, const lamina_attr_def *attr) {
   if (attr->type == LAMINA_ATTR_AXES || attr->type == LAMINA_ATTR_PADS) {
     put_axes(text, problem, attr);
@@ -76,7 +85,7 @@ static void put_attr(lamina_text *text, const lamina_problem *problem, const lam
   lamina_text_print(text, " %s=", attr->name);
   if (attr->type == LAMINA_ATTR_REAL)
     lamina_text_real(text, value);
-  else if (attr->type == LAMINA_ATTR_ENUM)
+  else if (attr->type == LAMINA_ATTR_ENUM && is_choice(attr, integer))
     lamina_text_put(text, attr->choices[integer]);
   else if (attr->type == LAMINA_ATTR_SET)
     lamina_text_axes(text, integer, ",");
@@ -102,9 +111,9 @@ static void put_args(lamina_text *text, const lamina_case *c) {
 
 const char *lamina_case_text(const lamina_case *c, char *buffer, size_t size) {
   static const char *const maths[] = {"default", "strict", "tf32", "bf16", "f16"};
-  const lamina_op_def *op = lamina_op_at(c->problem.op);
+  const lamina_op_def *op = c ? lamina_op_at(c->problem.op) : NULL;
   lamina_text text = {0};
-  if (!size) return buffer;
+  if (!buffer || !size) return buffer;
   buffer[0] = 0;
   if (!op) return buffer;
   lamina_text_put(&text, op->name);
@@ -112,7 +121,8 @@ const char *lamina_case_text(const lamina_case *c, char *buffer, size_t size) {
   for (const lamina_attr_def *attr = op->attrs; attr->name; attr++) put_attr(&text, &c->problem, attr);
   if (common_type(&c->problem) != LAMINA_F32)
     lamina_text_print(&text, " dtype=%s", lamina_dtype_name(common_type(&c->problem)));
-  if (c->problem.math) lamina_text_print(&text, " math=%s", maths[c->problem.math]);
+  if (c->problem.math > 0 && (size_t)c->problem.math < LAMINA_COUNT_OF(maths))
+    lamina_text_print(&text, " math=%s", maths[c->problem.math]);
   if (c->problem.flags & LAMINA_DETERMINISTIC) lamina_text_put(&text, " deterministic=1");
   if (c->exact) lamina_text_put(&text, " fill=exact");
   if (c->seed) lamina_text_print(&text, " seed=%llu", (unsigned long long)c->seed);
@@ -122,6 +132,7 @@ const char *lamina_case_text(const lamina_case *c, char *buffer, size_t size) {
 }
 
 const char *lamina_problem_text(const lamina_problem *problem, char *buffer, size_t size) {
-  const lamina_case c = {.problem = *problem};
-  return lamina_case_text(&c, buffer, size);
+  lamina_case c = {0};
+  if (problem) c.problem = *problem;
+  return lamina_case_text(problem ? &c : NULL, buffer, size);
 }

@@ -137,6 +137,9 @@ static plan_box *keep(struct lamina_plan_cache *cache, plan_box *box) {
 }
 
 void lamina_device_cache(const lamina_device *device, lamina_cache_info *info) {
+  if (!info) return;
+  *info = (lamina_cache_info){0};
+  if (!device) return;
   pthread_mutex_lock(&device->plans->lock);
   *info = device->plans->info;
   pthread_mutex_unlock(&device->plans->lock);
@@ -288,15 +291,17 @@ static lamina_status box_open(lamina_device *device, const plan_key *key, plan_b
 }
 
 lamina_status lamina_plan_key_problem(lamina_problem *problem, const lamina_plan_options *options) {
-  if (options && options->math) problem->math = (int32_t)options->math;
+  if (options && options->math != LAMINA_MATH_DEFAULT) problem->math = (int32_t)options->math;
   if (options && options->deterministic) problem->flags |= LAMINA_DETERMINISTIC;
   return lamina_problem_infer(problem);
 }
 
 lamina_status lamina_plan_open(lamina_device *device, const lamina_problem *problem, const lamina_plan_options *options,
                                lamina_plan **plan) {
-  if (!device || !problem || !plan) return lamina_error(LAMINA_INVALID, "lamina_plan_open: a NULL pointer");
+  LAMINA_NOT_NULL(plan, "plan");
   *plan = NULL;
+  LAMINA_NOT_NULL(device, "device");
+  LAMINA_NOT_NULL(problem, "problem");
   plan_key key;
   memset(&key, 0, sizeof key); /* compared by its bytes */
   key.problem = *problem;
@@ -316,11 +321,11 @@ lamina_status lamina_plan_open(lamina_device *device, const lamina_problem *prob
   return LAMINA_OK;
 }
 
-size_t lamina_plan_workspace(const lamina_plan *plan) { return box_of(plan)->workspace; }
-const lamina_problem *lamina_plan_problem(const lamina_plan *plan) { return &box_of(plan)->key.problem; }
-const char *lamina_plan_engine(const lamina_plan *plan) { return plan->engine ? plan->engine->name : ""; }
-const char *lamina_plan_variant(const lamina_plan *plan) { return plan->variant; }
-const char *lamina_plan_explain(const lamina_plan *plan) { return box_of(plan)->explain; }
+size_t lamina_plan_workspace(const lamina_plan *plan) { return plan ? box_of(plan)->workspace : 0; }
+const lamina_problem *lamina_plan_problem(const lamina_plan *plan) { return plan ? &box_of(plan)->key.problem : NULL; }
+const char *lamina_plan_engine(const lamina_plan *plan) { return plan && plan->engine ? plan->engine->name : ""; }
+const char *lamina_plan_variant(const lamina_plan *plan) { return plan ? plan->variant : ""; }
+const char *lamina_plan_explain(const lamina_plan *plan) { return plan ? box_of(plan)->explain : ""; }
 
 /* ---- Running ---------------------------------------------------------------------------------------------------- */
 
@@ -340,7 +345,10 @@ static lamina_status check_pointers(const plan_box *box, const lamina_args *args
 
 lamina_status lamina_plan_run(const lamina_plan *plan, const lamina_args *args, void *workspace,
                               lamina_stream *stream) {
+  LAMINA_NOT_NULL(plan, "plan");
+  LAMINA_NOT_NULL(args, "args");
   const plan_box *box = box_of(plan);
+  LAMINA_TRY(lamina_stream_check(plan->device, stream, plan->op->name));
   if (box->empty) return LAMINA_OK;
   LAMINA_TRY(check_pointers(box, args));
   if (!workspace && box->workspace)
@@ -354,7 +362,7 @@ lamina_status lamina_plan_run(const lamina_plan *plan, const lamina_args *args, 
 lamina_status lamina_plan_run_typed(const lamina_plan *plan, const char *op, const void *args, size_t size,
                                     void *workspace, lamina_stream *stream) {
   lamina_args all = {{NULL}};
-  if (!plan || !args) return lamina_error(LAMINA_INVALID, "%s: a NULL pointer", op);
+  if (!plan || !args) return lamina_error(LAMINA_INVALID, "%s: %s is NULL", op, plan ? "args" : "plan");
   if (strcmp(plan->op->name, op) != 0)
     return lamina_error(LAMINA_INVALID, "%s: the plan is one of %s", op, plan->op->name);
   memcpy(all.p, args, size);

@@ -84,9 +84,13 @@ void lamina_fill_integers(const lamina_problem *problem, lamina_fill_def *fill, 
 }
 
 void lamina_problem_work(const lamina_problem *problem, double *flops, double *bytes) {
-  const lamina_op_def *op = lamina_op_at(problem->op);
+  const lamina_op_def *op = problem ? lamina_op_at(problem->op) : NULL;
+  double ignored;
+  if (!flops) flops = &ignored;
+  if (!bytes) bytes = &ignored;
   *flops = op && op->flops ? op->flops(problem) : 0;
   *bytes = 0;
+  if (!op) return;
   for (int i = 0; i < LAMINA_MAX_ARGS; i++)
     if (problem->arg[i].dtype != LAMINA_NONE)
       *bytes +=
@@ -95,9 +99,11 @@ void lamina_problem_work(const lamina_problem *problem, double *flops, double *b
 
 lamina_status lamina_problem_init(lamina_problem *problem, int op_id, const void *descriptor,
                                   const lamina_desc *const *arg) {
+  LAMINA_NOT_NULL(problem, "problem");
   const lamina_op_def *op = lamina_op_at(op_id);
   memset(problem, 0, sizeof *problem);
   if (!op) return lamina_error(LAMINA_INVALID, "there is no op number %d", op_id);
+  LAMINA_NOT_NULL(arg, "arg");
   problem->op = op_id;
   if (descriptor) memcpy(problem->attr, descriptor, op->attr_size);
   for (int i = 0; op->args[i].name; i++) {
@@ -223,8 +229,10 @@ static lamina_status check_arg(const lamina_problem *problem, int i) {
   if (desc->dtype && arg->type != LAMINA_ANY && lamina_dtype_is_floating(dtype) != (arg->type == LAMINA_FLOATING))
     return lamina_problem_error(problem, i, "expected %s",
                                 arg->type == LAMINA_FLOATING ? "f64, f32, f16 or bf16" : "i64, i32 or u8");
-  if (desc->align & (desc->align - 1))
+  if (desc->align < 0 || desc->align & (desc->align - 1))
     return lamina_problem_error(problem, i, "its alignment of %d bytes is no power of two", desc->align);
+  if (desc->layout)
+    return lamina_problem_error(problem, i, "its layout is %d, which no engine knows; expected 0", desc->layout);
   if (desc->rank == LAMINA_RANK_INFER)
     return arg->role == LAMINA_IN ? lamina_problem_error(problem, i, "an input needs a shape") : LAMINA_OK;
   for (int d = 0; d < desc->rank; d++)
@@ -264,7 +272,6 @@ static lamina_status normalise_arg(lamina_problem *problem, int i) {
   LAMINA_TRY(check_arg(problem, i)); /* again: inferred shapes may overflow */
   const int element = (int)lamina_dtype_size((lamina_dtype)desc->dtype);
   desc->align = desc->align < element ? element : desc->align > 64 ? 64 : desc->align;
-  if (desc->layout) return LAMINA_OK;
   if (lamina_desc_count(desc) == 0) { /* nothing is there: strides mean nothing */
     const int32_t align = desc->align;
     *desc = lamina_dense((lamina_dtype)desc->dtype, desc->rank, desc->dims);
@@ -294,9 +301,24 @@ static lamina_status check_alias(const lamina_problem *problem, int i) {
   return LAMINA_OK;
 }
 
+static lamina_status check_options(const lamina_problem *problem) {
+  const lamina_op_def *op = lamina_op_at(problem->op);
+  if (problem->math < LAMINA_MATH_DEFAULT || problem->math > LAMINA_MATH_F16)
+    return lamina_error(LAMINA_INVALID, "%s: math is %d; expected a lamina_math", op->name, problem->math);
+  if (problem->flags & ~LAMINA_DETERMINISTIC)
+    return lamina_error(LAMINA_INVALID, "%s: flags is 0x%x; expected LAMINA_DETERMINISTIC or 0", op->name,
+                        problem->flags);
+  if (problem->aliased >> lamina_op_arg_count(op))
+    return lamina_error(LAMINA_INVALID, "%s: aliased is 0x%x, but there are %d arguments", op->name, problem->aliased,
+                        lamina_op_arg_count(op));
+  return LAMINA_OK;
+}
+
 lamina_status lamina_problem_infer(lamina_problem *problem) {
+  LAMINA_NOT_NULL(problem, "problem");
   const lamina_op_def *op = lamina_op_at(problem->op);
   if (!op) return lamina_error(LAMINA_INVALID, "there is no op number %d", problem->op);
+  LAMINA_TRY(check_options(problem));
   memset(problem->attr + op->attr_size, 0, LAMINA_ATTR_BYTES - op->attr_size);
   LAMINA_TRY(lamina_attrs_check(op->name, op->attrs, problem->attr));
   const int count = lamina_op_arg_count(op);

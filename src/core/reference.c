@@ -58,12 +58,15 @@ static void reference_close(lamina_reference *ref, const lamina_allocator *alloc
 static lamina_status copy_input(lamina_reference *ref, int i, const void *data, const lamina_allocator *allocator) {
   const lamina_desc *desc = &ref->problem->arg[i];
   const int64_t count = lamina_desc_count(desc);
-  double *x = lamina_alloc(allocator, (size_t)count * sizeof *x);
+  int64_t bytes;
+  if (!lamina_mul(count, sizeof(double), &bytes))
+    return lamina_error(LAMINA_OUT_OF_MEMORY, "out of memory: the reference wants %lld numbers", (long long)count);
+  double *x = lamina_alloc(allocator, (size_t)bytes);
   if (!x) return LAMINA_OUT_OF_MEMORY;
   ref->x[i] = x;
   gather_f64(desc, data, x);
   if (lamina_dtype_is_floating((lamina_dtype)desc->dtype)) return LAMINA_OK;
-  int64_t *integers = lamina_alloc(allocator, (size_t)count * sizeof *integers);
+  int64_t *integers = lamina_alloc(allocator, (size_t)bytes);
   if (!integers) return LAMINA_OUT_OF_MEMORY;
   ref->i[i] = integers;
   gather_i64(desc, data, integers);
@@ -105,8 +108,11 @@ static void run_output(const lamina_reference *ref, int arg, void *data, lamina_
   }
 }
 
-lamina_status lamina_reference_run(const lamina_problem *problem, const lamina_args *args, lamina_expected *const *want,
-                                   int threads, const lamina_allocator *allocator) {
+enum { MOST_THREADS = 4096 };
+
+/* `problem` is inferred. */
+static lamina_status run(const lamina_problem *problem, const lamina_args *args, lamina_expected *const *want,
+                         int threads, const lamina_allocator *allocator) {
   const lamina_op_def *op = lamina_op_at(problem->op);
   lamina_reference ref;
   LAMINA_TRY(reference_open(&ref, problem, args, allocator));
@@ -117,11 +123,44 @@ lamina_status lamina_reference_run(const lamina_problem *problem, const lamina_a
   return LAMINA_OK;
 }
 
+lamina_status lamina_reference_run(const lamina_problem *problem, const lamina_args *args, lamina_expected *const *want,
+                                   int threads, const lamina_allocator *allocator) {
+  LAMINA_NOT_NULL(problem, "problem");
+  LAMINA_NOT_NULL(args, "args");
+  lamina_problem inferred = *problem;
+  LAMINA_TRY(lamina_problem_infer(&inferred));
+  LAMINA_TRY(lamina_allocator_check(allocator, __func__));
+  if (threads < 0 || threads > MOST_THREADS)
+    return lamina_error(LAMINA_INVALID, "lamina_reference_run: threads is %d; expected 0 to %d", threads, MOST_THREADS);
+  return run(&inferred, args, want, threads, allocator);
+}
+
+static lamina_status check_elements(const lamina_problem *problem, int arg, size_t n, const int64_t *element) {
+  const lamina_op_def *op = lamina_op_at(problem->op);
+  if (arg < 0 || arg >= lamina_op_arg_count(op) || !lamina_is_output(&op->args[arg]) ||
+      !lamina_present(&problem->arg[arg]))
+    return lamina_error(LAMINA_INVALID, "%s: argument %d is no output that is there", op->name, arg);
+  const int64_t count = lamina_desc_count(&problem->arg[arg]);
+  for (size_t i = 0; i < n; i++)
+    if (element[i] < 0 || element[i] >= count)
+      return lamina_error(LAMINA_INVALID, "%s: element[%zu] of %s is %lld; expected 0 to %lld", op->name, i,
+                          op->args[arg].name, (long long)element[i], (long long)count - 1);
+  return LAMINA_OK;
+}
+
 lamina_status lamina_reference_at(const lamina_problem *problem, const lamina_args *args, int arg, size_t n,
                                   const int64_t *element, lamina_expected *want, const lamina_allocator *allocator) {
-  const lamina_op_def *op = lamina_op_at(problem->op);
+  LAMINA_NOT_NULL(problem, "problem");
+  LAMINA_NOT_NULL(args, "args");
+  if (n) LAMINA_NOT_NULL(element, "element");
+  if (n) LAMINA_NOT_NULL(want, "want");
+  lamina_problem inferred = *problem;
+  LAMINA_TRY(lamina_problem_infer(&inferred));
+  LAMINA_TRY(lamina_allocator_check(allocator, __func__));
+  LAMINA_TRY(check_elements(&inferred, arg, n, element));
+  const lamina_op_def *op = lamina_op_at(inferred.op);
   lamina_reference ref;
-  LAMINA_TRY(reference_open(&ref, problem, args, allocator));
+  LAMINA_TRY(reference_open(&ref, &inferred, args, allocator));
   for (size_t i = 0; i < n; i++) {
     want[i] = (lamina_expected){0};
     op->element(&ref, arg, element[i], &want[i]);
@@ -147,7 +186,7 @@ static lamina_status ref_prepare(lamina_plan *plan) {
 
 static lamina_status ref_run(const lamina_plan *plan, const lamina_args *args, void *workspace, lamina_stream *stream) {
   (void)workspace, (void)stream;
-  return lamina_reference_run(&plan->problem, args, NULL, plan->threads, lamina_device_allocator(plan->device));
+  return run(&plan->problem, args, NULL, plan->threads, lamina_device_allocator(plan->device));
 }
 
 const lamina_engine lamina_ref_engine = {

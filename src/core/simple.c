@@ -18,7 +18,7 @@ static void range_of(const lamina_tensor *tensor, uintptr_t *low, uintptr_t *hig
 /* Do they share elements? Two views with gaps may lie between each other, so only a dense one is held to its range. */
 static bool overlap(const lamina_tensor *a, const lamina_tensor *b) {
   uintptr_t a0, a1, b0, b1;
-  if (!a->data || !b->data || lamina_desc_count(&a->desc) <= 0 || lamina_desc_count(&b->desc) <= 0) return false;
+  if (!a->data || !b->data || lamina_desc_bytes(&a->desc) <= 0 || lamina_desc_bytes(&b->desc) <= 0) return false;
   range_of(a, &a0, &a1);
   range_of(b, &b0, &b1);
   return a0 < b1 && b0 < a1 && (a->data == b->data || lamina_desc_is_dense(&a->desc) || lamina_desc_is_dense(&b->desc));
@@ -51,6 +51,9 @@ static lamina_status from_tensors(const lamina_device *device, const char *op_na
   *args = (lamina_args){{NULL}};
   for (int i = 0; op->args[i].name; i++) {
     if (!tensor[i]) continue;
+    if ((size_t)tensor[i]->memory >= LAMINA_COUNT_OF(memory_names))
+      return lamina_error(LAMINA_INVALID, "%s: %s lies in memory of kind %d; expected a lamina_memory", op_name,
+                          op->args[i].name, (int)tensor[i]->memory);
     const bool on_device = tensor[i]->memory == LAMINA_MEMORY_DEVICE;
     if (on_device != (device->module.memory == LAMINA_MEMORY_DEVICE))
       return lamina_error(LAMINA_INVALID, "%s: %s lies in %s memory, but %s works in %s memory", op_name,
@@ -63,13 +66,21 @@ static lamina_status from_tensors(const lamina_device *device, const char *op_na
   return find_aliases(problem, op, tensor);
 }
 
+/* The typed calls come through here, too, so the sentence names the op. */
+static lamina_status check_call(const lamina_device *device, const char *op, const lamina_tensor *const *tensor) {
+  if (device && tensor) return LAMINA_OK;
+  return lamina_error(LAMINA_INVALID, "%s: %s is NULL", op, device ? "tensor" : "device");
+}
+
 lamina_status lamina_op_plan(lamina_device *device, const char *op, const void *descriptor,
                              const lamina_tensor *const *tensor, const lamina_plan_options *options,
                              lamina_plan **plan) {
   lamina_problem problem;
   lamina_args args;
-  if (!device || !op || !tensor || !plan) return lamina_error(LAMINA_INVALID, "lamina_op_plan: a NULL pointer");
+  LAMINA_NOT_NULL(op, "op");
+  if (!plan) return lamina_error(LAMINA_INVALID, "%s: plan is NULL", op);
   *plan = NULL;
+  LAMINA_TRY(check_call(device, op, tensor));
   LAMINA_TRY(from_tensors(device, op, descriptor, tensor, &problem, &args));
   return lamina_plan_open(device, &problem, options, plan);
 }
@@ -106,7 +117,9 @@ lamina_status lamina_op_run(lamina_device *device, const char *op, const void *d
   lamina_problem problem;
   lamina_args args;
   lamina_plan *plan;
-  if (!device || !op || !tensor) return lamina_error(LAMINA_INVALID, "lamina_op_run: a NULL pointer");
+  LAMINA_NOT_NULL(op, "op");
+  LAMINA_TRY(check_call(device, op, tensor));
+  LAMINA_TRY(lamina_stream_check(device, stream, op));
   LAMINA_TRY(from_tensors(device, op, descriptor, tensor, &problem, &args));
   LAMINA_TRY(lamina_plan_open(device, &problem, NULL, &plan));
   const lamina_status status = run_with_workspace(plan, &args, stream ? stream : &device->stream);

@@ -31,7 +31,7 @@ lamina_status lamina_error(lamina_status status, const char *format, ...) {
   char text[sizeof last_error]; /* the arguments may point into last_error */
   va_list list;
   va_start(list, format);
-  vsnprintf(text, sizeof text, format, list);
+  vsnprintf(text, sizeof text, format ? format : "", list);
   va_end(list);
   memcpy(last_error, text, strlen(text) + 1);
   return status;

@@ -36,6 +36,7 @@ const char *lamina_dtype_name(lamina_dtype dtype) {
 }
 
 lamina_dtype lamina_dtype_find(const char *name) {
+  if (!name) return LAMINA_NONE;
   for (size_t d = 1; d < LAMINA_COUNT_OF(dtypes); d++)
     if (strcmp(name, lamina_dtype_name((lamina_dtype)d)) == 0) return (lamina_dtype)d;
   return LAMINA_NONE;
@@ -43,7 +44,7 @@ lamina_dtype lamina_dtype_find(const char *name) {
 
 lamina_desc lamina_strided(lamina_dtype dtype, int rank, const int64_t *dims, const int64_t *strides) {
   lamina_desc desc = {0};
-  if (rank < 0 || rank > LAMINA_MAX_RANK) return desc;
+  if (rank < 0 || rank > LAMINA_MAX_RANK || (rank && (!dims || !strides))) return desc;
   desc.dtype = dtype;
   desc.rank = rank;
   for (int i = 0; i < rank; i++) desc.dims[i] = dims[i], desc.strides[i] = strides[i];
@@ -52,7 +53,7 @@ lamina_desc lamina_strided(lamina_dtype dtype, int rank, const int64_t *dims, co
 
 lamina_desc lamina_dense(lamina_dtype dtype, int rank, const int64_t *dims) {
   int64_t strides[LAMINA_MAX_RANK] = {0}, step = 1;
-  if (rank < 0 || rank > LAMINA_MAX_RANK) return (lamina_desc){0};
+  if (rank < 0 || rank > LAMINA_MAX_RANK || (rank && !dims)) return (lamina_desc){0};
   for (int i = rank - 1; i >= 0; i--) {
     strides[i] = step;
     if (dims[i] > 1 && !lamina_mul(step, dims[i], &step)) step = 0; /* lamina_desc_count reports the overflow */
@@ -95,7 +96,7 @@ lamina_tensor lamina_ncdhw(lamina_dtype dtype, int64_t n, int64_t c, int64_t d, 
 int64_t lamina_desc_count(const lamina_desc *desc) {
   int64_t count = 1;
   bool empty = false; /* an empty tensor is empty, however large its other axes are */
-  if (desc->rank < 0 || desc->rank > LAMINA_MAX_RANK) return -1;
+  if (!desc || desc->rank < 0 || desc->rank > LAMINA_MAX_RANK) return -1;
   for (int i = 0; i < desc->rank; i++) {
     if (desc->dims[i] < 0) return -1;
     empty |= desc->dims[i] == 0;
@@ -110,7 +111,9 @@ int64_t lamina_desc_bytes(const lamina_desc *desc) {
   if (count <= 0) return count;
   int64_t span = 1;
   for (int i = 0; i < desc->rank; i++) {
-    int64_t step, stride = desc->strides[i] < 0 ? -desc->strides[i] : desc->strides[i];
+    int64_t step, stride = desc->strides[i];
+    if (stride == INT64_MIN) return -1;
+    if (stride < 0) stride = -stride;
     if (!lamina_mul(desc->dims[i] - 1, stride, &step) || !lamina_sum(span, step, &span)) return -1;
   }
   return lamina_mul(span, (int64_t)lamina_dtype_size((lamina_dtype)desc->dtype), &span) ? span : -1;
@@ -129,6 +132,7 @@ bool lamina_desc_is_dense(const lamina_desc *desc) {
 
 int64_t lamina_desc_offset(const lamina_desc *desc, int64_t index) {
   int64_t offset = 0;
+  if (lamina_desc_count(desc) <= 0) return 0;
   for (int i = desc->rank - 1; i >= 0; i--) {
     offset += index % desc->dims[i] * desc->strides[i];
     index /= desc->dims[i];
@@ -137,8 +141,9 @@ int64_t lamina_desc_offset(const lamina_desc *desc, int64_t index) {
 }
 
 const char *lamina_desc_text(const lamina_desc *desc, char *buffer, size_t size) {
-  if (!size) return buffer;
+  if (!buffer || !size) return buffer;
   buffer[0] = 0;
+  if (!desc) return buffer;
   lamina_append(buffer, size, "%s[", lamina_dtype_name((lamina_dtype)desc->dtype));
   if (desc->rank < 0 || desc->rank > LAMINA_MAX_RANK) {
     lamina_append(buffer, size, "?]");
@@ -193,6 +198,7 @@ static uint16_t f64_to_bf16(double v) {
 }
 
 double lamina_load(lamina_dtype dtype, const void *data, int64_t offset) {
+  if (!data) return (double)NAN;
   switch (dtype) {
   case LAMINA_F64: return ((const double *)data)[offset];
   case LAMINA_F32: return (double)((const float *)data)[offset];
@@ -219,6 +225,7 @@ static int64_t to_integer(double v, int64_t least, int64_t most) {
 }
 
 void lamina_store(lamina_dtype dtype, void *data, int64_t offset, double value) {
+  if (!data) return;
   switch (dtype) {
   case LAMINA_F64: ((double *)data)[offset] = value; break;
   case LAMINA_F32: ((float *)data)[offset] = (float)value; break;

@@ -364,7 +364,13 @@ static int gravity(const lamina_verdict *v) {
 lamina_status lamina_verify(lamina_device *device, const lamina_case *c, const lamina_verify_options *options,
                             lamina_verdict *list, int *count) {
   static const lamina_verify_options all;
-  const int room = *count;
+  LAMINA_NOT_NULL(device, "device");
+  LAMINA_NOT_NULL(c, "c");
+  LAMINA_NOT_NULL(count, "count");
+  if (options && options->sample < 0)
+    return lamina_error(LAMINA_INVALID, "lamina_verify: options.sample is %lld; expected 0 or more",
+                        (long long)options->sample);
+  const int room = list ? *count : 0;
   lamina_candidate *candidates;
   lamina_verdict about = {.status = LAMINA_UNSUPPORTED};
   lamina_case inferred = *c;

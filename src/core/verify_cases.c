@@ -222,7 +222,9 @@ static bool draw_case(const lamina_cases *cases, lamina_draw *draw, lamina_case 
 
 lamina_status lamina_cases_open(int op, lamina_dtype dtype, uint64_t seed, const lamina_allocator *allocator,
                                 lamina_cases **out) {
+  LAMINA_NOT_NULL(out, "cases");
   *out = NULL;
+  LAMINA_TRY(lamina_allocator_check(allocator, __func__));
   if (!lamina_op_at(op)) return lamina_error(LAMINA_INVALID, "there is no op number %d", op);
   if (dtype && !lamina_dtype_is_floating(dtype))
     return lamina_error(LAMINA_INVALID, "cases are drawn for floating types, not for %s", lamina_dtype_name(dtype));
@@ -239,6 +241,8 @@ void lamina_cases_close(lamina_cases *cases) {
 }
 
 lamina_status lamina_cases_next(lamina_cases *cases, lamina_case *c) {
+  LAMINA_NOT_NULL(cases, "cases");
+  LAMINA_NOT_NULL(c, "c");
   double best = -1;
   int draws = 0;
   lamina_draw chosen = {0};

@@ -120,6 +120,13 @@ static void normalise_picture(const lamina_normalisation *normalise, int64_t cha
 
 lamina_status lamina_normalise(const lamina_normalisation *normalise, int64_t n, int64_t channels, int64_t plane,
                                float *x) {
+  int64_t values, all;
+  LAMINA_NOT_NULL(normalise, "normalise");
+  if (!lamina_mul(channels, plane, &values) || !lamina_mul(values, n, &all))
+    return lamina_error(LAMINA_INVALID,
+                        "lamina_normalise: n is %lld, channels %lld, plane %lld; expected none negative", (long long)n,
+                        (long long)channels, (long long)plane);
+  if (all) LAMINA_NOT_NULL(x, "x");
   LAMINA_TRY(check_normalisation(normalise, channels));
   for (int64_t i = 0; i < n; i++) normalise_picture(normalise, channels, plane, x + i * channels * plane);
   return LAMINA_OK;
@@ -165,17 +172,22 @@ static lamina_status wrap(const lamina_source *source, const lamina_data_kind *k
 lamina_status lamina_dataset_wrap(const lamina_source *source, const lamina_dataset_options *options,
                                   lamina_dataset **dataset) {
   static const lamina_dataset_options none = {0};
+  LAMINA_NOT_NULL(dataset, "dataset");
   *dataset = NULL;
-  if (!source->read || !source->info.name)
-    return lamina_error(LAMINA_INVALID, "a dataset of one's own needs a name and a read function");
+  LAMINA_NOT_NULL(source, "source");
+  LAMINA_NOT_NULL(source->read, "source.read");
+  LAMINA_NOT_NULL(source->info.name, "source.info.name");
+  if (options) LAMINA_TRY(lamina_allocator_check(options->allocator, __func__));
   return wrap(source, NULL, options ? options : &none, dataset);
 }
 
 lamina_status lamina_dataset_open(const char *spec, const lamina_dataset_options *options, lamina_dataset **dataset) {
   static const lamina_dataset_options none = {0};
+  LAMINA_NOT_NULL(dataset, "dataset");
   *dataset = NULL;
+  LAMINA_NOT_NULL(spec, "spec");
   if (!options) options = &none;
-  if (!spec) spec = "";
+  LAMINA_TRY(lamina_allocator_check(options->allocator, __func__));
   char *copy = lamina_copy_text(options->allocator, spec);
   if (!copy) return LAMINA_OUT_OF_MEMORY;
 
@@ -204,7 +216,9 @@ void lamina_dataset_close(lamina_dataset *dataset) {
 
 /* ---- Reading ---- */
 
-const lamina_dataset_info *lamina_dataset_info_of(const lamina_dataset *dataset) { return &dataset->source.info; }
+const lamina_dataset_info *lamina_dataset_info_of(const lamina_dataset *dataset) {
+  return dataset ? &dataset->source.info : NULL;
+}
 
 /* x: [C, H, W] */
 static lamina_status read_one(const lamina_dataset *dataset, int64_t index, float *x, int32_t *label) {
@@ -223,6 +237,11 @@ static lamina_status read_one(const lamina_dataset *dataset, int64_t index, floa
 
 lamina_status lamina_dataset_read(const lamina_dataset *dataset, int64_t n, const int64_t *index, float *x,
                                   int32_t *label) {
+  LAMINA_NOT_NULL(dataset, "dataset");
+  if (n < 0) return lamina_error(LAMINA_INVALID, "lamina_dataset_read: n is %lld; expected 0 or more", (long long)n);
+  if (n) LAMINA_NOT_NULL(index, "index");
+  if (n) LAMINA_NOT_NULL(x, "x");
+  if (n) LAMINA_NOT_NULL(label, "label");
   const lamina_dataset_info *info = &dataset->source.info;
   const int64_t values = info->channels * info->height * info->width;
   for (int64_t i = 0; i < n; i++) LAMINA_TRY(read_one(dataset, index[i], x + i * values, label + i));
@@ -230,6 +249,7 @@ lamina_status lamina_dataset_read(const lamina_dataset *dataset, int64_t n, cons
 }
 
 lamina_status lamina_dataset_check_classes(const lamina_dataset *dataset, int64_t classes) {
+  LAMINA_NOT_NULL(dataset, "dataset");
   const lamina_dataset_info *info = &dataset->source.info;
   if (info->classes <= classes) return LAMINA_OK;
   if (dataset->kind && dataset->kind->check_classes)

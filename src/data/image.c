@@ -28,7 +28,10 @@ static lamina_status find_format(const lamina_input *file, read_fn **read) {
 }
 
 lamina_status lamina_image_read(const char *path, const lamina_allocator *allocator, lamina_image *image) {
+  LAMINA_NOT_NULL(image, "image");
   *image = (lamina_image){0};
+  LAMINA_NOT_NULL(path, "path");
+  LAMINA_TRY(lamina_allocator_check(allocator, __func__));
   lamina_input file;
   LAMINA_TRY(lamina_input_open(path, allocator, &file));
   unsigned char *content = NULL;
@@ -45,6 +48,7 @@ lamina_status lamina_image_read(const char *path, const lamina_allocator *alloca
 }
 
 void lamina_image_free(const lamina_allocator *allocator, lamina_image *image) {
+  if (!image) return;
   lamina_free(allocator, image->x);
   *image = (lamina_image){0};
 }

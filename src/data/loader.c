@@ -205,7 +205,7 @@ static lamina_status plan(const lamina_dataset_info *info, const lamina_loader_o
 
 int64_t lamina_loader_memory(const lamina_dataset *dataset, const lamina_loader_options *options) {
   layout l;
-  return plan(lamina_dataset_info_of(dataset), options, &l) ? -1 : l.bytes;
+  return !dataset || !options || plan(lamina_dataset_info_of(dataset), options, &l) ? -1 : l.bytes;
 }
 
 static lamina_status alloc_ring(lamina_loader *loader, const layout *l) {
@@ -247,7 +247,12 @@ static lamina_status start_threads(lamina_loader *loader) {
 
 lamina_status lamina_loader_open(const lamina_dataset *dataset, const lamina_loader_options *options,
                                  lamina_loader **loader) {
+  LAMINA_NOT_NULL(loader, "loader");
   *loader = NULL;
+  LAMINA_NOT_NULL(dataset, "dataset");
+  LAMINA_NOT_NULL(options, "options");
+  LAMINA_TRY(lamina_allocator_check(options->allocator, __func__));
+  LAMINA_TRY(lamina_allocator_check(options->buffers, __func__));
   const lamina_dataset_info *info = lamina_dataset_info_of(dataset);
   layout l;
   LAMINA_TRY(plan(info, options, &l));
@@ -306,14 +311,17 @@ void lamina_loader_close(lamina_loader *loader) {
 
 /* ---- Batches ---- */
 
-int64_t lamina_loader_batches(const lamina_loader *loader) { return loader->batches; }
+int64_t lamina_loader_batches(const lamina_loader *loader) { return loader ? loader->batches : 0; }
 
 int64_t lamina_loader_examples(const lamina_loader *loader) {
+  if (!loader) return 0;
   const int64_t count = lamina_dataset_info_of(loader->dataset)->count;
   return loader->options.partial ? count : loader->batches * loader->capacity;
 }
 
 lamina_status lamina_loader_next(lamina_loader *loader, lamina_batch *batch) {
+  LAMINA_NOT_NULL(loader, "loader");
+  LAMINA_NOT_NULL(batch, "batch");
   const int64_t wanted = loader->taken;
   *batch = (lamina_batch){.epoch = wanted / loader->batches, .index = wanted % loader->batches};
   if (wanted == loader->end) return LAMINA_OK;
@@ -341,6 +349,7 @@ lamina_status lamina_loader_next(lamina_loader *loader, lamina_batch *batch) {
 }
 
 lamina_status lamina_loader_seek(lamina_loader *loader, int64_t epoch, int64_t batch) {
+  LAMINA_NOT_NULL(loader, "loader");
   int64_t number;
   if (epoch < 0 || epoch > UINT32_MAX || batch < 0 || batch > loader->batches ||
       !lamina_mul(epoch, loader->batches, &number) || !lamina_sum(number, batch, &number) || number > loader->end)

@@ -10,6 +10,7 @@ static uint32_t scale(uint32_t low, uint32_t high, uint64_t n) {
 }
 
 void lamina_permutation(uint64_t seed, int64_t epoch, int32_t n, int32_t *order) {
+  if (!order) return;
   for (int32_t i = 0; i < n; i++) order[i] = i;
   philox_words words = {{0}};
   for (int32_t i = n - 1, block = -1; i > 0; i--) {

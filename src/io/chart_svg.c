@@ -180,6 +180,9 @@ static void lay_out(picture *p) {
 }
 
 lamina_status lamina_chart_svg(const lamina_chart *chart, const char *path, const lamina_allocator *allocator) {
+  LAMINA_NOT_NULL(chart, "chart");
+  LAMINA_NOT_NULL(path, "path");
+  LAMINA_TRY(lamina_allocator_check(allocator, __func__));
   picture p = {.chart = chart, .text.allocator = allocator};
   p.width = chart->width ? chart->width : 960;
   p.height = chart->height ? chart->height : 540;

@@ -200,6 +200,8 @@ static int widest(const lamina_axis *axis) {
 
 lamina_status lamina_chart_text(const lamina_chart *chart, int columns, int rows, bool colour, char *buffer,
                                 size_t size) {
+  LAMINA_NOT_NULL(chart, "chart");
+  LAMINA_NOT_NULL(buffer, "buffer");
   if (columns < 24 || columns > COLUMNS || rows < 6 || rows > ROWS)
     return lamina_error(LAMINA_INVALID, "chart: %d by %d characters; expected 24 by 6 to %d by %d", columns, rows,
                         COLUMNS, ROWS);

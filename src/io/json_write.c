@@ -15,6 +15,9 @@ struct lamina_json {
 };
 
 lamina_status lamina_json_open(const lamina_allocator *allocator, lamina_json **json) {
+  LAMINA_NOT_NULL(json, "json");
+  *json = NULL;
+  LAMINA_TRY(lamina_allocator_check(allocator, __func__));
   *json = lamina_alloc_zero(allocator, sizeof **json);
   if (!*json) return LAMINA_OUT_OF_MEMORY;
   (*json)->allocator = allocator ? *allocator : lamina_malloc;
@@ -58,6 +61,7 @@ static void begin(lamina_json *json, const char *key) {
 }
 
 void lamina_json_text(lamina_json *json, const char *key, const char *value) {
+  if (!json) return;
   begin(json, key);
   if (value)
     lamina_text_json(&json->text, value);
@@ -66,11 +70,13 @@ void lamina_json_text(lamina_json *json, const char *key, const char *value) {
 }
 
 void lamina_json_int(lamina_json *json, const char *key, int64_t value) {
+  if (!json) return;
   begin(json, key);
   lamina_text_print(&json->text, "%lld", (long long)value);
 }
 
 void lamina_json_real(lamina_json *json, const char *key, double value) {
+  if (!json) return;
   begin(json, key);
   if (isfinite(value))
     lamina_text_real(&json->text, value);
@@ -79,21 +85,25 @@ void lamina_json_real(lamina_json *json, const char *key, double value) {
 }
 
 void lamina_json_bool(lamina_json *json, const char *key, bool value) {
+  if (!json) return;
   begin(json, key);
   lamina_text_put(&json->text, value ? "true" : "false");
 }
 
 void lamina_json_object(lamina_json *json, const char *key) {
+  if (!json) return;
   begin(json, key);
   open_bracket(json, '{', '}');
 }
 
 void lamina_json_array(lamina_json *json, const char *key) {
+  if (!json) return;
   begin(json, key);
   open_bracket(json, '[', ']');
 }
 
 void lamina_json_end(lamina_json *json) {
+  if (!json) return;
   start(json);
   if (json->depth == 1)
     json->misused = true; /* the line's own object is closed by lamina_json_line */
@@ -102,7 +112,9 @@ void lamina_json_end(lamina_json *json) {
 }
 
 lamina_status lamina_json_line(lamina_json *json, const char **line) {
+  LAMINA_NOT_NULL(line, "line");
   *line = NULL;
+  LAMINA_NOT_NULL(json, "json");
   start(json);
   while (json->depth) lamina_text_add(&json->text, &json->closing[--json->depth], 1);
   LAMINA_TRY(lamina_text_status(&json->text));

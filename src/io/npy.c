@@ -174,7 +174,10 @@ lamina_status lamina_npy_read(const char *path, const lamina_allocator *allocato
   int64_t size, start = 0;
   lamina_desc desc = {0};
   char *data = NULL, shape[160];
+  LAMINA_NOT_NULL(tensor, "tensor");
   *tensor = (lamina_tensor){0};
+  LAMINA_NOT_NULL(path, "path");
+  LAMINA_TRY(lamina_allocator_check(allocator, __func__));
   LAMINA_TRY(lamina_file_open(path, &file, &size));
   lamina_status status = read_header(file, path, size, allocator, &desc, &start);
   if (status != LAMINA_OK) goto cleanup;
@@ -197,6 +200,7 @@ cleanup:
 }
 
 void lamina_npy_free(const lamina_allocator *allocator, lamina_tensor *tensor) {
+  if (!tensor) return;
   lamina_free(allocator, tensor->data);
   *tensor = (lamina_tensor){0};
 }
@@ -207,6 +211,9 @@ void lamina_npy_free(const lamina_allocator *allocator, lamina_tensor *tensor) {
 static void put(void *file, const void *data, size_t size) { lamina_file_write(file, data, size); }
 
 lamina_status lamina_npy_write(const char *path, const lamina_tensor *tensor, const lamina_allocator *allocator) {
+  LAMINA_NOT_NULL(path, "path");
+  LAMINA_NOT_NULL(tensor, "tensor");
+  LAMINA_TRY(lamina_allocator_check(allocator, __func__));
   LAMINA_TRY(lamina_check_host_tensor(path, tensor));
   const lamina_desc *desc = &tensor->desc;
   const lamina_dtype dtype = desc->dtype == LAMINA_BF16 ? LAMINA_F32 : (lamina_dtype)desc->dtype;

@@ -82,7 +82,10 @@ static lamina_status add_note(lamina_safetensors_writer *w, const char *key, con
 
 lamina_status lamina_safetensors_create(const char *path, const lamina_allocator *allocator,
                                         lamina_safetensors_writer **writer) {
+  LAMINA_NOT_NULL(writer, "writer");
   *writer = NULL;
+  LAMINA_NOT_NULL(path, "path");
+  LAMINA_TRY(lamina_allocator_check(allocator, __func__));
   lamina_safetensors_writer *w = lamina_alloc_zero(allocator, sizeof *w);
   if (!w) return LAMINA_OUT_OF_MEMORY;
   w->allocator = allocator ? *allocator : lamina_malloc;
@@ -109,6 +112,9 @@ void lamina_safetensors_abandon(lamina_safetensors_writer *writer) {
 }
 
 lamina_status lamina_safetensors_add(lamina_safetensors_writer *w, const char *name, const lamina_tensor *tensor) {
+  LAMINA_NOT_NULL(w, "writer");
+  LAMINA_NOT_NULL(name, "name");
+  LAMINA_NOT_NULL(tensor, "tensor");
   LAMINA_TRY(lamina_check_host_tensor(name, tensor));
   if (strcmp(name, LAMINA_SAFETENSORS_NOTES) == 0 || !lamina_is_utf8(name))
     return lamina_error(LAMINA_INVALID, "%s: \"%s\" can't be a tensor's name; expected other UTF-8", w->file.path,
@@ -129,6 +135,9 @@ lamina_status lamina_safetensors_add(lamina_safetensors_writer *w, const char *n
 }
 
 lamina_status lamina_safetensors_note(lamina_safetensors_writer *w, const char *key, const char *value) {
+  LAMINA_NOT_NULL(w, "writer");
+  LAMINA_NOT_NULL(key, "key");
+  LAMINA_NOT_NULL(value, "value");
   if (strcmp(key, LAMINA_SAFETENSORS_CRC) == 0 || !lamina_is_utf8(key) || !lamina_is_utf8(value))
     return lamina_error(LAMINA_INVALID, "%s: the note \"%s\" = \"%s\" can't be written; expected UTF-8 and another key",
                         w->file.path, key, value);
@@ -222,6 +231,7 @@ static lamina_status write_all(lamina_safetensors_writer *w, entry **order) {
 }
 
 lamina_status lamina_safetensors_commit(lamina_safetensors_writer *w) {
+  LAMINA_NOT_NULL(w, "writer");
   entry **order = lamina_alloc(&w->allocator, ((size_t)w->count + 1) * sizeof *order);
   const lamina_status status = order ? write_all(w, order) : LAMINA_OUT_OF_MEMORY;
   lamina_free(&w->allocator, order);

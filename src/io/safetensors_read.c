@@ -203,7 +203,10 @@ static lamina_status read_header(lamina_safetensors *f) {
 }
 
 lamina_status lamina_safetensors_open(const char *path, const lamina_allocator *allocator, lamina_safetensors **file) {
+  LAMINA_NOT_NULL(file, "file");
   *file = NULL;
+  LAMINA_NOT_NULL(path, "path");
+  LAMINA_TRY(lamina_allocator_check(allocator, __func__));
   lamina_safetensors *f = lamina_alloc_zero(allocator, sizeof *f);
   if (!f) return LAMINA_OUT_OF_MEMORY;
   f->allocator = allocator ? *allocator : lamina_malloc;
@@ -234,21 +237,26 @@ void lamina_safetensors_close(lamina_safetensors *file) {
 
 /* ---- Asking and reading -------------------------------------------------------------------------------------------- */
 
-int lamina_safetensors_count(const lamina_safetensors *file) { return file->count; }
-const char *lamina_safetensors_name(const lamina_safetensors *file, int index) { return file->entries[index].name; }
+int lamina_safetensors_count(const lamina_safetensors *file) { return file ? file->count : 0; }
+static bool has(const lamina_safetensors *file, int index) { return file && index >= 0 && index < file->count; }
+
+const char *lamina_safetensors_name(const lamina_safetensors *file, int index) {
+  return has(file, index) ? file->entries[index].name : NULL;
+}
 
 const lamina_desc *lamina_safetensors_desc(const lamina_safetensors *file, int index) {
-  return &file->entries[index].desc;
+  return has(file, index) ? &file->entries[index].desc : NULL;
 }
 
 int lamina_safetensors_find(const lamina_safetensors *file, const char *name) {
+  if (!file || !name || !file->count) return -1;
   const entry key = {.name = name};
   const entry *found = bsearch(&key, file->entries, (size_t)file->count, sizeof key, by_name);
   return found ? (int)(found - file->entries) : -1;
 }
 
 const char *lamina_safetensors_value(const lamina_safetensors *file, const char *key) {
-  const lamina_node *note = file->notes ? lamina_node_find(file->notes, key) : NULL;
+  const lamina_node *note = file && key && file->notes ? lamina_node_find(file->notes, key) : NULL;
   return note ? note->text : NULL;
 }
 
@@ -292,7 +300,9 @@ static lamina_status scatter(const lamina_safetensors *f, const entry *e, const 
 }
 
 lamina_status lamina_safetensors_read(const lamina_safetensors *file, int index, const lamina_tensor *to) {
-  if (index < 0 || index >= file->count)
+  LAMINA_NOT_NULL(file, "file");
+  LAMINA_NOT_NULL(to, "to");
+  if (!has(file, index))
     return lamina_error(LAMINA_INVALID, "%s: has no tensor %d; expected a number below %d", file->path, index,
                         file->count);
   const entry *e = &file->entries[index];

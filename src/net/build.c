@@ -119,7 +119,7 @@ static lamina_status blame_layer(const lamina_net *net, const lamina_layer *laye
 lamina_status lamina_net_add_layer(lamina_net *net, const char *kind, const void *descriptor,
                                    const lamina_layer_options *options) {
   lamina_layer layer;
-  if (!net || !kind) return lamina_error(LAMINA_INVALID, "lamina_net_add: a NULL pointer");
+  if (!net || !kind) return lamina_error(LAMINA_INVALID, "lamina_net_add: %s is NULL", net ? "kind" : "net");
   LAMINA_TRY(lamina_layer_open(net, kind, options, &layer));
   if (net->block[LAMINA_BUFFER_PARAMETERS] || net->training)
     return lamina_error(LAMINA_INVALID, "a net takes no more layers once it has parameters or a trainer");

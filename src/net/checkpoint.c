@@ -112,8 +112,16 @@ static lamina_status save(lamina_net *net, const lamina_trainer *t, const char *
   return status;
 }
 
-lamina_status lamina_net_save(lamina_net *net, const char *path) { return save(net, NULL, path); }
-lamina_status lamina_trainer_save(lamina_trainer *t, const char *path) { return save(t->net, t, path); }
+lamina_status lamina_net_save(lamina_net *net, const char *path) {
+  LAMINA_NOT_NULL(net, "net");
+  LAMINA_NOT_NULL(path, "path");
+  return save(net, NULL, path);
+}
+lamina_status lamina_trainer_save(lamina_trainer *t, const char *path) {
+  LAMINA_NOT_NULL(t, "trainer");
+  LAMINA_NOT_NULL(path, "path");
+  return save(t->net, t, path);
+}
 
 /* ---- Reading ---------------------------------------------------------------------------------------------------- */
 
@@ -265,6 +273,8 @@ static lamina_status resume(lamina_trainer *t, const lamina_safetensors *file, c
 
 lamina_status lamina_trainer_resume(lamina_trainer *t, const char *path) {
   lamina_safetensors *file;
+  LAMINA_NOT_NULL(t, "trainer");
+  LAMINA_NOT_NULL(path, "path");
   LAMINA_TRY(lamina_safetensors_open(path, t->net->allocator, &file));
   const lamina_status status = resume(t, file, path);
   lamina_safetensors_close(file);
@@ -293,8 +303,10 @@ static lamina_status load_checkpoint(lamina_device *device, const char *path, co
 
 lamina_status lamina_net_load(lamina_device *device, const char *path, const lamina_load_options *options,
                               lamina_net **net) {
-  if (!device || !path || !net) return lamina_error(LAMINA_INVALID, "lamina_net_load: a NULL pointer");
+  LAMINA_NOT_NULL(net, "net");
   *net = NULL;
+  LAMINA_NOT_NULL(device, "device");
+  LAMINA_NOT_NULL(path, "path");
   const size_t length = strlen(path);
   static const char ending[] = ".safetensors";
   const bool checkpoint = length > sizeof ending - 1 && strcmp(path + length - (sizeof ending - 1), ending) == 0;

@@ -78,7 +78,9 @@ lamina_status lamina_net_evaluate_by(lamina_net *net, const lamina_dataset *data
 lamina_status lamina_net_evaluate(lamina_net *net, const lamina_dataset *dataset, const char *loss, int64_t batch,
                                   int64_t k, lamina_evaluation *evaluation) {
   lamina_criterion criterion;
-  if (!net || !dataset || !evaluation) return lamina_error(LAMINA_INVALID, "lamina_net_evaluate: a NULL pointer");
+  LAMINA_NOT_NULL(net, "net");
+  LAMINA_NOT_NULL(dataset, "dataset");
+  LAMINA_NOT_NULL(evaluation, "evaluation");
   LAMINA_TRY(lamina_net_criterion(net, loss, NULL, &criterion));
   return lamina_net_evaluate_by(net, dataset, &criterion, batch, k, evaluation);
 }

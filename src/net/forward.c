@@ -7,6 +7,8 @@
 
 lamina_status lamina_net_memory(lamina_net *net, int64_t batch, lamina_memory_need *need) {
   lamina_executor *executor;
+  LAMINA_NOT_NULL(net, "net");
+  LAMINA_NOT_NULL(need, "need");
   LAMINA_TRY(lamina_net_executor(net, LAMINA_MODE_INFER, batch, NULL, 0, &executor));
   lamina_executor_need(net, executor, need);
   return LAMINA_OK;
@@ -25,8 +27,10 @@ static lamina_status forward(lamina_net *net, int64_t n, const void *x, void *y)
 }
 
 lamina_status lamina_net_forward(lamina_net *net, int64_t n, const void *x, void *y) {
+  LAMINA_NOT_NULL(net, "net");
   if (n == 0) return LAMINA_OK;
-  if (!net || !x || !y) return lamina_error(LAMINA_INVALID, "lamina_net_forward: a NULL pointer");
+  LAMINA_NOT_NULL(x, "x");
+  LAMINA_NOT_NULL(y, "y");
   pthread_mutex_lock(&net->turn);
   const lamina_status status = forward(net, n, x, y);
   pthread_mutex_unlock(&net->turn);
@@ -44,14 +48,19 @@ static void softmax_rows(float *rows, int64_t n, int64_t classes) {
 }
 
 lamina_status lamina_net_predict(lamina_net *net, int64_t n, const float *x, float *prob) {
+  LAMINA_NOT_NULL(net, "net");
   if (n == 0) return LAMINA_OK;
-  if (!net || !x || !prob || n < 0)
-    return lamina_error(LAMINA_INVALID, "lamina_net_predict: a NULL pointer, or fewer than 0 examples");
+  LAMINA_NOT_NULL(x, "x");
+  LAMINA_NOT_NULL(prob, "prob");
   const lamina_desc in = lamina_net_input(net), out = lamina_net_output(net);
   if (out.rank != 1)
     return lamina_error(LAMINA_INVALID, "the net's output has %d axes; expected one of classes", out.rank);
   const bool f32 = net->shape.dtype == LAMINA_F32;
-  const int64_t in_count = n * lamina_desc_count(&in), out_count = n * out.dims[0];
+  int64_t in_count, out_count;
+  if (!lamina_mul(n, lamina_desc_count(&in), &in_count) || !lamina_mul(n, out.dims[0], &out_count) ||
+      in_count > INT64_MAX / 8 || out_count > INT64_MAX / 8)
+    return lamina_error(LAMINA_INVALID, "lamina_net_predict: n is %lld; expected 0 to what memory can hold",
+                        (long long)n);
   void *wide_x = f32 ? NULL : lamina_alloc(net->allocator, (size_t)in_count * lamina_element(net));
   void *wide_y = f32 ? NULL : lamina_alloc(net->allocator, (size_t)out_count * lamina_element(net));
   lamina_status status = f32 || (wide_x && wide_y) ? LAMINA_OK : LAMINA_OUT_OF_MEMORY;
@@ -74,8 +83,12 @@ static float sample_of(const lamina_image *image, int64_t channels, int64_t c, i
 }
 
 lamina_status lamina_net_picture(const lamina_net *net, const lamina_image *image, float *x) {
+  LAMINA_NOT_NULL(net, "net");
+  LAMINA_NOT_NULL(image, "image");
+  LAMINA_NOT_NULL(image->x, "image.x");
+  LAMINA_NOT_NULL(x, "x");
   const lamina_desc in = lamina_net_input(net);
-  const int64_t dims[] = {image->channels, image->height, image->width}, plane = image->height * image->width;
+  const int64_t dims[] = {image->channels, image->height, image->width};
   const bool converts = (dims[0] == 1 && in.dims[0] == 3) || (dims[0] == 3 && in.dims[0] == 1);
   if (in.rank != 3 || (dims[0] != in.dims[0] && !converts) || dims[1] != in.dims[1] || dims[2] != in.dims[2]) {
     char shape[128];
@@ -84,6 +97,7 @@ lamina_status lamina_net_picture(const lamina_net *net, const lamina_image *imag
                         (long long)dims[0], dims[0] == 1 ? "" : "s", (long long)dims[1], (long long)dims[2],
                         lamina_desc_text(&in, shape, sizeof shape));
   }
+  const int64_t plane = dims[1] * dims[2];
   const float low = net->low, high = net->low == net->high ? 1 : net->high;
   for (int64_t c = 0; c < in.dims[0]; c++)
     for (int64_t i = 0; i < plane; i++) x[c * plane + i] = low + sample_of(image, in.dims[0], c, i) * (high - low);
@@ -93,11 +107,16 @@ lamina_status lamina_net_picture(const lamina_net *net, const lamina_image *imag
 lamina_status lamina_net_gradients(lamina_net *net, const char *name, int64_t n, const void *x, const int32_t *labels,
                                    uint64_t seed, int64_t step, double *loss) {
   lamina_criterion criterion;
-  const lamina_step_block block = {.loss_gradient = 1, .step = step + 1, .rng = {(int64_t)seed, step}};
   lamina_executor *e;
   lamina_feed feed;
   char value[8];
-  if (!net || !x || !labels || !loss) return lamina_error(LAMINA_INVALID, "lamina_net_gradients: a NULL pointer");
+  LAMINA_NOT_NULL(net, "net");
+  LAMINA_NOT_NULL(x, "x");
+  LAMINA_NOT_NULL(labels, "labels");
+  LAMINA_NOT_NULL(loss, "loss");
+  if (step < 0 || step == INT64_MAX)
+    return lamina_error(LAMINA_INVALID, "lamina_net_gradients: step is %lld; expected 0 or more", (long long)step);
+  const lamina_step_block block = {.loss_gradient = 1, .step = step + 1, .rng = {(int64_t)seed, step}};
   LAMINA_TRY(lamina_net_criterion(net, name, NULL, &criterion));
   LAMINA_TRY(lamina_net_ready(net, LAMINA_MODE_TRAIN, n, &criterion, 0, &e));
   lamina_status status = lamina_feed_open(net, e, &feed);

@@ -29,7 +29,7 @@ const lamina_layer_def *lamina_layer_at(int index) {
 }
 
 const lamina_layer_def *lamina_layer_find(const char *name) {
-  for (int i = 0; lamina_layer_at(i); i++)
+  for (int i = 0; name && lamina_layer_at(i); i++)
     if (strcmp(lamina_layer_at(i)->name, name) == 0) return lamina_layer_at(i);
   return NULL;
 }

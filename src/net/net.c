@@ -8,16 +8,17 @@
 #include "core/problem.h"
 #include "kernels/philox.h"
 
-lamina_device *lamina_net_device(const lamina_net *net) { return net->device; }
-const char *lamina_net_recipe(const lamina_net *net) { return net->recipe; }
-int lamina_net_layer_count(const lamina_net *net) { return net->layer_count; }
-int lamina_net_parameter_count(const lamina_net *net) { return net->params.count; }
+lamina_device *lamina_net_device(const lamina_net *net) { return net ? net->device : NULL; }
+const char *lamina_net_recipe(const lamina_net *net) { return net ? net->recipe : NULL; }
+int lamina_net_layer_count(const lamina_net *net) { return net ? net->layer_count : 0; }
+int lamina_net_parameter_count(const lamina_net *net) { return net ? net->params.count : 0; }
 
 lamina_desc lamina_example_of(const lamina_desc *desc) {
   return lamina_dense((lamina_dtype)desc->dtype, desc->rank > 0 ? desc->rank - 1 : 0, &desc->dims[1]);
 }
-lamina_desc lamina_net_input(const lamina_net *net) { return lamina_example_of(&net->input); }
+lamina_desc lamina_net_input(const lamina_net *net) { return net ? lamina_example_of(&net->input) : (lamina_desc){0}; }
 lamina_desc lamina_net_output(const lamina_net *net) {
+  if (!net) return (lamina_desc){0};
   return lamina_example_of(&net->shape.values[net->shape.x].desc);
 }
 
@@ -33,14 +34,18 @@ static lamina_status check_options(const lamina_net_options *o) {
       return lamina_error(LAMINA_INVALID, "axis %d of a net's input is %lld; expected at least 1", i,
                           (long long)o->dims[i]);
   if (o->dtype && !lamina_dtype_is_floating(o->dtype))
-    return lamina_error(LAMINA_INVALID, "a net of %s; expected a floating type", lamina_dtype_name(o->dtype));
+    return lamina_error(LAMINA_INVALID, "a net of dtype %s; expected a floating type", lamina_dtype_name(o->dtype));
+  if (o->math < LAMINA_MATH_DEFAULT || o->math > LAMINA_MATH_F16)
+    return lamina_error(LAMINA_INVALID, "a net with math %d; expected a lamina_math", (int)o->math);
   return LAMINA_OK;
 }
 
 lamina_status lamina_net_open(lamina_device *device, const lamina_net_options *options, lamina_net **out) {
   int64_t dims[LAMINA_MAX_RANK] = {1};
-  if (!device || !options || !out) return lamina_error(LAMINA_INVALID, "lamina_net_open: a NULL pointer");
+  LAMINA_NOT_NULL(out, "net");
   *out = NULL;
+  LAMINA_NOT_NULL(device, "device");
+  LAMINA_NOT_NULL(options, "options");
   LAMINA_TRY(check_options(options));
   const lamina_allocator *allocator = lamina_device_allocator(device);
   lamina_net *net = lamina_alloc_zero(allocator, sizeof *net);
@@ -109,14 +114,14 @@ lamina_status lamina_net_remember(lamina_net *net, const lamina_dataset_info *in
 }
 
 const char *lamina_net_class_name(const lamina_net *net, int64_t index) {
-  return net->class_names && index >= 0 && index < net->class_count ? net->class_names[index] : NULL;
+  return net && net->class_names && index >= 0 && index < net->class_count ? net->class_names[index] : NULL;
 }
 
 /* ---- Parameters ------------------------------------------------------------------------------------------------- */
 
 int64_t lamina_net_parameter_total(const lamina_net *net) {
   int64_t total = 0;
-  for (int i = 0; i < net->params.count; i++)
+  for (int i = 0; net && i < net->params.count; i++)
     if (!net->params.list[i].state) total += lamina_desc_count(&net->params.list[i].desc);
   return total;
 }
@@ -127,6 +132,8 @@ static lamina_status check_index(const lamina_net *net, int index) {
 }
 
 lamina_status lamina_net_parameter(const lamina_net *net, int index, lamina_parameter *parameter) {
+  LAMINA_NOT_NULL(net, "net");
+  LAMINA_NOT_NULL(parameter, "parameter");
   LAMINA_TRY(check_index(net, index));
   const lamina_param *p = &net->params.list[index];
   *parameter = (lamina_parameter){.name = p->name,
@@ -139,7 +146,7 @@ lamina_status lamina_net_parameter(const lamina_net *net, int index, lamina_para
 }
 
 int lamina_net_parameter_find(const lamina_net *net, const char *name) {
-  for (int i = 0; i < net->params.count; i++)
+  for (int i = 0; net && name && i < net->params.count; i++)
     if (strcmp(net->params.list[i].name, name) == 0) return i;
   return -1;
 }
@@ -192,12 +199,16 @@ static lamina_status copy_out(lamina_net *net, lamina_buffer buffer, int index, 
 }
 
 lamina_status lamina_net_parameter_read(lamina_net *net, int index, void *to) {
+  LAMINA_NOT_NULL(net, "net");
+  LAMINA_NOT_NULL(to, "to");
   LAMINA_TRY(check_index(net, index));
   if (!net->set) return lamina_error(LAMINA_INVALID, "the net's parameters are not set; lamina_net_init does that");
   return copy_out(net, lamina_param_buffer(&net->params.list[index]), index, to);
 }
 
 lamina_status lamina_net_gradient_read(lamina_net *net, int index, void *to) {
+  LAMINA_NOT_NULL(net, "net");
+  LAMINA_NOT_NULL(to, "to");
   LAMINA_TRY(check_index(net, index));
   if (net->params.list[index].state)
     return lamina_error(LAMINA_INVALID, "%s has no gradient: it isn't trained", net->params.list[index].name);
@@ -206,6 +217,8 @@ lamina_status lamina_net_gradient_read(lamina_net *net, int index, void *to) {
 }
 
 lamina_status lamina_net_parameter_write(lamina_net *net, int index, const void *from) {
+  LAMINA_NOT_NULL(net, "net");
+  LAMINA_NOT_NULL(from, "from");
   LAMINA_TRY(check_index(net, index));
   const lamina_param *p = &net->params.list[index];
   LAMINA_TRY(lamina_net_take_parameters(net));
@@ -276,6 +289,7 @@ static void start(const lamina_param *p, lamina_initialiser init, uint64_t seed,
 }
 
 lamina_status lamina_net_init(lamina_net *net, uint64_t seed) {
+  LAMINA_NOT_NULL(net, "net");
   size_t most = 0;
   for (int i = 0; i < net->params.count; i++) {
     const size_t bytes = (size_t)lamina_desc_bytes(&net->params.list[i].desc);

@@ -129,6 +129,7 @@ static lamina_status open_data(const lamina_defaults *defaults, const lamina_all
 }
 
 lamina_status lamina_net_data(lamina_net *net, const lamina_dataset **train, const lamina_dataset **test) {
+  LAMINA_NOT_NULL(net, "net");
   const lamina_defaults *d = &net->defaults;
   if (!d->train) return lamina_error(LAMINA_INVALID, "the net has no recipe that names training data");
   if (train && !net->train) LAMINA_TRY(open_data(d, net->allocator, d->train, &net->train));

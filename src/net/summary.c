@@ -15,6 +15,8 @@ static int64_t own_bytes(const lamina_graph *graph, const lamina_node_op *node) 
 
 lamina_status lamina_net_layer(lamina_net *net, int index, int64_t batch, lamina_layer_info *info) {
   lamina_executor *executor;
+  LAMINA_NOT_NULL(net, "net");
+  LAMINA_NOT_NULL(info, "info");
   if (index < 0 || index >= net->layer_count)
     return lamina_error(LAMINA_INVALID, "there is no layer %d; the net has %d", index, net->layer_count);
   LAMINA_TRY(lamina_net_executor(net, LAMINA_MODE_INFER, batch, NULL, 0, &executor));
@@ -66,6 +68,8 @@ static void put_inputs(lamina_text *text, const lamina_net *net, int index) {
 }
 
 lamina_status lamina_net_summary(lamina_net *net, int64_t batch, const char **text) {
+  LAMINA_NOT_NULL(net, "net");
+  LAMINA_NOT_NULL(text, "text");
   lamina_text table = {.allocator = net->allocator};
   double flops = 0;
   int64_t bytes = 0;
@@ -94,6 +98,8 @@ lamina_status lamina_net_summary(lamina_net *net, int64_t batch, const char **te
 }
 
 lamina_status lamina_net_explain(lamina_net *net, int64_t batch, bool training, const char **text) {
+  LAMINA_NOT_NULL(net, "net");
+  LAMINA_NOT_NULL(text, "text");
   lamina_text lines = {.allocator = net->allocator};
   lamina_executor *executor;
   lamina_criterion criterion;

@@ -34,8 +34,9 @@ static lamina_status open_in(lamina_trainer *t, const lamina_training *training)
 }
 
 lamina_status lamina_trainer_open(lamina_net *net, const lamina_training *training, lamina_trainer **out) {
-  if (!net || !out) return lamina_error(LAMINA_INVALID, "lamina_trainer_open: a NULL pointer");
+  LAMINA_NOT_NULL(out, "trainer");
   *out = NULL;
+  LAMINA_NOT_NULL(net, "net");
   if (net->training) return lamina_error(LAMINA_INVALID, "the net has a trainer already; close that first");
   lamina_trainer *t = lamina_alloc_zero(net->allocator, sizeof *t);
   if (!t) return LAMINA_OUT_OF_MEMORY;
@@ -58,9 +59,11 @@ void lamina_trainer_close(lamina_trainer *t) {
   lamina_free(t->net->allocator, t);
 }
 
-bool lamina_trainer_done(const lamina_trainer *t) { return t->now.epoch >= t->now.epochs; }
-void lamina_trainer_progress(const lamina_trainer *t, lamina_progress *progress) { *progress = t->now; }
-const lamina_training *lamina_trainer_training(const lamina_trainer *t) { return &t->settings.options; }
+bool lamina_trainer_done(const lamina_trainer *t) { return !t || t->now.epoch >= t->now.epochs; }
+void lamina_trainer_progress(const lamina_trainer *t, lamina_progress *progress) {
+  if (progress) *progress = t ? t->now : (lamina_progress){0};
+}
+const lamina_training *lamina_trainer_training(const lamina_trainer *t) { return t ? &t->settings.options : NULL; }
 
 /* ---- Stepping --------------------------------------------------------------------------------------------------- */
 
@@ -91,6 +94,7 @@ static lamina_status end_epoch(lamina_trainer *t) {
 }
 
 lamina_status lamina_trainer_step(lamina_trainer *t) {
+  LAMINA_NOT_NULL(t, "trainer");
   const lamina_training *o = &t->settings.options;
   lamina_progress *now = &t->now;
   lamina_batch batch;
@@ -116,6 +120,7 @@ lamina_status lamina_trainer_step(lamina_trainer *t) {
 }
 
 lamina_status lamina_trainer_run(lamina_trainer *t) {
+  LAMINA_NOT_NULL(t, "trainer");
   while (!lamina_trainer_done(t)) LAMINA_TRY(lamina_trainer_step(t));
   return LAMINA_OK;
 }

@@ -151,7 +151,8 @@ lamina_status lamina_training_need(lamina_net *net, const lamina_settings *s, la
 
 lamina_status lamina_training_memory(lamina_net *net, const lamina_training *given, lamina_memory_need *need) {
   lamina_settings settings;
-  if (!net || !need) return lamina_error(LAMINA_INVALID, "lamina_training_memory: a NULL pointer");
+  LAMINA_NOT_NULL(net, "net");
+  LAMINA_NOT_NULL(need, "need");
   LAMINA_TRY(lamina_training_settle(net, given, &settings));
   return lamina_training_need(net, &settings, need);
 }

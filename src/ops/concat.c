@@ -314,7 +314,8 @@ const lamina_op_def lamina_ops_split[] = {{.name = "split/forward",
                                            .fills = lamina_shape_fills},
                                           {0}};
 
-#define ALL(x) x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]
+#define AT(x, i) ((x) ? (x)[i] : NULL) /* what is missing is said by its name, x0 */
+#define ALL(x)   AT(x, 0), AT(x, 1), AT(x, 2), AT(x, 3), AT(x, 4), AT(x, 5), AT(x, 6), AT(x, 7)
 LAMINA_DEFINE_CALLS(concat_forward, "concat/forward", concat, (ALL(x), y), const lamina_concat *concat,
                     const lamina_tensor *const *x, const lamina_tensor *y)
 LAMINA_DEFINE_CALLS(concat_backward, "concat/backward", concat, (dy, ALL(dx)), const lamina_concat *concat,

@@ -65,6 +65,7 @@ const lamina_op_def *lamina_op_at(int id) {
 }
 
 int lamina_op_find(const char *name) {
+  if (!name) return -1;
   for (int id = 0;; id++) {
     const lamina_op_def *op = lamina_op_at(id);
     if (!op) return -1;
@@ -74,12 +75,12 @@ int lamina_op_find(const char *name) {
 
 int lamina_op_arg_count(const lamina_op_def *op) {
   int count = 0;
-  while (op->args[count].name) count++;
+  while (op && op->args[count].name) count++;
   return count;
 }
 
 int lamina_op_arg(const lamina_op_def *op, const char *name) {
-  for (int i = 0; op->args[i].name; i++)
+  for (int i = 0; op && name && op->args[i].name; i++)
     if (strcmp(op->args[i].name, name) == 0) return i;
   return -1;
 }

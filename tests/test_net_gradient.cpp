@@ -83,6 +83,15 @@ const Case cases[] = {
        net.conv(4, 1).add("lp_pool", norm).conv(4, 1).add("mixed_pool", blend).conv(4, 1).add("sigmoid");
        net.add("stochastic_pool", drawn).conv(3, 1).add("global_avg_pool").fc(3);
      }},
+    {"unpool",
+     {2, 6, 6},
+     [](Net &net) {
+       lamina_pool_layer two = {};
+       two.kernel[0] = 2;
+       const lamina_spectral_pool_layer low = {{4, 3}};
+       net.conv(3, 1).link("max_pool", "pool", {}, &two).conv(3, 1).link("tanh", "middle", {});
+       net.link("max_unpool", "", {"middle", "pool"}).conv(2, 1).add("spectral_pool", low).add("tanh").fc(3);
+     }},
     {"views",
      {12},
      [](Net &net) {

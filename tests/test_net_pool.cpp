@@ -64,4 +64,34 @@ TEST_F(NetPool, GlobalPools) {
   EXPECT_EQ(run("[2, 4]", "  - global_avg_pool\n", x), (Floats{3, -2.5}));
 }
 
+TEST_F(NetPool, LowFrequencies) {
+  // Two rows of a square: the mean of each, times sqrt(2) for the axis that is halved.
+  const Floats y = run("[1, 2, 2]", "  - spectral_pool: {size: [2, 1]}\n", {1, 3, -2, -6});
+  EXPECT_NEAR(y[0], 2 * std::sqrt(2.0), 1e-6);
+  EXPECT_NEAR(y[1], -4 * std::sqrt(2.0), 1e-6);
+  EXPECT_EQ(run("[1, 4, 4]", "  - spectral_pool: 1\n", picture).size(), 1u);
+}
+
+TEST_F(NetPool, UnpoolingPutsBack) {
+  const std::string pool = "  - max_pool: {kernel: 2, name: pool}\n  - scale: 10\n";
+  const Floats want = {0, 0, 0, 0, /* */ 80, 0, 60, 0, /* */ 0, 0, 0, 0, /* */ 90, 0, 90, 0};
+  EXPECT_EQ(run("[1, 4, 4]", pool + "  - max_unpool: pool\n", picture), want);
+  EXPECT_EQ(run("[1, 4, 4]", pool + "  - max_unpool: {from: [1.scale, pool]}\n", picture), want);
+}
+
+TEST_F(NetPool, UnpoolingWantsAPool) {
+  Net net(device, Dims{1, 4, 4});
+  lamina_pool_layer two = {};
+  two.kernel[0] = 2;
+  net.link("relu", "first", {}).link("max_pool", "pool", {}, &two).add("relu");
+  const char *const other[] = {"2.relu", "first", nullptr};
+  const lamina_layer_options wrong = {nullptr, other};
+  EXPECT_EQ(lamina_net_add_layer(net, "max_unpool", nullptr, &wrong), LAMINA_INVALID);
+  EXPECT_TRUE(std::strstr(lamina_last_error(), "3.max_unpool: the second layer that it takes must be a pool"))
+      << lamina_last_error();
+  net.link("max_unpool", "", {"2.relu", "pool"});
+  const lamina_desc y = lamina_net_output(net);
+  EXPECT_EQ(y.dims[1], 4);
+}
+
 } // namespace

@@ -29,11 +29,13 @@
 #include "lamina/pool.h"
 #include "lamina/slice.h"
 #include "lamina/softmax.h"
+#include "lamina/spectral_pool.h"
 #include "lamina/status.h"
 #include "lamina/stochastic_pool.h"
 #include "lamina/tensor.h"
 #include "lamina/train.h"
 #include "lamina/transpose.h"
+#include "lamina/unpool.h"
 #include "lamina/verify.h"
 
 #endif

@@ -92,6 +92,11 @@ typedef struct lamina_mixed_pool_layer {
   int64_t has_max_share;    /**< 1: a max_share of 0 is meant */
 } lamina_mixed_pool_layer;
 
+/** "spectral_pool": as lamina/spectral_pool.h. */
+typedef struct lamina_spectral_pool_layer {
+  int64_t size[3]; /**< of its output; must be given; an axis that is 0 is as the first one */
+} lamina_spectral_pool_layer;
+
 /** "dropout": in training each element (or each channel of each example) is 0 with probability p, else scaled by
  *  1 / (1 - p); otherwise nothing happens. The mask depends on the seed, the step and the layer's place. */
 typedef struct lamina_dropout_layer {

@@ -60,6 +60,10 @@
   X(loop_depthwise_forward)                                                                                            \
   X(loop_depthwise_backward_data)                                                                                      \
   X(loop_depthwise_backward_weights)                                                                                   \
+  X(loop_spectral_pool_forward)                                                                                        \
+  X(loop_spectral_pool_backward)                                                                                       \
+  X(loop_max_unpool_forward)                                                                                           \
+  X(loop_max_unpool_backward)                                                                                          \
   X(loop_conv_backward_bias)                                                                                           \
   X(loop_fc_forward)                                                                                                   \
   X(loop_fc_backward_data)                                                                                             \

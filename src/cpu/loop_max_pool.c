@@ -4,7 +4,7 @@
  *           that lies, the first of equals; an output row takes the first of equals of such rows. That is the first in
  *           row-major order. Windows that a row has few of are read one by one. A minimum is the same with the
  *           comparison turned, chosen when this is compiled.
- * backward  a plane of dx is cleared, then each dy goes to its index. */
+ * backward  loop_pool_indices.c */
 #include <math.h>
 
 #include "cpu/loop_pool.h"
@@ -226,62 +226,3 @@ static lamina_status run_forward(const lamina_plan *plan, const lamina_args *arg
   }
 FORWARD_ENGINE(max_pool);
 FORWARD_ENGINE(min_pool);
-
-/* ---- Backward --------------------------------------------------------------------------------------------------- */
-
-enum { DY, DY_INDICES, DX };
-
-/* One plane; sums are in f32, so that bf16 rounds once. */
-LAMINA_INLINE void backward_plane(const lamina_loop_pool *s, const void *dy, const int32_t *index, float *sum,
-                                  bool bf16) {
-  memset(sum, 0, (size_t)s->x_plane * sizeof *sum);
-  for (int64_t o = 0; o < s->y_plane; o++)
-    if ((uint32_t)index[o] < (uint32_t)s->x_plane) sum[index[o]] += lamina_loop_get(dy, o, bf16);
-}
-
-static void backward_f32(const lamina_loop_pool *s, const float *dy, const int32_t *index, float *dx) {
-  backward_plane(s, dy, index, dx, false);
-}
-
-LAMINA_CLONES static void backward_bf16(const lamina_loop_pool *s, const uint16_t *dy, const int32_t *index,
-                                        uint16_t *dx, float *sum) {
-  backward_plane(s, dy, index, sum, true);
-  lamina_bf16_write(s->x_plane, sum, dx);
-}
-
-static lamina_status prepare_backward(lamina_plan *plan) {
-  LAMINA_TRY(lamina_loop_pool_open(plan, DX, DY));
-  const lamina_loop_pool *s = plan->state;
-  if (lamina_loop_is_bf16(plan, DY)) plan->workspace = (size_t)plan->threads * (size_t)s->x_plane * sizeof(float);
-  return LAMINA_OK;
-}
-
-static lamina_status run_backward(const lamina_plan *plan, const lamina_args *args, void *workspace,
-                                  lamina_stream *stream) {
-  const lamina_loop_pool *s = plan->state;
-  const bool bf16 = lamina_loop_is_bf16(plan, DY);
-  (void)stream;
-#pragma omp parallel for schedule(static) if (s->planes * s->x_plane >= LAMINA_LOOP_PARALLEL)
-  for (int64_t i = 0; i < s->planes; i++) {
-    const int32_t *index = (const int32_t *)args->p[DY_INDICES] + i * s->y_plane;
-    const void *dy = lamina_loop_at(args->p[DY], i * s->y_plane, bf16);
-    void *dx = lamina_loop_to(args->p[DX], i * s->x_plane, bf16);
-    if (bf16)
-      backward_bf16(s, dy, index, dx, (float *)workspace + (int64_t)lamina_loop_thread() * s->x_plane);
-    else
-      backward_f32(s, dy, index, dx);
-  }
-  return LAMINA_OK;
-}
-
-#define BACKWARD_ENGINE(family)                                                                                        \
-  const lamina_engine lamina_cpu_loop_##family##_backward = {                                                          \
-      LAMINA_LOOP_ENGINE(#family "/backward", LAMINA_STRIDES_DENSE),                                                   \
-      .candidates = lamina_loop_candidates,                                                                            \
-      .prepare = prepare_backward,                                                                                     \
-      .run = run_backward,                                                                                             \
-      .release = lamina_loop_pool_close,                                                                               \
-  }
-BACKWARD_ENGINE(max_pool);
-BACKWARD_ENGINE(min_pool);
-BACKWARD_ENGINE(stochastic_pool);

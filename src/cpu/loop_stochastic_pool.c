@@ -4,7 +4,7 @@
  *            output row go through their elements side by side: once for the sums, once until the running sum exceeds
  *            the drawn share of it. y is read at the place that was drawn.
  * inference  separable: each input row gives its windows' sums of w and of w * w, an output row adds such rows up.
- * backward   loop_max_pool.c: the same scatter.
+ * backward   loop_pool_indices.c
  * Windows without a positive or with an infinite sum, and those that a row has few of, are read one by one. */
 #include "cpu/loop_pool.h"
 #include "kernels/philox.h"

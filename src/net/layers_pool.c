@@ -1,7 +1,9 @@
 /* Layers of pooling. */
 #include "lamina/lp_pool.h"
 #include "lamina/mixed_pool.h"
+#include "lamina/spectral_pool.h"
 #include "lamina/stochastic_pool.h"
+#include "lamina/unpool.h"
 #include "net/layers.h"
 
 #define POOL_ATTRS                                                                                                     \
@@ -98,6 +100,55 @@ static lamina_status expand_stochastic_pool(lamina_graph *graph, const lamina_la
   return LAMINA_OK;
 }
 
+static const lamina_attr_def spectral_pool_attrs[] = {
+    {LAMINA_FIELD(lamina_spectral_pool_layer, size), .type = LAMINA_ATTR_AXES, .most = 0x1p31}, {0}};
+
+static lamina_status expand_spectral_pool(lamina_graph *graph, const lamina_layer *layer) {
+  const lamina_spectral_pool_layer *l = (const void *)layer->attr;
+  lamina_spectral_pool pool = {{0}};
+  int axes;
+  LAMINA_TRY(lamina_layer_spatial(graph, &axes));
+  if (!l->size[0]) return lamina_error(LAMINA_INVALID, "size is missing");
+  LAMINA_TRY(lamina_layer_spread("size", pool.size, l->size, axes));
+  return lamina_emit_unary(graph, "spectral_pool/forward", &pool);
+}
+
+/* The node that gives a value together with indices; -1 when there is none. */
+static int pool_that_gives(const lamina_graph *graph, int value, int *indices) {
+  for (int n = 0; n < graph->node_count; n++) {
+    const lamina_op_def *op = graph->nodes[n].op < 0 ? NULL : lamina_op_at(graph->nodes[n].op);
+    *indices = op ? lamina_op_arg(op, "indices") : -1;
+    if (*indices >= 0 && op->args[*indices].role == LAMINA_SAVED &&
+        graph->nodes[n].arg[lamina_op_arg(op, "y")] == value)
+      return n;
+  }
+  return -1;
+}
+
+/* The second input is the pool's output; what is taken of it are the indices, which the pool saves for it if it doesn't
+ * yet, and the shape that it pooled. */
+static lamina_status expand_max_unpool(lamina_graph *graph, const lamina_layer *layer) {
+  int at;
+  (void)layer;
+  const int pool = pool_that_gives(graph, graph->input[1], &at);
+  if (pool < 0)
+    return lamina_error(LAMINA_INVALID, "the second layer that it takes must be a pool with indices: a max_pool, "
+                                        "min_pool, mixed_pool or, in training, stochastic_pool");
+  const lamina_desc out = graph->values[graph->nodes[pool].arg[0]].desc, from = graph->values[graph->input[1]].desc;
+  int arg[] = {graph->x, graph->nodes[pool].arg[at], LAMINA_ABSENT};
+  if (arg[1] == LAMINA_ABSENT) {
+    const lamina_desc desc = lamina_dense(LAMINA_I32, from.rank, from.dims);
+    LAMINA_TRY(lamina_graph_value(graph, "indices", &desc, LAMINA_BUFFER_ARENA, 0, &arg[1]));
+  }
+  const lamina_desc y = lamina_dense(graph->dtype, out.rank, out.dims);
+  LAMINA_TRY(lamina_graph_value(graph, "y", &y, LAMINA_BUFFER_ARENA, 0, &arg[2]));
+  LAMINA_TRY(lamina_graph_emit(graph, "max_unpool/forward", NULL, arg));
+  graph->values[arg[2]].varies = graph->values[arg[0]].varies;
+  graph->nodes[pool].arg[at] = arg[1];
+  graph->x = arg[2];
+  return LAMINA_OK;
+}
+
 #define ROW(layer, text, attrs_, size)                                                                                 \
   {                                                                                                                    \
     .name = #layer, .about = (text), .attrs = (attrs_), .attr_size = (size), .params = lamina_no_params,               \
@@ -110,6 +161,13 @@ const lamina_layer_def lamina_layers_pool[] = {
     ROW(lp_pool, "the norm of each window", lp_pool_attrs, sizeof(lamina_lp_pool_layer)),
     ROW(mixed_pool, "a blend of maximum and mean", mixed_pool_attrs, sizeof(lamina_mixed_pool_layer)),
     ROW(stochastic_pool, "draws an element of each window", stochastic_pool_attrs, sizeof(lamina_pool_layer)),
+    ROW(spectral_pool, "the low frequencies", spectral_pool_attrs, sizeof(lamina_spectral_pool_layer)),
     ROW(global_max_pool, "the largest of each channel", lamina_no_attrs, 0),
     ROW(global_avg_pool, "the mean of each channel", lamina_no_attrs, 0),
+    {.name = "max_unpool",
+     .about = "puts a layer back where a pool took from",
+     .attrs = lamina_no_attrs,
+     .inputs = 2,
+     .params = lamina_no_params,
+     .expand = expand_max_unpool},
     {0}};

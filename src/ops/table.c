@@ -26,6 +26,8 @@
   X(lp_pool)                                                                                                           \
   X(mixed_pool)                                                                                                        \
   X(stochastic_pool)                                                                                                   \
+  X(spectral_pool)                                                                                                     \
+  X(max_unpool)                                                                                                        \
   X(softmax)                                                                                                           \
   X(log_softmax)                                                                                                       \
   X(batch_norm)                                                                                                        \

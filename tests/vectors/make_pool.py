@@ -70,6 +70,36 @@ def expectation(name, x, kernel, stride, pad):
     case("stochastic_pool/inference", [f"x={save('x', x)}"] + window(kernel, stride, pad, [1], False), y=save("y", y))
 
 
+def unpool(name, x, kernel, output):
+    """Of indices that come once: PyTorch leaves open what happens to others."""
+    start(name)
+    rank = len(x) - 2
+    pool, back = ((F.max_pool1d, F.max_unpool1d), (F.max_pool2d, F.max_unpool2d))[rank - 1]
+    _, indices = pool(torch.randn(*x, dtype=torch.float64), kernel, return_indices=True)
+    x = randn(*indices.shape)
+    y = back(x, indices, kernel, output_size=output)
+    dy = torch.randn_like(y)
+    y.backward(dy)
+    saved = save("indices", indices.to(torch.int32))
+    case("max_unpool/forward", [f"x={save('x', x)}", f"indices={saved}", f"y={shape(y)}:f64"], y=save("y", y))
+    case("max_unpool/backward", [f"dy={save('dy', dy)}", f"indices={saved}"], dx=save("dx", x.grad))
+
+
+def spectral(name, x, size):
+    start(name)
+    rank, x = len(x) - 2, randn(*x)
+    along = list(range(2, 2 + rank))
+    kept = torch.fft.fftshift(torch.fft.fftn(x, dim=along, norm="ortho"), along)
+    for axis, m in zip(along, size):
+        kept = kept.narrow(axis, x.shape[axis] // 2 - m // 2, m)
+    y = torch.fft.ifftn(torch.fft.ifftshift(kept, along), dim=along, norm="ortho").real
+    dy = torch.randn_like(y)
+    y.backward(dy)
+    attrs = axes("size", size, 0)
+    case("spectral_pool/forward", [f"x={save('x', x)}"] + attrs, y=save("y", y))
+    case("spectral_pool/backward", [f"dy={save('dy', dy)}", f"dx={shape(x)}:f64"] + attrs, dx=save("dx", x.grad))
+
+
 extreme("max_pool1d_dilated", "max_pool", (2, 2, 15), [4], [2], [2], [3])
 extreme("max_pool2d_dilated", "max_pool", (1, 2, 9, 8), [3, 2], [1, 2], [1, 1], [2, 3], True)
 extreme("min_pool1d", "min_pool", (2, 3, 9), [3], [2], [1], [1])
@@ -84,4 +114,11 @@ mixed("mixed_pool1d", (2, 3, 9), [3], [2], [1], 0.3)
 mixed("mixed_pool2d", (2, 2, 7, 6), [3, 2], [2, 2], [1, 1], 0.85, ceil_mode=True)
 mixed("mixed_pool2d_pad", (1, 2, 7, 6), [3, 2], [2, 1], [1, 0], 0.5, count_pad=True)
 expectation("stochastic_pool2d", (2, 2, 7, 6), [3, 2], [2, 2], [1, 1])
+spectral("spectral_pool1d", (2, 3, 9), [4])
+spectral("spectral_pool2d_even", (2, 2, 8, 7), [4, 2])
+spectral("spectral_pool2d_odd", (1, 2, 7, 8), [5, 3])
+spectral("spectral_pool2d_same", (1, 1, 6, 5), [6, 4])
+spectral("spectral_pool3d", (1, 2, 6, 5, 8), [4, 2, 6])
+unpool("max_unpool1d", (2, 3, 9), [2], (9,))
+unpool("max_unpool2d", (2, 2, 7, 6), [3, 2], (7, 6))
 write("pool")

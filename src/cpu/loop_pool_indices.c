@@ -1,0 +1,95 @@
+/* Moving by the indices that a pool saved, on the CPU, plane by plane.
+ *
+ * scatter  max_pool/backward, min_pool/backward, stochastic_pool/backward, max_unpool/forward: a wide plane is cleared,
+ *          then each element of the narrow one is added at its index. Sums are in f32, so that bf16 rounds once.
+ * gather   max_unpool/backward: each element of the narrow plane is read at its index */
+#include "cpu/loop.h"
+
+/* The arguments of either: narrow, indices → wide; wide, indices → narrow. */
+enum { FROM, INDICES, TO };
+
+typedef struct sizes {
+  int64_t planes, from, to; /* N*C; elements of a plane */
+} sizes;
+
+static sizes sizes_of(const lamina_plan *plan) {
+  const lamina_desc *from = &plan->problem.arg[FROM], *to = &plan->problem.arg[TO];
+  const int64_t planes = to->dims[0] * to->dims[1];
+  return (sizes){planes, lamina_desc_count(from) / planes, lamina_desc_count(to) / planes};
+}
+
+LAMINA_INLINE void scatter(const sizes *s, const void *from, const int32_t *index, float *sum, bool bf16) {
+  memset(sum, 0, (size_t)s->to * sizeof *sum);
+  for (int64_t o = 0; o < s->from; o++)
+    if ((uint32_t)index[o] < (uint32_t)s->to) sum[index[o]] += lamina_loop_get(from, o, bf16);
+}
+
+static void scatter_f32(const sizes *s, const float *from, const int32_t *index, float *to) {
+  scatter(s, from, index, to, false);
+}
+
+LAMINA_CLONES static void scatter_bf16(const sizes *s, const uint16_t *from, const int32_t *index, uint16_t *to,
+                                       float *sum) {
+  scatter(s, from, index, sum, true);
+  lamina_bf16_write(s->to, sum, to);
+}
+
+static lamina_status prepare_scatter(lamina_plan *plan) {
+  const sizes s = sizes_of(plan);
+  if (lamina_loop_is_bf16(plan, FROM)) plan->workspace = (size_t)plan->threads * (size_t)s.to * sizeof(float);
+  return LAMINA_OK;
+}
+
+static lamina_status run_scatter(const lamina_plan *plan, const lamina_args *args, void *workspace,
+                                 lamina_stream *stream) {
+  const sizes s = sizes_of(plan);
+  const bool bf16 = lamina_loop_is_bf16(plan, FROM);
+  (void)stream;
+#pragma omp parallel for schedule(static) if (s.planes * s.to >= LAMINA_LOOP_PARALLEL)
+  for (int64_t i = 0; i < s.planes; i++) {
+    const int32_t *index = (const int32_t *)args->p[INDICES] + i * s.from;
+    const void *from = lamina_loop_at(args->p[FROM], i * s.from, bf16);
+    void *to = lamina_loop_to(args->p[TO], i * s.to, bf16);
+    if (bf16)
+      scatter_bf16(&s, from, index, to, (float *)workspace + (int64_t)lamina_loop_thread() * s.to);
+    else
+      scatter_f32(&s, from, index, to);
+  }
+  return LAMINA_OK;
+}
+
+#define SCATTER(name, op)                                                                                              \
+  const lamina_engine lamina_cpu_loop_##name = {                                                                       \
+      LAMINA_LOOP_ENGINE(op, LAMINA_STRIDES_DENSE),                                                                    \
+      .candidates = lamina_loop_candidates,                                                                            \
+      .prepare = prepare_scatter,                                                                                      \
+      .run = run_scatter,                                                                                              \
+  }
+SCATTER(max_pool_backward, "max_pool/backward");
+SCATTER(min_pool_backward, "min_pool/backward");
+SCATTER(stochastic_pool_backward, "stochastic_pool/backward");
+SCATTER(max_unpool_forward, "max_unpool/forward");
+
+static lamina_status run_gather(const lamina_plan *plan, const lamina_args *args, void *workspace,
+                                lamina_stream *stream) {
+  const sizes s = sizes_of(plan);
+  const bool bf16 = lamina_loop_is_bf16(plan, FROM);
+  (void)workspace, (void)stream;
+#pragma omp parallel for schedule(static) if (s.planes * s.to >= LAMINA_LOOP_PARALLEL)
+  for (int64_t i = 0; i < s.planes; i++) {
+    const int32_t *index = (const int32_t *)args->p[INDICES] + i * s.to;
+    const void *from = lamina_loop_at(args->p[FROM], i * s.from, bf16);
+    void *to = lamina_loop_to(args->p[TO], i * s.to, bf16);
+    for (int64_t o = 0; o < s.to; o++) {
+      const bool inside = (uint32_t)index[o] < (uint32_t)s.from;
+      lamina_loop_set(to, o, inside ? lamina_loop_get(from, index[o], bf16) : 0, bf16);
+    }
+  }
+  return LAMINA_OK;
+}
+
+const lamina_engine lamina_cpu_loop_max_unpool_backward = {
+    LAMINA_LOOP_ENGINE("max_unpool/backward", LAMINA_STRIDES_DENSE),
+    .candidates = lamina_loop_candidates,
+    .run = run_gather,
+};

@@ -324,6 +324,26 @@ TEST(Library, StaticLibraryDefinesItsOwnNamesOnly) {
   for (const std::string &name : defined) EXPECT_TRUE(begins(name, "lamina_")) << name << " is in liblamina.a";
 }
 
+// ---- What the headers tell ------------------------------------------------------------------------------------------
+
+// The comment that a header of ops begins with is the whole contract; this is what must be in it.
+TEST(Headers, OfOpsGiveTheWholeContract) {
+  static const std::regex between("(\\s|\\*)+");
+  size_t read = 0;
+  for (const std::string &header : sources_in("include")) {
+    std::string text, contract;
+    for (const std::string &line : lines_of(root / header)) text += line + "\n";
+    if (text.find("\nLAMINA_PLANNED(") == std::string::npos) continue;
+    contract = std::regex_replace(text.substr(0, text.find("#ifndef")), between, " ");
+    for (const char *section : {"[Ss]ources?:? |mirrors", "[Ss]hapes", "[Dd]types", "[Ss]trides", "[Ww]orkspace",
+                                "[Ss]tream order", "[Dd]eterministic|[Ee]xact", "[Tt]hread-safe", "[Ee]rrors"})
+      EXPECT_TRUE(std::regex_search(contract, std::regex(section)))
+          << header << ": its first comment says nothing of " << section;
+    read++;
+  }
+  EXPECT_GT(read, 10u);
+}
+
 // ---- What the README shows ------------------------------------------------------------------------------------------
 
 TEST(Readme, ShowsTheExampleThatIsTested) {

@@ -3,6 +3,8 @@
  *   concat   y = x0, x1, … one after the other along the axis       dx0, dx1, … = dy, split
  *   split    y0, y1, … = x, cut along the axis                       dx = dy0, dy1, … one after the other
  *
+ * Source: as numpy's concatenate and split.
+ *
  * Shapes   all alike but along the axis, any rank from 1; along it y (or x) has as much as the parts together. A part
  *          may have 0. At most LAMINA_PARTS parts; a concatenation of more is one of concatenations.
  * Absent   an x that isn't there is left out, in the middle, too. A dx or a y that isn't there isn't written. A dy of a

@@ -2,6 +2,8 @@
  *
  *   y[i] = x[i]
  *
+ * Source: mirrors cudnnTransformTensor with alpha 1 and beta 0.
+ *
  * Shapes   x and y alike, any rank
  * Dtypes   any; x and y alike (lamina/cast.h converts)
  * Strides  any; an axis of x may have stride 0 (broadcast); y may not overlap itself or x

@@ -60,7 +60,8 @@ typedef struct lamina_engine {
   const char *op;         /**< "conv/forward"; "*" for any op */
   void *user;             /**< the engine's own; the library doesn't look at it */
   lamina_strides strides; /**< which it takes */
-  /** Calls `each` for what it offers. Inputs are never empty, at least one output has elements, shapes and attributes are valid. */
+  /** Calls `each` for what it offers. Inputs are never empty, at least one output has elements, shapes and
+   *  attributes are valid. */
   void (*candidates)(lamina_device *device, const lamina_problem *problem, const struct lamina_engine *engine,
                      lamina_candidate_fn *each, void *context);
   lamina_status (*prepare)(lamina_plan *plan); /**< NULL: nothing to prepare; may still refuse with UNSUPPORTED */

@@ -2,6 +2,8 @@
  *
  *   y[i] = value
  *
+ * Source: mirrors cudnnSetTensor.
+ *
  * Shapes   y, any rank; it must be given
  * Dtypes   any: value is rounded to the nearest (even) number of y's type; integers saturate
  * Strides  any; y may not overlap itself

@@ -185,8 +185,8 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_class_weights(lamina_net *n
 /* ---- Running ----------------------------------------------------------------------------------------------------- */
 
 /** y: [n, output…] = net(x: [n, input…]), in host memory, of the net's type; inference (no dropout). n = 0 does nothing.
- *  The first call with a new n plans it; plans of a few n are kept. Errors: INVALID before parameters are set; OUT_OF_MEMORY, which says what is
- *  needed, what there is and the largest batch that fits; those of the ops. */
+ *  The first call with a new n plans it; plans of a few n are kept. Errors: INVALID before parameters are set;
+ *  OUT_OF_MEMORY, which says what is needed, what there is and the largest batch that fits; those of the ops. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_forward(lamina_net *net, int64_t n, const void *x, void *y);
 /** prob: [n, classes] = softmax of the output (or the output, where the net ends in softmax); the net's output must be a
  *  vector. */

@@ -4,6 +4,8 @@
  * a weight decay of its own. Everything that changes from step to step (the rate, the step's number) is an argument, in
  * the device's memory, so plans stay valid.
  *
+ * Sources: those named with each update, in the form that PyTorch's optimizers have.
+ *
  * Shapes   w, g, m and v alike, any rank; rate [1]; step [1]; segments [S], decay [S]
  * Segments end offsets into w in row-major order, increasing: element i belongs to the first segment s with
  *          i < segments[s], and decay[s] is its weight decay. Elements past the last end have none. Offsets outside

@@ -5,9 +5,9 @@
  *   min_pool  the same with min
  *   avg_pool  y[n,c,o] = 1/count(o) * sum over r of x[n, c, o*stride - pad + r]
  *
- * with o, r one index for each spatial axis. Padding is never a maximum or minimum and adds 0 to an average. count(o) is how many
- * elements of the input the window covers; with count_pad those of the padding count, too, but never what lies beyond
- * the padding (in ceil mode).
+ * with o, r one index for each spatial axis. Padding is never a maximum or minimum and adds 0 to an average. count(o) is
+ * how many elements of the input the window covers; with count_pad those of the padding count, too, but never what lies
+ * beyond the padding (in ceil mode).
  * Source: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016, section 3; ceil mode and
  * dilation as PyTorch's nn.MaxPool2d; mirrors cudnnPoolingForward and cudnnPoolingBackward (MAX_DETERMINISTIC,
  * AVERAGE_COUNT_INCLUDE_PADDING, AVERAGE_COUNT_EXCLUDE_PADDING).

@@ -3,8 +3,8 @@
  *   forward    y[i, …] = x[start + i * step, …]
  *   backward   dx = 0, but dx[start + i * step, …] = dy[i, …]
  *
- * As Python's x[start:stop:step] along each axis, with one difference: 0 is every number's default, so that element 0
- * is written as -size where 0 would be taken for the default.
+ * Source: as Python's x[start:stop:step] along each axis, with one difference: 0 is every number's default, so that
+ * element 0 is written as -size where 0 would be taken for the default.
  *   step   0: 1. Negative: backwards
  *   start  0: the first element (backwards: the last)
  *   stop   the first element that isn't taken any more. 0: none, that is, up to the end (backwards: down to element 0)

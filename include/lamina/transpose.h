@@ -3,6 +3,8 @@
  *   forward    y[i0, i1, …] = x[…], where axis d of y is axis perm[d] of x
  *   backward   dx from dy, the other way round
  *
+ * Source: as numpy's transpose; mirrors cudnnTransformTensor.
+ *
  * Shapes   y has x.dims[perm[d]] along axis d; any rank
  * Dtypes   any; x and y alike (lamina/cast.h converts)
  * Strides  any; an input may overlap itself, nothing may overlap an output. Elements are moved: a view of x with other

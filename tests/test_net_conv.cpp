@@ -35,4 +35,22 @@ TEST_F(NetConv, FlipIsTrueConvolution) {
   EXPECT_EQ(forward({1, 2, 3}), (std::vector<float>{4, 13, 22, 15}));
 }
 
+TEST_F(NetConv, ConvTransposeSpreads) {
+  recipe("[1, 2]", "  - conv_transpose: {filters: 1, kernel: 3, stride: 2, output_pad: 1, pad: [[1, 0]]}\n");
+  net->write(0, {1, 10, 100});
+  net->write(1, {1000});
+  // 1 at 0, 2 at 2: 1 10 100 + . . 2 20 200, one more after, the first cut off
+  EXPECT_EQ(forward({1, 2}), (std::vector<float>{1010, 1102, 1020, 1200, 1000}));
+  recipe("[4, 3, 3]", "  - conv_transpose: {filters: 6, kernel: [2, 3], stride: 2, groups: 2, bias: false}\n");
+  const lamina_desc w = net->desc(0), y = lamina_net_output(*net);
+  EXPECT_EQ(Dims(w.dims, w.dims + 4), (Dims{4, 3, 2, 3}));
+  EXPECT_EQ(Dims(y.dims, y.dims + 3), (Dims{6, 6, 7}));
+  lamina_conv_transpose_layer layer = {};
+  layer.filters = 5, layer.kernel[0] = 2, layer.groups = 2;
+  EXPECT_ERROR(
+      lamina_net_add(*net, "conv_transpose", &layer), LAMINA_INVALID,
+      "1.conv_transpose: its 5 filters can't be split into 2 groups; before it comes 0.conv_transpose, which gives "
+      "f32[6,6,7]");
+}
+
 } // namespace

@@ -50,6 +50,14 @@ const Case cases[] = {
     {"conv_3d",
      {1, 4, 5, 3},
      [](Net &net) { net.conv(3, 2, 1).add("relu").pool("max_pool", 2).conv(2, 1).add("tanh").fc(3); }},
+    {"conv_transpose",
+     {4, 3, 4},
+     [](Net &net) {
+       lamina_conv_transpose_layer layer = {};
+       layer.filters = 6, layer.kernel[0] = 3, layer.stride[0] = 2, layer.groups = 2, layer.output_pad[1] = 1;
+       layer.pad[0][1] = layer.pad[1][0] = 1;
+       net.add("conv_transpose", layer).add("tanh").fc(3);
+     }},
     {"dropout",
      {3, 5, 5},
      [](Net &net) { net.conv(4, 3).dropout(0.4, true).add("relu").fc(9).add("relu").dropout(0.5).fc(3); }},

@@ -8,6 +8,7 @@
 #include "lamina/cast.h"
 #include "lamina/concat.h"
 #include "lamina/conv.h"
+#include "lamina/conv_transpose.h"
 #include "lamina/copy.h"
 #include "lamina/data.h"
 #include "lamina/device.h"

@@ -56,6 +56,22 @@ typedef struct lamina_conv_layer {
   int64_t flip;        /**< 1: true convolution */
 } lamina_conv_layer;
 
+/** "conv_transpose": x [N, C, spatial…] with 1 to 3 spatial axes, as lamina/conv_transpose.h; w [C, filters/groups,
+ *  kernel…], b [filters]. kernel, stride and dilation: an axis that is 0 is as the first one. For `init` fan_in is the
+ *  mean over outputs: C/groups * taps / strides. */
+typedef struct lamina_conv_transpose_layer {
+  int64_t filters;       /**< must be given */
+  int64_t kernel[3];     /**< must be given */
+  int64_t stride[3];     /**< 0: 1 */
+  int64_t pad[3][2];     /**< outputs that are cut off before and after, for each axis */
+  int64_t output_pad[3]; /**< outputs that are added after; one that is 0 is 0 */
+  int64_t dilation[3];
+  int64_t groups; /**< 0: 1 */
+  int64_t bias;   /**< default 1 */
+  int64_t has_bias;
+  int64_t init; /**< a lamina_initialiser, for w */
+} lamina_conv_transpose_layer;
+
 /** "fc": y = x wT + b. All axes of x but the first are flattened; w [units, K], b [units], y [N, units]. */
 typedef struct lamina_fc_layer {
   int64_t units;    /**< must be given */

@@ -64,6 +64,13 @@
   X(loop_spectral_pool_backward)                                                                                       \
   X(loop_max_unpool_forward)                                                                                           \
   X(loop_max_unpool_backward)                                                                                          \
+  X(loop_conv_transpose_forward)                                                                                       \
+  X(loop_conv_transpose_backward_data)                                                                                 \
+  X(loop_conv_transpose_backward_weights)                                                                              \
+  X(loop_conv_transpose_backward_bias)                                                                                 \
+  X(loop_depthwise_transpose_forward)                                                                                  \
+  X(loop_depthwise_transpose_backward_data)                                                                            \
+  X(loop_depthwise_transpose_backward_weights)                                                                         \
   X(loop_conv_backward_bias)                                                                                           \
   X(loop_fc_forward)                                                                                                   \
   X(loop_fc_backward_data)                                                                                             \
@@ -109,6 +116,9 @@
   X(onednn_conv_forward)                                                                                               \
   X(onednn_conv_backward_data)                                                                                         \
   X(onednn_conv_backward_weights)                                                                                      \
+  X(onednn_conv_transpose_forward)                                                                                     \
+  X(onednn_conv_transpose_backward_data)                                                                               \
+  X(onednn_conv_transpose_backward_weights)                                                                            \
   X(onednn_fc_forward)                                                                                                 \
   X(onednn_fc_backward_data)                                                                                           \
   X(onednn_fc_backward_weights)                                                                                        \

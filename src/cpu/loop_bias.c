@@ -106,4 +106,5 @@ static lamina_status run(const lamina_plan *plan, const lamina_args *args, void 
       .run = run,                                                                                                      \
   };
 ENGINE(conv)
+ENGINE(conv_transpose)
 ENGINE(fc)

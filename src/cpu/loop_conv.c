@@ -6,6 +6,7 @@
 #include "cpu/loop_conv.h"
 
 #include "cpu/gemm_kernel.h"
+#include "lamina/conv_transpose.h"
 
 enum { ROW_PANELS = 16, COLUMN_PANELS = 8 }; /* of a task: some 200 KB of sums with AVX-512 */
 enum { PREPACK_MOST = 64 << 20 };            /* bytes */
@@ -38,6 +39,14 @@ typedef struct product {
 } product;
 
 /* ---- Sizes ------------------------------------------------------------------------------------------------------ */
+
+void lamina_loop_conv_transposed(const lamina_problem *problem, lamina_conv *conv) {
+  const lamina_conv_transpose *from = lamina_attr(problem);
+  memcpy(conv->pad, from->pad, sizeof conv->pad);
+  memcpy(conv->stride, from->stride, sizeof conv->stride);
+  memcpy(conv->dilation, from->dilation, sizeof conv->dilation);
+  conv->groups = from->groups;
+}
 
 void lamina_loop_conv_fc(const lamina_problem *problem, lamina_conv *conv) { (void)problem, (void)conv; }
 
@@ -434,10 +443,13 @@ static void candidates_data(lamina_device *device, const lamina_problem *problem
   candidates(device, problem, engine, each, context, false);
 }
 
-static const lamina_loop_conv_row conv_forward = {.x = 0, .w = 1, .b = 2, .y = 3},
-                                  conv_data = {.y = 0, .w = 1, .x = 2, .b = -1},
-                                  fc_forward = {.x = 0, .w = 1, .b = 2, .y = 3, .attributes = lamina_loop_conv_fc},
-                                  fc_data = {.y = 0, .w = 1, .x = 2, .b = -1, .attributes = lamina_loop_conv_fc};
+static const lamina_loop_conv_row
+    conv_forward = {.x = 0, .w = 1, .b = 2, .y = 3},
+    conv_data = {.y = 0, .w = 1, .x = 2, .b = -1},
+    transpose_forward = {.y = 0, .w = 1, .b = 2, .x = 3, .attributes = lamina_loop_conv_transposed},
+    transpose_data = {.x = 0, .w = 1, .y = 2, .b = -1, .attributes = lamina_loop_conv_transposed},
+    fc_forward = {.x = 0, .w = 1, .b = 2, .y = 3, .attributes = lamina_loop_conv_fc},
+    fc_data = {.y = 0, .w = 1, .x = 2, .b = -1, .attributes = lamina_loop_conv_fc};
 
 #define ENGINE(id, op, row_, way)                                                                                      \
   const lamina_engine lamina_cpu_loop_##id = {                                                                         \
@@ -450,5 +462,7 @@ static const lamina_loop_conv_row conv_forward = {.x = 0, .w = 1, .b = 2, .y = 3
   };
 ENGINE(conv_forward, "conv/forward", conv_forward, forward)
 ENGINE(conv_backward_data, "conv/backward_data", conv_data, data)
+ENGINE(conv_transpose_forward, "conv_transpose/forward", transpose_forward, data)
+ENGINE(conv_transpose_backward_data, "conv_transpose/backward_data", transpose_data, forward)
 ENGINE(fc_forward, "fc/forward", fc_forward, forward)
 ENGINE(fc_backward_data, "fc/backward_data", fc_data, data)

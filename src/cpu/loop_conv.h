@@ -26,7 +26,9 @@ typedef struct lamina_loop_conv {
   bool same; /* each position of y sees the one of x with its number, and no other: all axes are made one then */
 } lamina_loop_conv;
 
-/* The attributes of a fully connected layer: none. */
+/* The attributes of a transposed convolution as those of the convolution that it turns around; of a fully connected
+ * layer, none. */
+void lamina_loop_conv_transposed(const lamina_problem *problem, lamina_conv *conv);
 void lamina_loop_conv_fc(const lamina_problem *problem, lamina_conv *conv);
 
 lamina_loop_conv lamina_loop_conv_of(const lamina_problem *problem, const lamina_loop_conv_row *row);

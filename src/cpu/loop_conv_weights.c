@@ -222,6 +222,11 @@ static void candidates(lamina_device *device, const lamina_problem *problem, con
 }
 
 static const lamina_loop_conv_row conv_weights = {.x = 0, .y = 1, .w = 2, .b = -1},
+                                  transpose_weights = {.y = 0,
+                                                       .x = 1,
+                                                       .w = 2,
+                                                       .b = -1,
+                                                       .attributes = lamina_loop_conv_transposed},
                                   fc_weights = {.x = 0, .y = 1, .w = 2, .b = -1, .attributes = lamina_loop_conv_fc};
 
 #define ENGINE(id, op, row_)                                                                                           \
@@ -234,4 +239,5 @@ static const lamina_loop_conv_row conv_weights = {.x = 0, .y = 1, .w = 2, .b = -
       .release = release,                                                                                              \
   };
 ENGINE(conv_backward_weights, "conv/backward_weights", conv_weights)
+ENGINE(conv_transpose_backward_weights, "conv_transpose/backward_weights", transpose_weights)
 ENGINE(fc_backward_weights, "fc/backward_weights", fc_weights)

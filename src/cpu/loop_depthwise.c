@@ -410,9 +410,12 @@ static void candidates_weights(lamina_device *device, const lamina_problem *prob
   offer(device, problem, engine, each, context, true, 0.9e-9);
 }
 
-static const lamina_loop_conv_row row_forward = {.x = 0, .w = 1, .b = 2, .y = 3},
-                                  row_data = {.y = 0, .w = 1, .x = 2, .b = -1},
-                                  row_weights = {.x = 0, .y = 1, .w = 2, .b = -1};
+static const lamina_loop_conv_row
+    row_forward = {.x = 0, .w = 1, .b = 2, .y = 3},
+    row_data = {.y = 0, .w = 1, .x = 2, .b = -1}, row_weights = {.x = 0, .y = 1, .w = 2, .b = -1},
+    transpose_forward = {.y = 0, .w = 1, .b = 2, .x = 3, .attributes = lamina_loop_conv_transposed},
+    transpose_data = {.x = 0, .w = 1, .y = 2, .b = -1, .attributes = lamina_loop_conv_transposed},
+    transpose_weights = {.y = 0, .x = 1, .w = 2, .b = -1, .attributes = lamina_loop_conv_transposed};
 
 #define ENGINE(id, op_, row, way, run_)                                                                                \
   const lamina_engine lamina_cpu_loop_depthwise_##id = {                                                               \
@@ -431,3 +434,6 @@ static const lamina_loop_conv_row row_forward = {.x = 0, .w = 1, .b = 2, .y = 3}
 ENGINE(forward, "conv/forward", row_forward, forward, run);
 ENGINE(backward_data, "conv/backward_data", row_data, data, run);
 ENGINE(backward_weights, "conv/backward_weights", row_weights, weights, run_weights);
+ENGINE(transpose_forward, "conv_transpose/forward", transpose_forward, data, run);
+ENGINE(transpose_backward_data, "conv_transpose/backward_data", transpose_data, forward, run);
+ENGINE(transpose_backward_weights, "conv_transpose/backward_weights", transpose_weights, weights, run_weights);

@@ -170,7 +170,11 @@ static bool same_bytes(const dnnl_memory_desc_t *a, const dnnl_memory_desc_t *b)
   return true;
 }
 
-static bool is_reference(const lamina_onednn_setup *s) { return strncmp(s->impl, "ref", 3) == 0; }
+/* A deconvolution is named "conv:any+" and what it is run by. */
+static bool is_reference(const lamina_onednn_setup *s) {
+  const char *by = strrchr(s->impl, '+');
+  return strncmp(by ? by + 1 : s->impl, "ref", 3) == 0;
+}
 
 /* "avx512_core" of "brgconv:avx512_core" */
 static const char *instructions(const char *impl) {

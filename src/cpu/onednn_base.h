@@ -48,6 +48,7 @@ typedef struct lamina_onednn_setup {
   dnnl_memory_desc_t given[LAMINA_ONEDNN_ARGS], wanted[LAMINA_ONEDNN_ARGS];
   union { /* filled by describe: what oneDNN is asked for */
     dnnl_convolution_desc_t conv;
+    dnnl_deconvolution_desc_t deconv;
     dnnl_inner_product_desc_t fc;
     dnnl_pooling_desc_t pool;
     dnnl_eltwise_desc_t eltwise;

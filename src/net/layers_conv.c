@@ -1,5 +1,6 @@
 /* Layers of convolution. */
 #include "lamina/conv.h"
+#include "lamina/conv_transpose.h"
 #include "net/layers.h"
 
 static const lamina_attr_def conv_attrs[] = {
@@ -47,10 +48,60 @@ static lamina_status expand_conv(lamina_graph *graph, const lamina_layer *layer)
   return LAMINA_OK;
 }
 
+/* ---- conv_transpose --------------------------------------------------------------------------------------------- */
+
+static const lamina_attr_def transpose_attrs[] = {
+    {LAMINA_FIELD(lamina_conv_transpose_layer, filters), .type = LAMINA_ATTR_INT, LAMINA_AT_LEAST_ONE},
+    {LAMINA_FIELD(lamina_conv_transpose_layer, kernel), .type = LAMINA_ATTR_AXES, .most = 0x1p31},
+    {LAMINA_FIELD(lamina_conv_transpose_layer, stride), .type = LAMINA_ATTR_AXES, .most = 0x1p31},
+    {LAMINA_FIELD(lamina_conv_transpose_layer, pad), .type = LAMINA_ATTR_PADS, .most = 0x1p31},
+    {LAMINA_FIELD(lamina_conv_transpose_layer, output_pad), .type = LAMINA_ATTR_AXES, .most = 0x1p31},
+    {LAMINA_FIELD(lamina_conv_transpose_layer, dilation), .type = LAMINA_ATTR_AXES, .most = 0x1p31},
+    {LAMINA_FIELD(lamina_conv_transpose_layer, groups), .type = LAMINA_ATTR_INT, .preset = 1, LAMINA_AT_LEAST_ONE},
+    LAMINA_BIAS_ATTR(lamina_conv_transpose_layer),
+    LAMINA_INIT_ATTR(lamina_conv_transpose_layer),
+    {0}};
+
+static lamina_status expand_transpose(lamina_graph *graph, const lamina_layer *layer) {
+  const lamina_conv_transpose_layer *l = (const void *)layer->attr;
+  const lamina_desc in = graph->values[graph->x].desc;
+  int axes;
+  LAMINA_TRY(lamina_layer_spatial(graph, &axes));
+  if (!l->kernel[0]) return lamina_error(LAMINA_INVALID, "kernel is missing");
+  if (l->filters % l->groups)
+    return lamina_error(LAMINA_INVALID, "its %lld filters can't be split into %lld groups", (long long)l->filters,
+                        (long long)l->groups);
+  lamina_conv_transpose conv = {.groups = l->groups};
+  int64_t w[LAMINA_MAX_RANK] = {in.dims[1], l->filters / l->groups};
+  double taps = 1, strides = 1;
+  LAMINA_TRY(lamina_layer_spread("kernel", &w[2], l->kernel, axes));
+  LAMINA_TRY(lamina_layer_spread("stride", conv.stride, l->stride, axes));
+  LAMINA_TRY(lamina_layer_spread("dilation", conv.dilation, l->dilation, axes));
+  LAMINA_TRY(lamina_layer_pads(conv.pad, l->pad, axes));
+  memcpy(conv.output_pad, l->output_pad, sizeof conv.output_pad);
+  for (int a = 0; a < axes; a++) {
+    taps *= (double)w[2 + a];
+    if (conv.stride[a]) strides *= (double)conv.stride[a];
+  }
+  int arg[] = {graph->x, LAMINA_ABSENT, LAMINA_ABSENT, LAMINA_FRESH};
+  const double fan_in = (double)(in.dims[1] / l->groups) * taps / strides, fan_out = (double)w[1] * taps;
+  LAMINA_TRY(lamina_graph_param(graph, layer, 0, in.rank, w, fan_in, fan_out, &arg[1]));
+  if (l->bias) LAMINA_TRY(lamina_graph_param(graph, layer, 1, 1, &l->filters, 0, 0, &arg[2]));
+  LAMINA_TRY(lamina_graph_emit(graph, "conv_transpose/forward", &conv, arg));
+  graph->x = arg[3];
+  return LAMINA_OK;
+}
+
 const lamina_layer_def lamina_layers_conv[] = {{.name = "conv",
                                                 .about = "convolution over 1 to 3 spatial axes",
                                                 .attrs = conv_attrs,
                                                 .attr_size = sizeof(lamina_conv_layer),
                                                 .params = lamina_weights_and_bias,
                                                 .expand = expand_conv},
+                                               {.name = "conv_transpose",
+                                                .about = "transposed convolution, which makes pictures larger",
+                                                .attrs = transpose_attrs,
+                                                .attr_size = sizeof(lamina_conv_transpose_layer),
+                                                .params = lamina_weights_and_bias,
+                                                .expand = expand_transpose},
                                                {0}};

@@ -3,6 +3,7 @@
 
 #define FAMILIES(X)                                                                                                    \
   X(conv)                                                                                                              \
+  X(conv_transpose)                                                                                                    \
   X(copy)                                                                                                              \
   X(concat)                                                                                                            \
   X(split)                                                                                                             \

@@ -33,6 +33,30 @@ def flipped(name, x, w, stride, dilation, pad, groups):
     case("conv/backward_weights", words + attrs, dw=save("dw", w.grad))
 
 
+def transposed(name, x, w, bias, stride, dilation, pad, output_pad, groups):
+    """PyTorch pads both sides alike."""
+    start(name)
+    rank = len(x) - 2
+    x, w, b = randn(*x), randn(*w), randn(w[1] * groups) if bias else None
+    run = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[rank - 1]
+    y = run(x, w, b, stride, pad, output_pad, groups, dilation)
+    dy = torch.randn_like(y)
+    y.backward(dy)
+    attrs = [f"groups={groups}"] + axes("stride", stride, 1) + axes("dilation", dilation, 1)
+    attrs += axes("pad", pad, 0) + axes("output_pad", output_pad, 0)
+    words = [f"x={save('x', x)}", f"w={save('w', w)}"] + ([f"b={save('b', b)}"] if bias else [])
+    case("conv_transpose/forward", words + attrs, y=save("y", y))
+    case("conv_transpose/backward_data", [f"dy={save('dy', dy)}", f"w={path('w')}"] + attrs, dx=save("dx", x.grad))
+    words = [f"x={path('x')}", f"dy={path('dy')}", f"dw={shape(w)}:f64"]
+    case("conv_transpose/backward_weights", words + attrs, dw=save("dw", w.grad))
+    if bias:
+        case("conv_transpose/backward_bias", [f"dy={path('dy')}"], db=save("db", b.grad))
+
+
+transposed("conv_transpose1d", (2, 3, 5), (3, 4, 3), True, [2], [1], [1], [1], 1)
+transposed("conv_transpose2d", (2, 4, 3, 4), (4, 3, 3, 2), True, [2, 3], [1, 2], [1, 0], [1, 2], 2)
+transposed("conv_transpose2d_same", (1, 2, 4, 5), (2, 3, 3, 3), False, [1, 1], [1, 1], [1, 1], [0, 0], 1)
+transposed("conv_transpose3d", (1, 2, 2, 3, 2), (2, 2, 2, 3, 2), True, [1, 2, 2], [2, 1, 1], [0, 1, 1], [1, 0, 1], 1)
 flipped("conv1d_flip", (2, 3, 9), (4, 3, 4), [2], [1], [(1, 2)], 1)
 flipped("conv2d_flip", (2, 4, 6, 7), (6, 2, 3, 2), [1, 2], [2, 1], [(2, 1), (0, 1)], 2)
 flipped("conv3d_flip", (1, 2, 4, 5, 3), (2, 2, 2, 3, 2), [1, 2, 1], [1, 1, 1], [(0, 1), (1, 1), (0, 0)], 1)

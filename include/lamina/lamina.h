@@ -20,6 +20,7 @@
 #include "lamina/layers.h"
 #include "lamina/loss.h"
 #include "lamina/lp_pool.h"
+#include "lamina/matmul.h"
 #include "lamina/metric.h"
 #include "lamina/mixed_pool.h"
 #include "lamina/module.h"

@@ -76,6 +76,9 @@
   X(loop_fc_backward_data)                                                                                             \
   X(loop_fc_backward_weights)                                                                                          \
   X(loop_fc_backward_bias)                                                                                             \
+  X(loop_matmul_forward)                                                                                               \
+  X(loop_matmul_backward_a)                                                                                            \
+  X(loop_matmul_backward_b)                                                                                            \
   X(loop_softmax_forward)                                                                                              \
   X(loop_softmax_backward)                                                                                             \
   X(loop_log_softmax_forward)                                                                                          \
@@ -122,6 +125,9 @@
   X(onednn_fc_forward)                                                                                                 \
   X(onednn_fc_backward_data)                                                                                           \
   X(onednn_fc_backward_weights)                                                                                        \
+  X(onednn_matmul_forward)                                                                                             \
+  X(onednn_matmul_backward_a)                                                                                          \
+  X(onednn_matmul_backward_b)                                                                                          \
   X(onednn_avg_pool_forward)                                                                                           \
   X(onednn_avg_pool_backward)                                                                                          \
   X(onednn_sigmoid_forward)                                                                                            \

@@ -50,6 +50,7 @@ typedef struct lamina_onednn_setup {
     dnnl_convolution_desc_t conv;
     dnnl_deconvolution_desc_t deconv;
     dnnl_inner_product_desc_t fc;
+    dnnl_matmul_desc_t matmul;
     dnnl_pooling_desc_t pool;
     dnnl_eltwise_desc_t eltwise;
   } ask;

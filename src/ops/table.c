@@ -21,6 +21,7 @@
   X(hard_sigmoid)                                                                                                      \
   X(softsign)                                                                                                          \
   X(fc)                                                                                                                \
+  X(matmul)                                                                                                            \
   X(max_pool)                                                                                                          \
   X(min_pool)                                                                                                          \
   X(avg_pool)                                                                                                          \

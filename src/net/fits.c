@@ -3,18 +3,6 @@
 
 #include "net/net.h"
 
-/* What the machine can give without swapping; 0 where it doesn't say. */
-static size_t machine_has(void) {
-  char line[256];
-  unsigned long long kib = 0;
-  FILE *file = fopen("/proc/meminfo", "re");
-  if (!file) return 0;
-  while (fgets(line, sizeof line, file))
-    if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1) break;
-  fclose(file);
-  return (size_t)kib * 1024;
-}
-
 static size_t taken(const lamina_net *net) {
   size_t sum = 0;
   for (int b = 0; b < LAMINA_BUFFERS; b++) sum += net->size[b];
@@ -40,7 +28,10 @@ lamina_status lamina_net_check_memory(lamina_net *net, int64_t batch, lamina_nee
   char advice[96];
   LAMINA_TRY(need_of(user, batch, &need));
   size_t limit = net->options.memory_limit;
-  if (!limit && lamina_net_on_host(net)) limit = machine_has() ? machine_has() + taken(net) : 0;
+  if (!limit && lamina_net_on_host(net)) {
+    const size_t available = lamina_machine_memory("");
+    limit = available ? available + taken(net) : 0;
+  }
   if (!limit || need.total <= limit) return LAMINA_OK;
   const int64_t fits = largest(batch, limit, need_of, user);
   snprintf(advice, sizeof advice, fits ? "the largest batch that fits is %lld" : "not even one example fits",

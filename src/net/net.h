@@ -152,6 +152,10 @@ lamina_status lamina_net_check_data(const lamina_net *net, const lamina_dataset 
 /* Remembers what the data's classes are called and what its black and white are. */
 lamina_status lamina_net_remember(lamina_net *net, const lamina_dataset_info *info);
 
+/* machine.c: bytes that this process may still take; 0 where that can't be told. `root` comes before the names of the
+ * kernel's files; "". */
+size_t lamina_machine_memory(const char *root);
+
 /* OUT_OF_MEMORY with what is needed, what there is and the largest batch that fits, when `need` is too much. `batch_of`
  * predicts another batch. */
 typedef lamina_status lamina_need_fn(void *user, int64_t batch, lamina_memory_need *need);

@@ -84,6 +84,9 @@ TEST(Desc, CountsAndBytesNeverOverflow) {
   const lamina_desc none = lamina_dense(LAMINA_F32, 3, empty);
   EXPECT_EQ(lamina_desc_count(&none), 0);
   EXPECT_EQ(lamina_desc_bytes(&none), 0);
+  const int64_t pair[] = {2}, farthest[] = {std::numeric_limits<int64_t>::min()};
+  const lamina_desc apart = lamina_strided(LAMINA_F32, 1, pair, farthest);
+  EXPECT_EQ(lamina_desc_bytes(&apart), -1);
   const int64_t negative[] = {2, -1};
   const lamina_desc minus = lamina_dense(LAMINA_F32, 2, negative);
   EXPECT_EQ(lamina_desc_count(&minus), -1);

@@ -33,6 +33,7 @@ struct Target {
   Inputs words;                               // what its format is made of
   void (*run)(const std::string &input);      // calls fail() where the library breaks a promise
   void (*mend)(std::string *input) = nullptr; // makes a mutated input valid again where chance can't: sums, lengths
+  bool large = false; // a few bytes may stand for much; asking for it is fine, and it isn't given
 };
 
 const std::vector<Target> &targets();

@@ -227,9 +227,53 @@ void safetensors_mend(std::string *input) {
 
 // ---- Pictures
 
+std::string png_chunk(const std::string &type, const std::string &data) {
+  const std::string body = type + data;
+  return big_endian(data.size(), 4) + body +
+         big_endian(crc32(0, reinterpret_cast<const Bytef *>(body.data()), static_cast<unsigned>(body.size())), 4);
+}
+
+// Colours as IHDR numbers them; `rows` have a byte for the filter before each.
+std::string png_file(int width, int height, int bits, int colours, int interlaced, const std::string &rows,
+                     const std::string &before = "") {
+  std::string packed(rows.size() + 64, '\0');
+  uLongf size = packed.size();
+  compress(reinterpret_cast<Bytef *>(&packed[0]), &size, reinterpret_cast<const Bytef *>(rows.data()), rows.size());
+  packed.resize(size);
+  const std::string header = big_endian(static_cast<uint64_t>(width), 4) +
+                             big_endian(static_cast<uint64_t>(height), 4) + static_cast<char>(bits) +
+                             static_cast<char>(colours) + std::string(2, '\0') + static_cast<char>(interlaced);
+  return "\x89PNG\r\n\x1a\n" + png_chunk("IHDR", header) + before + png_chunk("IDAT", packed) + png_chunk("IEND", "");
+}
+
+// The checksums follow the chunks.
+void picture_mend(std::string *input) {
+  if (input->compare(0, 4, "\x89PNG") != 0) return;
+  const Bytef *bytes = reinterpret_cast<const Bytef *>(input->data());
+  for (size_t at = 8; at + 12 <= input->size();) {
+    const size_t length = static_cast<size_t>(bytes[at]) << 24 | static_cast<size_t>(bytes[at + 1]) << 16 |
+                          static_cast<size_t>(bytes[at + 2]) << 8 | bytes[at + 3];
+    if (length > input->size() - at - 12) return;
+    const uLong sum = crc32(0, bytes + at + 4, static_cast<unsigned>(length + 4));
+    input->replace(at + 8 + length, 4, big_endian(sum, 4));
+    bytes = reinterpret_cast<const Bytef *>(input->data());
+    at += 12 + length;
+  }
+}
+
 Inputs picture_seeds() {
-  return {"P5 3 2 255\n" + bytes(6), "P5\n# a comment\n2 2\n65535\n" + bytes(8), "P2 3 2 15\n1 2 3\n4 15 0\n",
-          "P2\n# one\n1 # two\n1\n7 7", pack("P5 1 1 255 a")};
+  const std::string row(1, '\0');
+  return {png_file(3, 2, 8, 0, 0, row + "abc" + row + "def"),
+          png_file(2, 2, 8, 2, 0, row + "abcdef" + row + "ghijkl"),
+          png_file(2, 1, 16, 6, 0, row + bytes(16)),
+          png_file(9, 2, 1, 3, 0, row + "ab" + row + "cd", png_chunk("PLTE", "rgbRGB") + png_chunk("tRNS", "\x80")),
+          png_file(3, 3, 8, 0, 1, std::string(40, '\0')),
+          png_file(2, 2, 8, 4, 0, "\1abcd\4efgh", png_chunk("gAMA", big_endian(45455, 4)) + png_chunk("sRGB", row)),
+          "P5 3 2 255\n" + bytes(6),
+          "P5\n# a comment\n2 2\n65535\n" + bytes(8),
+          "P2 3 2 15\n1 2 3\n4 15 0\n",
+          "P2\n# one\n1 # two\n1\n7 7",
+          pack("P5 1 1 255 a")};
 }
 
 void picture_run(const std::string &input) {
@@ -309,7 +353,7 @@ const Target safetensors = {"safetensors",
                              "\xed\xa0\x80"},
                             safetensors_run,
                             safetensors_mend};
-const Target picture = {
-    "picture", picture_seeds, {"P2", "P5", "P6", "#", "\n", " ", "65535", "255", "\x1f\x8b\x08"}, picture_run};
+const Target picture = {"picture",   picture_seeds, {"P2", "P5", "P6", "#", "\n", " ", "65535", "255", "\x1f\x8b\x08"},
+                        picture_run, picture_mend,  true};
 
 } // namespace fuzz

@@ -2,6 +2,8 @@
 #ifndef LAMINA_TESTS_TEMPORARY_H
 #define LAMINA_TESTS_TEMPORARY_H
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -11,10 +13,11 @@
 
 class Temporary {
 public:
-  Temporary() {
-    std::string name = (std::filesystem::temp_directory_path() / "lamina-XXXXXX").string();
-    if (!mkdtemp(name.data())) abort();
-    path_ = name;
+  Temporary() : Temporary(std::filesystem::temp_directory_path()) {}
+  // In memory where there is such a place: for tests that write a thousand files, each of which waits for the disk.
+  static Temporary in_memory() {
+    const std::filesystem::path memory = "/dev/shm";
+    return Temporary(access(memory.c_str(), W_OK) ? std::filesystem::temp_directory_path() : memory);
   }
   ~Temporary() {
     std::error_code ignored;
@@ -34,6 +37,11 @@ public:
   }
 
 private:
+  explicit Temporary(const std::filesystem::path &parent) {
+    std::string name = (parent / "lamina-XXXXXX").string();
+    if (!mkdtemp(name.data())) abort();
+    path_ = name;
+  }
   std::string path_;
 };
 

@@ -1,11 +1,13 @@
 // Training: what a run is made of, from its first step to its evaluation, and what it says when it can't go on.
 #include <atomic>
 #include <numeric>
+#include <set>
 #include <thread>
 
 #include "lamina/optimizer.h"
 #include "net/trainer.h"
 #include "net_fixture.h"
+#include "temporary.h"
 
 namespace {
 
@@ -131,6 +133,91 @@ TEST_F(Train, ACallbackMayStopARunThatGoesOnLater) {
   EXPECT_EQ(trainer.progress().total, 3);
   ASSERT_OK(lamina_trainer_run(trainer));
   EXPECT_EQ(net.all(), whole.all());
+}
+
+// Stops after the last step of the first epoch, and counts what comes at an epoch's end.
+struct StopAtTheEnd {
+  bool stopped = false;
+  int epochs = 0;
+  double loss = NAN, mean_loss = NAN, rate = NAN;
+  lamina_training training;
+  explicit StopAtTheEnd(lamina_training options) : training(options) {
+    training.user = this;
+    training.on_step = [](void *user, const lamina_progress *now) {
+      StopAtTheEnd *self = static_cast<StopAtTheEnd *>(user);
+      if (self->stopped || now->step != now->steps) return LAMINA_OK;
+      self->stopped = true;
+      return lamina_error(LAMINA_INTERRUPTED, "enough");
+    };
+    training.on_epoch = [](void *user, const lamina_progress *now, const lamina_evaluation *test) {
+      StopAtTheEnd *self = static_cast<StopAtTheEnd *>(user);
+      EXPECT_EQ(now->epoch, ++self->epochs);
+      EXPECT_EQ(now->step, now->steps);
+      if (self->epochs == 1) self->loss = test->loss, self->mean_loss = now->mean_loss, self->rate = now->rate;
+      return LAMINA_OK;
+    };
+  }
+};
+
+TEST_F(Train, AnEpochsEndThatWasStoppedComesFirstInTheNextCall) {
+  Temporary folder;
+  const std::string path = folder / "run.safetensors";
+  for (const int64_t epochs : {1, 2}) {
+    lamina_training training = options(8, epochs);
+    training.test = examples;
+    training.rate.kind = LAMINA_RATE_COSINE;
+    Net whole(device, {1, 8, 8}), net(device, {1, 8, 8}), other(device, {1, 8, 8});
+    build(whole), build(net), build(other);
+    StopAtTheEnd never(training), stop(training), later(training);
+    never.stopped = later.stopped = true;
+    Trainer uninterrupted(whole, never.training), trainer(net, stop.training), resumed(other, later.training);
+    ASSERT_OK(lamina_trainer_run(uninterrupted));
+    EXPECT_ERROR(lamina_trainer_run(trainer), LAMINA_INTERRUPTED, "enough");
+    EXPECT_EQ(stop.epochs, 0);
+    EXPECT_FALSE(lamina_trainer_done(trainer));
+    ASSERT_OK(lamina_trainer_save(trainer, path.c_str()));
+    ASSERT_OK(lamina_trainer_run(trainer));
+    ASSERT_OK(lamina_trainer_resume(resumed, path.c_str()));
+    EXPECT_FALSE(lamina_trainer_done(resumed));
+    ASSERT_OK(lamina_trainer_run(resumed));
+    for (const StopAtTheEnd *run : {&stop, &later}) {
+      EXPECT_EQ(run->epochs, epochs);
+      EXPECT_EQ(run->loss, never.loss);
+      EXPECT_EQ(run->mean_loss, never.mean_loss);
+      EXPECT_EQ(run->rate, never.rate);
+    }
+    EXPECT_EQ(net.all(), whole.all());
+    EXPECT_EQ(other.all(), whole.all());
+    EXPECT_ERROR(lamina_trainer_step(resumed), LAMINA_INVALID,
+                 epochs == 1 ? "all 1 epochs are done" : "all 2 epochs are done");
+  }
+}
+
+TEST_F(Train, DropoutTakesTheNumberOfTheStepInTheRunNotInTheEpoch) {
+  Examples one(1, 1, 8, 4); // so every step of an epoch, and every epoch, is the same but for dropout
+  Net net(device, {1, 8, 8}), same(device, {1, 8, 8});
+  for (Net *n : {&net, &same}) {
+    n->fc(16).dropout(0.5).fc(4);
+    ASSERT_OK(lamina_net_init(*n, 3));
+  }
+  lamina_training training = options(1, 6);
+  training.train = one;
+  training.rate.rate = 1e-30; // nothing is learned
+  Trainer trainer(net, training);
+  const int64_t index = 0;
+  float x[64];
+  int32_t label;
+  ASSERT_OK(lamina_dataset_read(one, 1, &index, x, &label));
+  std::set<double> losses;
+  const uint64_t seed = lamina_trainer_training(trainer)->seed;
+  for (int64_t step = 0; step < 6; step++) {
+    double loss = NAN;
+    ASSERT_OK(lamina_trainer_step(trainer));
+    ASSERT_OK(lamina_net_gradients(same, nullptr, 1, x, &label, seed, step, &loss));
+    EXPECT_EQ(trainer.progress().loss, loss) << "step " << step;
+    losses.insert(loss);
+  }
+  EXPECT_EQ(losses.size(), 6u); // one step an epoch: a counter of its steps would give one loss
 }
 
 TEST_F(Train, TheBatchIsNoLargerThanTheData) {

@@ -56,6 +56,10 @@ LAMINA_API void lamina_safetensors_abandon(lamina_safetensors_writer *writer);
 /** An open file. */
 typedef struct lamina_safetensors lamina_safetensors;
 
+/** Is this file meant to be one? By its first eight bytes, which no text has, or by a name that ends in .safetensors. False
+ *  where it can't be read. */
+LAMINA_API bool lamina_safetensors_is(const char *path);
+
 /** Opens and checks a file: bounds, types, shapes, offsets without holes or overlaps, and the checksum where it has one
  *  (that reads the whole file once). CORRUPT names the tensor and the field. Several threads may read from one. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_safetensors_open(const char *path, const lamina_allocator *allocator,

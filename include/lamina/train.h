@@ -104,7 +104,9 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_open(lamina_net *net, c
 /** NULL is fine. */
 LAMINA_API void lamina_trainer_close(lamina_trainer *trainer);
 
-/** One step; after the last one of an epoch, the evaluation. INVALID when all epochs are done.
+/** One step; after the last one of an epoch, the evaluation and on_epoch. Where on_step stopped an epoch's last step, or
+ *  the evaluation failed, those come first in the next call (after a resume, too), before its step if there is one left.
+ *  INVALID when all epochs are done.
  *  NOT_FINITE when the loss is NaN or infinite, with the step and the first layer, parameter or batch that made it; the
  *  parameters are then those before the step. A step that failed isn't done: the next call tries the same batch again. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_step(lamina_trainer *trainer);
@@ -120,9 +122,11 @@ LAMINA_API const lamina_training *lamina_trainer_training(const lamina_trainer *
 /** Writes a checkpoint: parameters, optimizer, place in schedule and data, the recipe. The old file stays until the new
  *  one is whole. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_save(lamina_trainer *trainer, const char *path);
-/** Goes on where the checkpoint was written, bit for bit. INVALID when it is of another net or was trained with another
- *  batch, seed, optimizer or number of examples, saying which; CORRUPT when it was cut or altered. The whole file is
- *  checked first, so on these errors the trainer is as before. */
+/** Goes on where the checkpoint was written, bit for bit. INVALID when it is of another net, or was trained otherwise:
+ *  another batch, seed, number of examples, shift, loss, optimizer (with its options), decay or rate, saying which; CORRUPT
+ *  when it was cut or altered. The whole file is checked first, so on these errors the trainer is as before.
+ *  What may change: where the data lies, test data and how often it is evaluated, loader threads; and the epochs, by which
+ *  a cosine's rate goes on along the new curve. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_resume(lamina_trainer *trainer, const char *path);
 
 /** Loss and accuracy on a dataset in order, without dropout; batch 0: the recipe's or 64. `loss` NULL: the recipe's or

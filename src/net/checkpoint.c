@@ -70,18 +70,14 @@ static lamina_status note_classes(const lamina_net *net, lamina_safetensors_writ
   return status;
 }
 
-/* What a run can't change in the middle, in one line each. */
-static void describe_run(const lamina_trainer *t, char *text, size_t size) {
-  const lamina_training *o = &t->settings.options;
-  snprintf(text, size, "batch %" PRId64 ", seed %" PRIu64 ", optimizer %s, examples %" PRId64, o->batch, o->seed,
-           o->optimizer, lamina_dataset_info_of(o->train)->count);
-}
-
 static lamina_status note_run(const lamina_trainer *t, lamina_safetensors_writer *writer) {
-  char value[160];
-  describe_run(t, value, sizeof value);
-  LAMINA_TRY(lamina_safetensors_note(writer, "lamina.run", value));
-  lamina_format(value, sizeof value, "%" PRId64, t->now.total);
+  char value[64];
+  lamina_text run = {.allocator = t->net->allocator};
+  lamina_status status = lamina_training_describe(&t->settings.options, &run);
+  if (!status) status = lamina_safetensors_note(writer, "lamina.run", run.data);
+  lamina_text_free(&run);
+  LAMINA_TRY(status);
+  lamina_format(value, sizeof value, "%" PRId64 "%s", t->now.total, t->ends ? " ends" : "");
   LAMINA_TRY(lamina_safetensors_note(writer, "lamina.step", value));
   lamina_format(value, sizeof value, "%.17g", t->loss_sum);
   return lamina_safetensors_note(writer, "lamina.loss_sum", value);
@@ -219,40 +215,81 @@ static lamina_status read_classes(lamina_net *net, const lamina_safetensors *fil
   return status;
 }
 
+/* Moves both to the first line that differs; false where all are equal. */
+static bool find_difference(const char **a, const char **b) {
+  if (strcmp(*a, *b) == 0) return false;
+  for (size_t n = strcspn(*a, "\n"); (*a)[n] && strncmp(*a, *b, n + 1) == 0; n = strcspn(*a, "\n"))
+    *a += n + 1, *b += n + 1;
+  *a += strspn(*a, " -"), *b += strspn(*b, " -");
+  return true;
+}
+
 /* INVALID with the first line that differs when the file's net isn't this one. */
 static lamina_status check_net(const lamina_net *net, const lamina_safetensors *file, const char *path) {
-  lamina_text mine = {.allocator = net->allocator};
+  lamina_text text = {.allocator = net->allocator};
   const char *theirs = lamina_safetensors_value(file, "lamina.net");
-  lamina_status status = lamina_net_describe(net, &mine);
-  if (!status && theirs && strcmp(theirs, mine.data) != 0) {
-    const char *a = theirs, *b = mine.data; /* to the first line that differs */
-    for (size_t n = strcspn(a, "\n"); a[n] && strncmp(a, b, n + 1) == 0; n = strcspn(a, "\n")) a += n + 1, b += n + 1;
-    while (*a == ' ' || *a == '-') a++;
-    while (*b == ' ' || *b == '-') b++;
+  lamina_status status = lamina_net_describe(net, &text);
+  const char *mine = text.data;
+  if (!status && theirs && find_difference(&theirs, &mine))
     status = lamina_error(LAMINA_INVALID,
                           "%s: it is a checkpoint of another net: it has \"%.*s\" where this one has \"%.*s\"", path,
-                          (int)strcspn(a, "\n"), a, (int)strcspn(b, "\n"), b);
-  }
-  lamina_text_free(&mine);
+                          (int)strcspn(theirs, "\n"), theirs, (int)strcspn(mine, "\n"), mine);
+  lamina_text_free(&text);
   return status;
+}
+
+/* The same for the run. */
+static lamina_status check_run(const lamina_trainer *t, const char *theirs, const char *path) {
+  lamina_text text = {.allocator = t->net->allocator};
+  lamina_status status = lamina_training_describe(&t->settings.options, &text);
+  const char *mine = text.data;
+  if (!status && find_difference(&theirs, &mine))
+    status = lamina_error(LAMINA_INVALID, "%s: it was trained with %.*s, but this run has %.*s", path,
+                          (int)strcspn(theirs, "\n"), theirs, (int)strcspn(mine, "\n"), mine);
+  lamina_text_free(&text);
+  return status;
+}
+
+/* "12", or "12 ends": the last step of an epoch whose evaluation is still to come. */
+static bool read_step(const lamina_trainer *t, const char *text, int64_t *total, bool *ends) {
+  char number[24];
+  const size_t length = strcspn(text, " ");
+  if (length >= sizeof number) return false;
+  snprintf(number, sizeof number, "%.*s", (int)length, text);
+  *ends = strcmp(text + length, " ends") == 0;
+  if ((text[length] && !*ends) || !lamina_read_int(number, total)) return false;
+  return *total >= 0 && *total <= t->now.steps * t->now.epochs && !(*ends && (*total == 0 || *total % t->now.steps));
+}
+
+/* The place after `total` steps. */
+static lamina_status go_to(lamina_trainer *t, int64_t total, bool ends, double loss_sum) {
+  lamina_progress *now = &t->now;
+  LAMINA_TRY(lamina_loader_seek(t->loader, total / now->steps, total % now->steps));
+  now->total = total;
+  now->epoch = total / now->steps;
+  now->step = ends ? now->steps : total % now->steps;
+  now->examples = total * t->settings.options.batch;
+  if (ends) now->rate = lamina_rate_at(&t->settings.options.rate, total - 1, now->steps * now->epochs, now->steps);
+  t->ends = ends;
+  t->loss_sum = loss_sum;
+  now->mean_loss = now->step ? t->loss_sum / (double)now->step : (double)NAN;
+  return LAMINA_OK;
 }
 
 static lamina_status resume(lamina_trainer *t, const lamina_safetensors *file, const char *path) {
   lamina_net *net = t->net;
   const char *run = lamina_safetensors_value(file, "lamina.run"), *step = lamina_safetensors_value(file, "lamina.step"),
              *sum = lamina_safetensors_value(file, "lamina.loss_sum");
-  char mine[160];
   int64_t total;
   double loss_sum;
+  bool ends;
   if (!run || !step || !sum)
     return lamina_error(LAMINA_INVALID, "%s: it holds a net, but no training to go on with", path);
   LAMINA_TRY(check_net(net, file, path));
-  describe_run(t, mine, sizeof mine);
-  if (strcmp(run, mine) != 0)
-    return lamina_error(LAMINA_INVALID, "%s: it was trained with %s, but this run has %s", path, run, mine);
-  if (!lamina_read_int(step, &total) || total < 0 || total > t->now.steps * t->now.epochs)
-    return lamina_error(LAMINA_INVALID, "%s: it stopped after step %s, but this run has %" PRId64 " steps", path, step,
-                        t->now.steps * t->now.epochs);
+  LAMINA_TRY(check_run(t, run, path));
+  if (!read_step(t, step, &total, &ends))
+    return lamina_error(LAMINA_INVALID, "%s: it stopped after step %.40s, but this run has %" PRId64 " steps", path,
+                        step, t->now.steps * t->now.epochs);
   if (!lamina_read_real(sum, &loss_sum))
     return lamina_error(LAMINA_INVALID, "%s: its sum of losses is \"%.40s\"; expected a number", path, sum);
   LAMINA_TRY(check_parameters(net, file, path));
@@ -261,14 +298,7 @@ static lamina_status resume(lamina_trainer *t, const lamina_safetensors *file, c
   LAMINA_TRY(read_parameters(net, file, path));
   for (int m = 0; m < net->update.moments; m++)
     LAMINA_TRY(read_block(net, file, path, moment_names[m], moment_buffers[m]));
-  LAMINA_TRY(lamina_loader_seek(t->loader, total / t->now.steps, total % t->now.steps));
-  t->now.total = total;
-  t->now.epoch = total / t->now.steps;
-  t->now.step = total % t->now.steps;
-  t->now.examples = total * t->settings.options.batch;
-  t->loss_sum = loss_sum;
-  t->now.mean_loss = t->now.step ? t->loss_sum / (double)t->now.step : (double)NAN;
-  return LAMINA_OK;
+  return go_to(t, total, ends, loss_sum);
 }
 
 lamina_status lamina_trainer_resume(lamina_trainer *t, const char *path) {
@@ -307,8 +337,6 @@ lamina_status lamina_net_load(lamina_device *device, const char *path, const lam
   *net = NULL;
   LAMINA_NOT_NULL(device, "device");
   LAMINA_NOT_NULL(path, "path");
-  const size_t length = strlen(path);
-  static const char ending[] = ".safetensors";
-  const bool checkpoint = length > sizeof ending - 1 && strcmp(path + length - (sizeof ending - 1), ending) == 0;
-  return checkpoint ? load_checkpoint(device, path, options, net) : lamina_recipe_read(device, path, options, net);
+  return lamina_safetensors_is(path) ? load_checkpoint(device, path, options, net)
+                                     : lamina_recipe_read(device, path, options, net);
 }

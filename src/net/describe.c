@@ -1,7 +1,9 @@
-/* A net as a recipe: what a checkpoint carries of a net that was built in C, and what tells two nets apart. */
+/* A net as a recipe: what a checkpoint carries of a net that was built in C, and what tells two nets apart. Beside it the
+ * same of a training run. */
 #include "core/problem.h"
 #include "core/text.h"
 #include "net/recipe.h"
+#include "net/trainer.h"
 
 static int64_t integer_at(const uint8_t *descriptor, size_t offset, int index) {
   int64_t value;
@@ -81,17 +83,23 @@ static void put_links(lamina_text *text, const lamina_net *net, int index, bool 
   *any = true;
 }
 
-static void put_layer(lamina_text *text, const lamina_net *net, int index) {
-  const lamina_layer *layer = &net->layers[index];
+/* ": {filters: 6, kernel: [5, 5]", without the end; false, and nothing, where none is to be said. */
+static bool put_attrs(lamina_text *text, const lamina_attr_def *attr, const uint8_t *descriptor, int axes) {
   bool any = false;
-  lamina_text_print(text, "  - %s", layer->def->name);
-  for (const lamina_attr_def *attr = layer->def->attrs; attr->name; attr++) {
-    const int count = said(attr, layer->attr, lamina_layer_axes(layer));
+  for (; attr->name; attr++) {
+    const int count = said(attr, descriptor, axes);
     if (!count) continue;
     lamina_text_print(text, "%s%s: ", any ? ", " : ": {", attr->name);
-    put_value(text, attr, layer->attr, count);
+    put_value(text, attr, descriptor, count);
     any = true;
   }
+  return any;
+}
+
+static void put_layer(lamina_text *text, const lamina_net *net, int index) {
+  const lamina_layer *layer = &net->layers[index];
+  lamina_text_print(text, "  - %s", layer->def->name);
+  bool any = put_attrs(text, layer->def->attrs, layer->attr, lamina_layer_axes(layer));
   put_links(text, net, index, &any);
   lamina_text_put(text, any ? "}\n" : "\n");
 }
@@ -105,5 +113,44 @@ lamina_status lamina_net_describe(const lamina_net *net, lamina_text *text) {
   if (net->options.math) lamina_text_print(text, "math: %s\n", lamina_math_names[net->options.math]);
   lamina_text_put(text, "net:\n");
   for (int i = 0; i < net->layer_count; i++) put_layer(text, net, i);
+  return lamina_text_status(text);
+}
+
+static void put_real(lamina_text *text, const char *name, double value) {
+  lamina_text_put(text, name);
+  lamina_text_real(text, value);
+}
+
+static void put_rate(lamina_text *text, const lamina_rate *rate) {
+  static const char *const kinds[] = {"constant", "step", "cosine"};
+  put_real(text, "rate ", rate->rate);
+  lamina_text_print(text, " %s", kinds[rate->kind]);
+  if (rate->warmup) lamina_text_print(text, ", warmup %lld", (long long)rate->warmup);
+  if (rate->kind == LAMINA_RATE_STEP) {
+    lamina_text_print(text, ", every %lld", (long long)rate->every);
+    put_real(text, ", factor ", rate->factor);
+  }
+  if (rate->kind == LAMINA_RATE_COSINE) put_real(text, ", final ", rate->final);
+  lamina_text_put(text, "\n");
+}
+
+/* "adam {decay: 0.1}": a family and the attributes of its op FAMILY/PASS. */
+static void put_op(lamina_text *text, const char *family, const char *pass, const void *attr) {
+  char op[64];
+  lamina_format(op, sizeof op, "%s/%s", family, pass);
+  lamina_text_put(text, family);
+  if (put_attrs(text, lamina_op_at(lamina_op_find(op))->attrs, attr, 0)) lamina_text_put(text, "}");
+}
+
+lamina_status lamina_training_describe(const lamina_training *o, lamina_text *text) {
+  lamina_text_print(text, "batch %lld\nseed %llu\nexamples %lld\nshift %lld\nloss ", (long long)o->batch,
+                    (unsigned long long)o->seed, (long long)lamina_dataset_info_of(o->train)->count,
+                    (long long)o->shift);
+  put_op(text, o->loss, "forward", o->loss_attrs);
+  lamina_text_put(text, "\noptimizer ");
+  put_op(text, o->optimizer, "update", o->optimizer_attrs);
+  put_real(text, "\ndecay ", o->decay);
+  lamina_text_put(text, "\n");
+  put_rate(text, &o->rate);
   return lamina_text_status(text);
 }

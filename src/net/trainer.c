@@ -59,7 +59,7 @@ void lamina_trainer_close(lamina_trainer *t) {
   lamina_free(t->net->allocator, t);
 }
 
-bool lamina_trainer_done(const lamina_trainer *t) { return !t || t->now.epoch >= t->now.epochs; }
+bool lamina_trainer_done(const lamina_trainer *t) { return !t || (t->now.epoch >= t->now.epochs && !t->ends); }
 void lamina_trainer_progress(const lamina_trainer *t, lamina_progress *progress) {
   if (progress) *progress = t ? t->now : (lamina_progress){0};
 }
@@ -90,6 +90,7 @@ static lamina_status end_epoch(lamina_trainer *t) {
   const bool test = o->test && o->evaluate > 0 && (t->now.epoch % o->evaluate == 0 || t->now.epoch == t->now.epochs);
   lamina_evaluation result;
   if (test) LAMINA_TRY(lamina_net_evaluate_by(t->net, o->test, &t->settings.loss, o->batch, o->top_k, &result));
+  t->ends = false;
   return o->on_epoch ? o->on_epoch(o->user, &t->now, test ? &result : NULL) : LAMINA_OK;
 }
 
@@ -99,6 +100,8 @@ lamina_status lamina_trainer_step(lamina_trainer *t) {
   lamina_progress *now = &t->now;
   lamina_batch batch;
   if (lamina_trainer_done(t)) return lamina_error(LAMINA_INVALID, "all %lld epochs are done", (long long)now->epochs);
+  if (t->ends) LAMINA_TRY(end_epoch(t));
+  if (lamina_trainer_done(t)) return LAMINA_OK;
   if (now->step == now->steps || now->step == 0) now->step = 0, t->loss_sum = 0;
   now->rate = lamina_rate_at(&o->rate, now->total, now->steps * now->epochs, now->steps);
   lamina_status status = lamina_loader_next(t->loader, &batch);
@@ -112,10 +115,10 @@ lamina_status lamina_trainer_step(lamina_trainer *t) {
   now->examples += batch.n;
   t->loss_sum += now->loss;
   now->mean_loss = t->loss_sum / (double)now->step;
-  const bool ends = now->step == now->steps;
-  now->epoch += ends;
+  t->ends = now->step == now->steps;
+  now->epoch += t->ends;
   if (o->on_step) status = o->on_step(o->user, now);
-  if (!status && ends) status = end_epoch(t);
+  if (!status && t->ends) status = end_epoch(t);
   return status;
 }
 

@@ -2,6 +2,7 @@
 #ifndef LAMINA_NET_TRAINER_H
 #define LAMINA_NET_TRAINER_H
 
+#include "core/text.h"
 #include "net/net.h"
 
 #ifdef __cplusplus /* for tests */
@@ -24,6 +25,7 @@ struct lamina_trainer {
   lamina_feed feed;
   lamina_progress now;
   double loss_sum; /* over the epoch's steps */
+  bool ends;       /* an epoch's last step is done; its evaluation and on_epoch are still to come */
 };
 
 lamina_status lamina_rate_check(const lamina_rate *rate);
@@ -41,6 +43,8 @@ lamina_status lamina_training_need(lamina_net *net, const lamina_settings *setti
 lamina_status lamina_net_evaluate_by(lamina_net *net, const lamina_dataset *dataset, const lamina_criterion *loss,
                                      int64_t batch, int64_t k, lamina_evaluation *evaluation);
 int64_t lamina_evaluation_memory(const lamina_net *net, const lamina_dataset *dataset, int64_t batch);
+/* describe.c: what a run can't change in the middle, a line each: "batch 64\nseed 1\n…". */
+lamina_status lamina_training_describe(const lamina_training *options, lamina_text *text);
 lamina_loader_options lamina_training_loader(const lamina_net *net, const lamina_training *options);
 
 /* NOT_FINITE with the first layer that makes it, found by running the step again node by node. */

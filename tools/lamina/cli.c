@@ -136,17 +136,13 @@ int cli_net_open(const cli_command *self, const char *word, const cli_place *pla
 
 int cli_checkpoint_open(const cli_command *self, const char *word, const cli_place *place, const char *const *sets,
                         cli_net *opened) {
-  static const char ending[] = ".safetensors";
   char path[1024];
   struct stat s;
   *opened = (cli_net){0};
   const bool folder = stat(word, &s) == 0 && S_ISDIR(s.st_mode);
   snprintf(path, sizeof path, "%s%s", word, folder ? "/checkpoint.safetensors" : "");
-  const size_t length = strlen(path);
-  if (length >= sizeof ending && strcmp(path + length - (sizeof ending - 1), ending) == 0)
-    return load(self, path, place, sets, opened);
-  fprintf(stderr,
-          "lamina %s: %s: it is no checkpoint; expected a .safetensors file that lamina train wrote, or its folder\n",
+  if (lamina_safetensors_is(path)) return load(self, path, place, sets, opened);
+  fprintf(stderr, "lamina %s: %s: it is no checkpoint; expected a file that lamina train wrote, or its folder\n",
           self->name, path);
   return EXIT_FAILED;
 }

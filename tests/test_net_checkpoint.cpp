@@ -54,7 +54,7 @@ struct Process {
 class Resumed : public testing::TestWithParam<Recipe> {};
 
 TEST_P(Resumed, IsAsIfItHadNeverStopped) {
-  Temporary folder;
+  Temporary folder = Temporary::in_memory();
   const std::string path = folder / "run.safetensors";
   Process whole(GetParam());
   std::vector<double> losses;
@@ -97,7 +97,7 @@ INSTANTIATE_TEST_SUITE_P(Recipes, Resumed, testing::ValuesIn(recipes),
 
 class Checkpoint : public testing::Test {
 protected:
-  Temporary folder;
+  Temporary folder = Temporary::in_memory();
   const std::string path = folder / "run.safetensors";
   const Recipe &recipe = recipes[1];
 

@@ -97,6 +97,14 @@ static lamina_status resolve(const char *path, const lamina_allocator *allocator
   return *resolved ? LAMINA_OK : LAMINA_OUT_OF_MEMORY;
 }
 
+/* What a killed writer left goes. */
+static lamina_status empty(lamina_file *file) {
+  if (ftruncate(file->descriptor, 0) == 0) return LAMINA_OK;
+  const lamina_status status = io_error(file->path, "can't be written");
+  unlink(file->temporary);
+  return status;
+}
+
 /* Opens and locks the temporary file; another writer may rename or remove it between the two. */
 static lamina_status open_temporary(lamina_file *file) {
   for (int attempt = 0; attempt < 100; attempt++) {
@@ -107,7 +115,7 @@ static lamina_status open_temporary(lamina_file *file) {
       return lamina_error(LAMINA_IO, "%s: can't be written: another writer has it open", file->path);
     if (fstat(file->descriptor, &ours) == 0 && stat(file->temporary, &named) == 0 && ours.st_ino == named.st_ino &&
         ours.st_dev == named.st_dev)
-      return ftruncate(file->descriptor, 0) == 0 ? LAMINA_OK : io_error(file->path, "can't be written");
+      return empty(file);
     close(file->descriptor);
     file->descriptor = -1;
   }
@@ -143,26 +151,29 @@ lamina_status lamina_file_create(const char *path, const lamina_allocator *alloc
   return status;
 }
 
-static void write_out(lamina_file *file, const char *data, size_t size) {
+/* Writes all of it, where the file stands or, with an offset of 0 or more, there. */
+static void write_out(lamina_file *file, const char *data, size_t size, int64_t offset) {
   while (size && !file->error) {
-    const ssize_t put = write(file->descriptor, data, size);
+    const ssize_t put = offset < 0 ? write(file->descriptor, data, size) : pwrite(file->descriptor, data, size, offset);
     if (put < 0 && errno == EINTR) continue;
-    if (put < 0)
-      file->error = errno;
-    else
-      data += put, size -= (size_t)put;
+    if (put <= 0) {
+      file->error = put < 0 ? errno : ENOSPC;
+      return;
+    }
+    data += put, size -= (size_t)put;
+    if (offset >= 0) offset += put;
   }
 }
 
 static void flush(lamina_file *file) {
-  write_out(file, file->buffer, file->used);
+  write_out(file, file->buffer, file->used, -1);
   file->used = 0;
 }
 
 void lamina_file_write(lamina_file *file, const void *data, size_t size) {
   if (file->used + size > BUFFER) flush(file);
   if (size >= BUFFER) {
-    write_out(file, data, size);
+    write_out(file, data, size, -1);
   } else if (size) {
     memcpy(file->buffer + file->used, data, size);
     file->used += size;
@@ -171,19 +182,18 @@ void lamina_file_write(lamina_file *file, const void *data, size_t size) {
 
 void lamina_file_rewrite(lamina_file *file, int64_t offset, const void *data, size_t size) {
   flush(file);
-  if (file->error) return;
-  const ssize_t put = pwrite(file->descriptor, data, size, (off_t)offset);
-  if (put != (ssize_t)size) file->error = put < 0 ? errno : ENOSPC;
+  write_out(file, data, size, offset);
 }
 
 /* The rename is only safe from a power failure when the folder's own entry is on the disk. */
 static lamina_status sync_folder(lamina_file *file) {
-  char *slash = strrchr(file->path, '/');
-  if (slash) slash[slash == file->path] = 0;
-  const int folder = open(slash ? file->path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  char *slash = strrchr(file->path, '/'), *end = slash ? slash + (slash == file->path) : NULL, cut = end ? *end : 0;
+  if (end) *end = 0;
+  const int folder = open(end ? file->path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (end) *end = cut;
   if (folder < 0) return LAMINA_OK; /* it may be written to but not read; the file is complete all the same */
   const bool failed = fsync(folder) != 0 && errno != EINVAL && errno != EROFS;
-  const lamina_status status = failed ? io_error(file->path, "can't be synced") : LAMINA_OK;
+  const lamina_status status = failed ? io_error(file->path, "can't be synced with its folder") : LAMINA_OK;
   close(folder);
   return status;
 }
@@ -192,6 +202,8 @@ lamina_status lamina_file_commit(lamina_file *file) {
   flush(file);
   lamina_status status = LAMINA_OK;
   if (file->temporary && !file->error && fsync(file->descriptor) != 0) file->error = errno;
+  if (!file->temporary && close(file->descriptor) != 0 && !file->error) file->error = errno; /* a pipe tells it late */
+  if (!file->temporary) file->descriptor = -1;
   if (file->temporary && !file->error && rename(file->temporary, file->path) != 0) file->error = errno;
   if (file->error) {
     if (file->temporary) unlink(file->temporary);

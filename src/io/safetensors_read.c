@@ -180,12 +180,12 @@ static lamina_status check_sum(const lamina_safetensors *f) {
 
 bool lamina_safetensors_is(const char *path) {
   static const char ending[] = ".safetensors";
-  const size_t end = strlen(path);
+  const size_t end = path ? strlen(path) : 0; /* NULL is no file */
   int descriptor;
   int64_t size;
   uint64_t length = UINT64_MAX;
   if (end > sizeof ending - 1 && strcmp(path + end - (sizeof ending - 1), ending) == 0) return true;
-  if (lamina_file_open(path, &descriptor, &size)) return false;
+  if (!path || lamina_file_open(path, &descriptor, &size)) return false;
   const bool read = size > 8 && lamina_file_read_at(descriptor, path, 0, &length, sizeof length) == LAMINA_OK;
   close(descriptor);
   return read && length <= LAMINA_SAFETENSORS_HEADER;

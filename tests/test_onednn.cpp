@@ -126,7 +126,18 @@ TEST_F(OneDnn, RefusesWhatOverflowsItsIntegers) {
             "y has more than 2^31 - 1 elements, and oneDNN's kernels count in 32 bits");
   conv.stride[0] = 1 << 20;
   EXPECT_EQ(refusal(device, problem_of("conv/forward", &conv, args)),
-            "an axis is longer than 2^31 - 1 with its padding, and oneDNN's kernels count in 32 bits");
+            "an axis is longer than 2^20 with its padding, and oneDNN prepares something for each place of it");
+}
+
+TEST_F(OneDnn, RefusesWhatItPlansForMinutes) {
+  lamina_conv conv = {};
+  conv.pad[1][1] = 1025;
+  const std::vector<lamina_desc> args = {
+      nchw(LAMINA_F32, 1, 1, 9, 9), nchw(LAMINA_F32, 1, 1, 3, 3), {}, lamina_infer(LAMINA_F32)};
+  EXPECT_EQ(refusal(device, problem_of("conv/forward", &conv, args)),
+            "a padding is wider than 1024, and oneDNN writes code for each place of it");
+  conv.pad[1][1] = 1024;
+  EXPECT_EQ(refusal(device, problem_of("conv/forward", &conv, args)), "");
 }
 
 // In ceil mode the last window reaches beyond the padding, which count_pad doesn't count and oneDNN does.

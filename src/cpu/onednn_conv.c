@@ -21,14 +21,19 @@ static const places *places_of(const lamina_problem *problem) {
                                                  : &weights_places;
 }
 
+/* Beyond these, found by fuzzing, a plan takes gigabytes or minutes before anything runs. */
+enum { LONGEST = 1 << 20, WIDEST = 1024 };
+
 static const char *refuse(const lamina_problem *problem) {
   const places *at = places_of(problem);
   const lamina_desc *x = &problem->arg[at->x], *w = &problem->arg[at->w];
   const lamina_conv *conv = lamina_attr(problem);
   for (int a = 0; a < x->rank - 2; a++) {
     const int64_t padded = x->dims[2 + a] + conv->pad[a][0] + conv->pad[a][1];
-    if (padded > INT32_MAX || conv->stride[a] > INT32_MAX || w->dims[2 + a] * conv->dilation[a] > INT32_MAX)
-      return "an axis is longer than 2^31 - 1 with its padding, and oneDNN's kernels count in 32 bits";
+    if (padded > LONGEST || conv->stride[a] > INT32_MAX || w->dims[2 + a] * conv->dilation[a] > INT32_MAX)
+      return "an axis is longer than 2^20 with its padding, and oneDNN prepares something for each place of it";
+    if (conv->pad[a][0] > WIDEST || conv->pad[a][1] > WIDEST)
+      return "a padding is wider than 1024, and oneDNN writes code for each place of it";
   }
   return NULL;
 }

@@ -1,6 +1,6 @@
 // The loop: pick an input, mutate it, run it, keep it when it reached something new.
 //
-//   lamina_fuzz TARGET [--seconds N] [--seed N] [--inputs N]    fuzzes one target; 5 seconds of seed 1
+//   lamina_fuzz TARGET [--seconds N] [--seed N] [--inputs N]    fuzzes one target; 5 seconds ($LAMINA_FUZZ_SECONDS), seed 1
 //   lamina_fuzz TARGET --file PATH                              runs one input
 //   lamina_fuzz                                                 names the targets
 //
@@ -279,7 +279,8 @@ extern "C" __attribute__((no_sanitize("address", "undefined"))) void __sanitizer
 
 int main(int argc, char **argv) {
   using namespace fuzz;
-  double seconds = 5;
+  const char *wanted = getenv("LAMINA_FUZZ_SECONDS");
+  double seconds = wanted ? static_cast<double>(number_of(wanted)) : 5;
   uint64_t most = ~0ull;
   const char *file = nullptr;
   for (const Target &t : targets())

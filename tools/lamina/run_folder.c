@@ -66,13 +66,19 @@ void run_folder_close(run_folder *run) {
   *run = (run_folder){0};
 }
 
+/* Whole or not at all: a run that goes on writes it again, and may be killed. */
 static lamina_status write_recipe(const run_folder *run, const char *recipe) {
-  char path[RUN_PATH + 32];
+  char path[RUN_PATH + 32], temporary[RUN_PATH + 32];
   path_of(run, "recipe.yaml", path, sizeof path);
-  FILE *file = fopen(path, "we");
+  path_of(run, "recipe.yaml.tmp", temporary, sizeof temporary);
+  FILE *file = fopen(temporary, "we");
   if (!file) return system_error(path, "can't write");
-  const bool bad = fputs(recipe, file) < 0;
-  return fclose(file) || bad ? system_error(path, "can't write") : LAMINA_OK;
+  bool bad = fputs(recipe, file) < 0 || fflush(file) || fsync(fileno(file));
+  bad |= fclose(file) != 0;
+  if (!bad && rename(temporary, path) == 0) return LAMINA_OK;
+  const lamina_status status = system_error(path, "can't write");
+  unlink(temporary);
+  return status;
 }
 
 static lamina_status open_metrics(run_folder *run, const char *mode) {

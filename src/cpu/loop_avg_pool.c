@@ -126,7 +126,7 @@ FORWARD(bf16, true)
 
 static lamina_status prepare_forward(lamina_plan *plan) {
   size_t at[PARTS];
-  LAMINA_TRY(lamina_loop_pool_open(plan, X, Y));
+  LAMINA_TRY(lamina_loop_pool_open(plan, X, Y, false));
   const lamina_loop_pool *s = plan->state;
   if (!s->direct) plan->workspace = (size_t)plan->threads * scratch_size(s, true, at);
   return LAMINA_OK;
@@ -238,7 +238,7 @@ LAMINA_CLONES static void backward_direct_bf16(const lamina_loop_pool *s, const 
 
 static lamina_status prepare_backward(lamina_plan *plan) {
   size_t at[PARTS], each;
-  LAMINA_TRY(lamina_loop_pool_open(plan, DX, DY));
+  LAMINA_TRY(lamina_loop_pool_open(plan, DX, DY, false));
   const lamina_loop_pool *s = plan->state;
   if (!s->direct)
     each = scratch_size(s, false, at);

@@ -178,7 +178,7 @@ FORWARD(bf16, true)
 
 static lamina_status prepare_forward(lamina_plan *plan) {
   size_t at[PARTS];
-  LAMINA_TRY(lamina_loop_pool_open(plan, X, Y));
+  LAMINA_TRY(lamina_loop_pool_open(plan, X, Y, false));
   const lamina_loop_pool *s = plan->state;
   plan->numerics.u_acc = lamina_dtype_roundoff(LAMINA_F64);
   if (!one_by_one(s, p_of(plan))) plan->workspace = (size_t)plan->threads * scratch_size(s, at);
@@ -333,7 +333,7 @@ static int64_t backward_room(const lamina_loop_pool *s, double p) {
 }
 
 static lamina_status prepare_backward(lamina_plan *plan) {
-  LAMINA_TRY(lamina_loop_pool_open(plan, DX, DY));
+  LAMINA_TRY(lamina_loop_pool_open(plan, DX, DY, false));
   plan->numerics.u_acc = lamina_dtype_roundoff(LAMINA_F64);
   plan->workspace = (size_t)plan->threads * (size_t)backward_room(plan->state, p_of(plan)) * sizeof(double);
   return LAMINA_OK;

@@ -4,6 +4,7 @@
  *           that lies, the first of equals; an output row takes the first of equals of such rows. That is the first in
  *           row-major order. Windows that a row has few of are read one by one. A minimum is the same with the
  *           comparison turned, chosen when this is compiled.
+ *           Planes whose rows are short lie side by side.
  * backward  loop_pool_indices.c */
 #include <math.h>
 
@@ -71,10 +72,10 @@ static scratch scratch_of(const lamina_loop_pool *s, void *workspace) {
 /* ---- Rows of windows -------------------------------------------------------------------------------------------- */
 
 /* Pools the input row at x along itself. Where no element beats the padding, the first one wins. */
-LAMINA_INLINE void pool_row(const lamina_loop_pool *s, const void *x, const lamina_loop_line *line, float *best,
-                            int32_t *place, bool bf16, bool indices, bool min) {
+LAMINA_INLINE void pool_row(const lamina_loop_pool *s, const void *x, int64_t lanes, const lamina_loop_line *line,
+                            float *best, int32_t *place, bool bf16, bool indices, bool min) {
   const int64_t n = s->width & -LAMINA_LOOP_VECTOR;
-  const float *phases = lamina_loop_line_read(s, line, x, bf16);
+  const float *phases = lamina_loop_lanes_read(s, line, x, lanes, bf16);
   for (int64_t o = 0; o < n; o++) best[o] = lamina_loop_worst(min);
   if (indices)
     for (int64_t o = 0; o < n; o++) place[o] = s->first[o];
@@ -88,15 +89,15 @@ typedef struct reach {
 } reach;
 
 /* Pools the rows that are new and lists all in row-major order; returns how many. */
-LAMINA_INLINE int64_t pool_rows(const lamina_loop_pool *s, const reach *r, const void *x, const scratch *m, bool bf16,
-                                bool indices, bool min) {
+LAMINA_INLINE int64_t pool_rows(const lamina_loop_pool *s, const reach *r, const void *x, int64_t lanes,
+                                const scratch *m, bool bf16, bool indices, bool min) {
   int64_t taps = 0, slice = 0;
   for (int64_t d = r->d0; d < r->d1; d += s->dilation[0], slice++)
     for (int64_t h = r->h0; h < r->h1; h += s->dilation[1], taps++) {
       const int64_t slot = slice * s->ring + (h & (s->ring - 1)), at = slot * s->width;
       const int64_t from = (d * s->x[1] + h) * s->x[2];
       if (m->pooled[slot] != h)
-        pool_row(s, lamina_loop_at(x, from, bf16), &m->line, m->rows + at, m->places + at, bf16, indices, min);
+        pool_row(s, lamina_loop_at(x, from, bf16), lanes, &m->line, m->rows + at, m->places + at, bf16, indices, min);
       m->pooled[slot] = h;
       m->row[taps] = m->rows + at, m->place[taps] = m->places + at;
       m->offset[taps] = (int32_t)(from - s->pad[2]);
@@ -107,8 +108,8 @@ LAMINA_INLINE int64_t pool_rows(const lamina_loop_pool *s, const reach *r, const
 /* Pools the listed rows into best, and the index in the plane: of the window's first element, plus the place. */
 LAMINA_INLINE void join_rows(const lamina_loop_pool *s, int64_t taps, const scratch *m, bool indices, bool min) {
   const int64_t n = s->width & -LAMINA_LOOP_VECTOR;
-  const int32_t stride = (int32_t)s->stride[2];
   const float *x = m->row[0];
+  const int32_t *restrict base = s->base;
   const int32_t *place = m->place[0], offset = m->offset[0];
   float *restrict best = m->best;
   int32_t *restrict index = m->index;
@@ -118,12 +119,13 @@ LAMINA_INLINE void join_rows(const lamina_loop_pool *s, int64_t taps, const scra
   for (int64_t t = 1; t < taps; t++)
     lamina_loop_take(n, m->row[t], m->place[t], m->offset[t], best, index, indices, min);
   if (indices)
-    for (int32_t o = 0; o < (int32_t)n; o++) index[o] += o * stride;
+    for (int64_t o = 0; o < n; o++) index[o] += base[o];
 }
 
-/* Output rows [oh, end) of slice od: x is the input's plane, y and index the output's. */
-LAMINA_INLINE void forward_rows(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, const void *x, void *y,
-                                int32_t *index, const scratch *m, bool bf16, bool indices, bool min) {
+/* Output rows [oh, end) of slice od, of `lanes` planes: x is the first one's input, y and index its output. */
+LAMINA_INLINE void forward_rows(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, int64_t lanes,
+                                const void *x, void *y, int32_t *index, const scratch *m, bool bf16, bool indices,
+                                bool min) {
   reach r;
   lamina_loop_line_clear(s, &m->line, lamina_loop_worst(min), bf16);
   for (int64_t i = 0; i < s->kernel[0] * s->ring; i++) m->pooled[i] = -1;
@@ -131,11 +133,14 @@ LAMINA_INLINE void forward_rows(const lamina_loop_pool *s, int64_t od, int64_t o
   for (; oh < end; oh++) {
     const int64_t at = (od * s->y[1] + oh) * s->y[2];
     lamina_loop_window(s, 1, oh, &r.h0, &r.h1);
-    const int64_t taps = pool_rows(s, &r, x, m, bf16, indices, min);
+    const int64_t taps = pool_rows(s, &r, x, lanes, m, bf16, indices, min);
     join_rows(s, taps, m, indices, min);
     if (bf16) lamina_bf16_write(s->width, m->best, m->bf16);
-    memcpy(lamina_loop_to(y, at, bf16), bf16 ? (void *)m->bf16 : m->best, (size_t)s->y[2] * (bf16 ? 2 : 4));
-    if (indices) memcpy(index + at, m->index, (size_t)s->y[2] * sizeof *index);
+    for (int64_t p = 0; p < lanes; p++)
+      memcpy(lamina_loop_to(y, at + p * s->y_plane, bf16),
+             lamina_loop_at(bf16 ? (void *)m->bf16 : m->best, p * s->segment, bf16), (size_t)s->y[2] * (bf16 ? 2 : 4));
+    for (int64_t p = 0; p < lanes && indices; p++)
+      memcpy(index + at + p * s->y_plane, m->index + p * s->segment, (size_t)s->y[2] * sizeof *index);
   }
 }
 
@@ -162,20 +167,20 @@ LAMINA_INLINE void forward_window(const lamina_loop_pool *s, int64_t od, int64_t
 
 /* ---- Forward ---------------------------------------------------------------------------------------------------- */
 
-typedef void forward_task(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, const void *x, void *y,
-                          int32_t *index, const scratch *m);
+typedef void forward_task(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, int64_t lanes, const void *x,
+                          void *y, int32_t *index, const scratch *m);
 
 #define FORWARD(kind, type, bf16, min)                                                                                 \
   LAMINA_CLONES static void kind##_##type(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end,              \
-                                          const void *x, void *y, int32_t *index, const scratch *m) {                  \
+                                          int64_t lanes, const void *x, void *y, int32_t *index, const scratch *m) {   \
     if (index)                                                                                                         \
-      forward_rows(s, od, oh, end, x, y, index, m, bf16, true, min);                                                   \
+      forward_rows(s, od, oh, end, lanes, x, y, index, m, bf16, true, min);                                            \
     else                                                                                                               \
-      forward_rows(s, od, oh, end, x, y, NULL, m, bf16, false, min);                                                   \
+      forward_rows(s, od, oh, end, lanes, x, y, NULL, m, bf16, false, min);                                            \
   }                                                                                                                    \
-  static void kind##_direct_##type(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, const void *x,      \
-                                   void *y, int32_t *index, const scratch *m) {                                        \
-    (void)m;                                                                                                           \
+  static void kind##_direct_##type(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, int64_t lanes,      \
+                                   const void *x, void *y, int32_t *index, const scratch *m) {                         \
+    (void)lanes, (void)m;                                                                                              \
     for (; oh < end; oh++)                                                                                             \
       for (int64_t ow = 0; ow < s->y[2]; ow++) forward_window(s, od, oh, ow, x, y, index, bf16, min);                  \
   }
@@ -186,7 +191,7 @@ FORWARD(min, bf16, true, true)
 
 static lamina_status prepare_forward(lamina_plan *plan) {
   size_t at[PARTS];
-  LAMINA_TRY(lamina_loop_pool_open(plan, X, Y));
+  LAMINA_TRY(lamina_loop_pool_open(plan, X, Y, true));
   const lamina_loop_pool *s = plan->state;
   if (!s->direct) plan->workspace = (size_t)plan->threads * scratch_size(s, at);
   return LAMINA_OK;
@@ -199,7 +204,8 @@ static lamina_status run_forward(const lamina_plan *plan, const lamina_args *arg
   const lamina_loop_pool *s = plan->state;
   const bool bf16 = lamina_loop_is_bf16(plan, X), min = strcmp(plan->engine->op, "min_pool/forward") == 0;
   forward_task *const task = tasks_of[min][s->direct][bf16];
-  const lamina_loop_tasks t = lamina_loop_tasks_of(s->planes * s->y[0], s->y[1], plan->threads);
+  const int64_t lanes = s->lanes, groups = (s->planes + lanes - 1) / lanes;
+  const lamina_loop_tasks t = lamina_loop_tasks_of(groups * s->y[0], s->y[1], plan->threads);
   int32_t *indices = args->p[INDICES];
   (void)stream;
 #pragma omp parallel if (s->planes * s->x_plane >= LAMINA_LOOP_PARALLEL)
@@ -207,10 +213,11 @@ static lamina_status run_forward(const lamina_plan *plan, const lamina_args *arg
     const scratch m = scratch_of(s, workspace);
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < t.count; i++) {
-      const int64_t slice = i / t.blocks, plane = slice / s->y[0], oh = i % t.blocks * t.rows;
-      const int64_t end = oh + t.rows < s->y[1] ? oh + t.rows : s->y[1];
-      task(s, slice % s->y[0], oh, end, lamina_loop_at(args->p[X], plane * s->x_plane, bf16),
-           lamina_loop_to(args->p[Y], plane * s->y_plane, bf16), indices ? indices + plane * s->y_plane : NULL, &m);
+      const int64_t slice = i / t.blocks, plane = slice / s->y[0] * lanes, oh = i % t.blocks * t.rows;
+      const int64_t end = oh + t.rows < s->y[1] ? oh + t.rows : s->y[1], left = s->planes - plane;
+      task(s, slice % s->y[0], oh, end, left < lanes ? left : lanes,
+           lamina_loop_at(args->p[X], plane * s->x_plane, bf16), lamina_loop_to(args->p[Y], plane * s->y_plane, bf16),
+           indices ? indices + plane * s->y_plane : NULL, &m);
     }
   }
   return LAMINA_OK;

@@ -166,7 +166,7 @@ FORWARD(bf16, true)
 
 static lamina_status prepare_forward(lamina_plan *plan) {
   size_t at[PARTS];
-  LAMINA_TRY(lamina_loop_pool_open(plan, X, Y));
+  LAMINA_TRY(lamina_loop_pool_open(plan, X, Y, false));
   const lamina_loop_pool *s = plan->state;
   if (!s->direct) plan->workspace = (size_t)plan->threads * scratch_size(s, at);
   return LAMINA_OK;
@@ -312,7 +312,7 @@ BACKWARD(f32, false)
 BACKWARD(bf16, true)
 
 static lamina_status prepare_backward(lamina_plan *plan) {
-  LAMINA_TRY(lamina_loop_pool_open(plan, DX, DY));
+  LAMINA_TRY(lamina_loop_pool_open(plan, DX, DY, false));
   plan->workspace = (size_t)plan->threads * collector_size(plan->state, lamina_loop_is_bf16(plan, DY));
   return LAMINA_OK;
 }

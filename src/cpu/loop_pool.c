@@ -20,10 +20,19 @@ static void read_sizes(lamina_loop_pool *s, const lamina_problem *p, int x, int 
   for (int a = 0; a < 3; a++) s->x_plane *= s->x[a], s->y_plane *= s->y[a];
 }
 
-static void plan_rows(lamina_loop_pool *s) {
+/* As many planes as fill some vectors, but leave every thread several tasks. */
+static int64_t lanes_of(const lamina_loop_pool *s, int threads) {
+  const int64_t fill = 4 * LAMINA_LOOP_VECTOR / s->segment, share = s->planes / (4 * (int64_t)threads);
+  const int64_t lanes = fill < share ? fill : share;
+  return s->y[2] < LAMINA_LOOP_VECTOR && lanes > 1 ? lanes : 1;
+}
+
+static void plan_rows(lamina_loop_pool *s, bool lanes, int threads) {
   const int64_t S = s->stride[2], extent = (s->kernel[2] - 1) * s->dilation[2] + 1;
   const int64_t read = (s->y[2] - 1) * S + extent - s->pad[2];
-  s->width = whole_vectors(s->y[2]);
+  s->segment = ((s->y[2] - 1) * S + extent + S - 1) / S;
+  s->lanes = lanes ? lanes_of(s, threads) : 1;
+  s->width = whole_vectors((s->lanes - 1) * s->segment + s->y[2]);
   s->phases = S < extent ? S : extent;
   s->phase_room = s->width + whole_vectors((extent - 1) / S);
   s->line_copy = read < s->x[2] ? read : s->x[2];
@@ -34,27 +43,30 @@ static void plan_rows(lamina_loop_pool *s) {
 static void fill_tables(lamina_loop_pool *s) {
   const int64_t S = s->stride[2], D = s->dilation[2];
   for (int64_t c = 0; c < s->kernel[2]; c++) s->column[c] = c * D % S * s->phase_room + c * D / S;
-  for (int64_t o = 0; o < s->width; o++) {
-    s->first[o] = o * S < s->pad[2] ? (int32_t)((s->pad[2] - o * S + D - 1) / D * D) : 0;
-    s->count[o] = o < s->y[2] ? (float)lamina_loop_count(s, 2, o) : 1;
+  for (int64_t i = 0; i < s->width; i++) {
+    const int64_t o = i % s->segment;
+    s->first[i] = o * S < s->pad[2] ? (int32_t)((s->pad[2] - o * S + D - 1) / D * D) : 0;
+    s->base[i] = o < s->y[2] ? (int32_t)(o * S) : 0;
+    s->count[i] = o < s->y[2] ? (float)lamina_loop_count(s, 2, o) : 1;
   }
 }
 
-lamina_status lamina_loop_pool_open(lamina_plan *plan, int x, int y) {
+lamina_status lamina_loop_pool_open(lamina_plan *plan, int x, int y, bool lanes) {
   lamina_loop_pool s = {0};
   read_sizes(&s, &plan->problem, x, y);
-  plan_rows(&s);
   s.direct = s.y[2] < 4 || s.kernel[2] > 1024;
+  plan_rows(&s, lanes && !s.direct, plan->threads);
   const size_t head = lamina_align_up(sizeof s, 64), columns = (size_t)s.kernel[2] * sizeof *s.column;
-  const size_t firsts = (size_t)s.width * sizeof *s.first, counts = (size_t)s.width * sizeof *s.count;
-  s.size = s.direct ? sizeof s : head + columns + firsts + counts;
+  const size_t each = (size_t)s.width * 4; /* of the tables of windows */
+  s.size = s.direct ? sizeof s : head + columns + 3 * each;
   char *memory = lamina_host_alloc(plan->device, s.size);
   if (!memory) return LAMINA_OUT_OF_MEMORY;
   plan->state = memory;
   if (!s.direct) {
     s.column = (void *)(memory + head);
     s.first = (void *)(memory + head + columns);
-    s.count = (void *)(memory + head + columns + firsts);
+    s.base = (void *)(memory + head + columns + each);
+    s.count = (void *)(memory + head + columns + 2 * each);
     fill_tables(&s);
   }
   memcpy(memory, &s, sizeof s);

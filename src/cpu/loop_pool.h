@@ -13,7 +13,10 @@
  *          [   ]   [   ]                                         phase 1   0 2 4 6
  *              [   ]   [   ]
  *
- * All loops run over whole vectors: lines, phases and rows are as much longer, and what is beyond is dropped. */
+ * All loops run over whole vectors: lines, phases and rows are as much longer, and what is beyond is dropped.
+ *
+ * Where rows are short, the same row of several planes can lie in one line, side by side: its `lanes`. Each has a segment
+ * of the line that no window of another lane reads from. */
 #ifndef LAMINA_CPU_LOOP_POOL_H
 #define LAMINA_CPU_LOOP_POOL_H
 
@@ -30,17 +33,20 @@ typedef struct lamina_loop_pool {
   int64_t planes, x_plane, y_plane; /* N*C; elements of one */
   int64_t x[3], y[3], kernel[3], stride[3], pad[3], pad_after[3], dilation[3];
   bool count_pad, direct;       /* direct: few windows in a row, or long ones; each is read by itself, no tables */
-  int64_t width;                /* y[2], rounded up to whole vectors */
+  int64_t lanes, segment;       /* planes side by side; windows from one's first to the next one's */
+  int64_t width;                /* windows of all lanes, rounded up to whole vectors */
   int64_t phases, phase_room;   /* floats from one phase to the next */
   int64_t line_room, line_copy; /* floats of a line; elements of a row that windows read */
   int64_t ring;                 /* pooled rows kept of each slice: a power of two, at least a window's extent */
   int64_t *column;              /* [kernel[2]] where the first window finds place c among the phases */
   int32_t *first;               /* [width] how far in each window its first element lies that is in the input */
+  int32_t *base;                /* [width] where in its row each window starts, less the padding */
   float *count;                 /* [width] how many elements of a row each window counts in an average */
 } lamina_loop_pool;
 
-/* The engine's prepare and release; `x` and `y` are the places of the larger and the smaller argument. */
-lamina_status lamina_loop_pool_open(lamina_plan *plan, int x, int y);
+/* The engine's prepare and release; `x` and `y` are the places of the larger and the smaller argument. `lanes`: may
+ * planes lie side by side? */
+lamina_status lamina_loop_pool_open(lamina_plan *plan, int x, int y, bool lanes);
 void lamina_loop_pool_close(lamina_plan *plan);
 
 /* How many elements window `o` of an axis counts in an average. */
@@ -106,16 +112,20 @@ LAMINA_INLINE const float *lamina_loop_split(const lamina_loop_pool *s, const la
   return m->phase;
 }
 
-/* Reads the row at x and gives its phases. */
+/* Reads the row at x, of `lanes` planes, and gives the phases. */
+LAMINA_INLINE const float *lamina_loop_lanes_read(const lamina_loop_pool *s, const lamina_loop_line *m, const void *x,
+                                                  int64_t lanes, bool bf16) {
+  const int64_t step = s->segment * s->stride[2];
+  char *to = bf16 ? (char *)(m->bf16 + s->pad[2]) : (char *)(m->line + s->pad[2]);
+  for (int64_t p = 0; p < lanes; p++)
+    memcpy(lamina_loop_to(to, p * step, bf16), lamina_loop_at(x, p * s->x_plane, bf16),
+           (size_t)s->line_copy * (bf16 ? 2 : 4));
+  if (bf16) lamina_bf16_read(s->line_room & -LAMINA_LOOP_VECTOR, m->bf16, m->line);
+  return lamina_loop_split(s, m);
+}
 LAMINA_INLINE const float *lamina_loop_line_read(const lamina_loop_pool *s, const lamina_loop_line *m, const void *x,
                                                  bool bf16) {
-  if (bf16) {
-    memcpy(m->bf16 + s->pad[2], x, (size_t)s->line_copy * 2);
-    lamina_bf16_read(s->line_room & -LAMINA_LOOP_VECTOR, m->bf16, m->line);
-  } else {
-    memcpy(m->line + s->pad[2], x, (size_t)s->line_copy * 4);
-  }
-  return lamina_loop_split(s, m);
+  return lamina_loop_lanes_read(s, m, x, 1, bf16);
 }
 
 /* ---- Rows of windows -------------------------------------------------------------------------------------------- */

@@ -259,7 +259,7 @@ FORWARD(bf16, true)
 
 static lamina_status prepare_forward(lamina_plan *plan) {
   size_t at[PARTS];
-  LAMINA_TRY(lamina_loop_pool_open(plan, X, Y));
+  LAMINA_TRY(lamina_loop_pool_open(plan, X, Y, false));
   const lamina_loop_pool *s = plan->state;
   if (!s->direct) plan->workspace = (size_t)plan->threads * scratch_size(s, true, at);
   return LAMINA_OK;
@@ -359,7 +359,7 @@ AVERAGE(bf16, true)
 
 static lamina_status prepare_inference(lamina_plan *plan) {
   size_t at[PARTS];
-  LAMINA_TRY(lamina_loop_pool_open(plan, INFERENCE_X, INFERENCE_Y));
+  LAMINA_TRY(lamina_loop_pool_open(plan, INFERENCE_X, INFERENCE_Y, false));
   const lamina_loop_pool *s = plan->state;
   plan->numerics.u_acc = lamina_dtype_roundoff(LAMINA_F64);
   if (!s->direct) plan->workspace = (size_t)plan->threads * scratch_size(s, false, at);

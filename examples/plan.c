@@ -6,7 +6,7 @@
 
 #include <lamina/lamina.h>
 
-enum { N = 8, C = 16, H = 28, W = 28, K = 32, R = 3, RUNS = 30 };
+enum { N = 8, C = 16, H = 28, W = 28, K = 32, R = 3, RUNS = 10 };
 
 static double now(void) {
   struct timespec t;

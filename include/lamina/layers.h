@@ -65,11 +65,11 @@ typedef struct lamina_conv_transpose_layer {
   int64_t stride[3];     /**< 0: 1 */
   int64_t pad[3][2];     /**< outputs that are cut off before and after, for each axis */
   int64_t output_pad[3]; /**< outputs that are added after; one that is 0 is 0 */
-  int64_t dilation[3];
-  int64_t groups; /**< 0: 1 */
-  int64_t bias;   /**< default 1 */
-  int64_t has_bias;
-  int64_t init; /**< a lamina_initialiser, for w */
+  int64_t dilation[3];   /**< 0: 1 */
+  int64_t groups;        /**< 0: 1 */
+  int64_t bias;          /**< default 1 */
+  int64_t has_bias;      /**< 1: a bias of 0 is meant */
+  int64_t init;          /**< a lamina_initialiser, for w */
 } lamina_conv_transpose_layer;
 
 /** "fc": y = x wT + b. All axes of x but the first are flattened; w [units, K], b [units], y [N, units]. */

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "lamina/lamina.h"
 #include "net_fixture.h"
 
 namespace {
@@ -120,6 +121,19 @@ const Case cases[] = {
        const lamina_softplus softplus = {2};
        net.fc(7).add("leaky_relu", leaky).fc(7).add("elu", elu).add("selu").fc(6).add("gelu").add("gelu", gelu).fc(7);
        net.add("silu").add("softplus", softplus).fc(5).add("hard_sigmoid").fc(6).add("softsign").fc(3);
+     }},
+    {"shapes",
+     {2, 5, 6},
+     [](Net &net) {
+       const lamina_pad edge = {{0, 0, 1, 2}, {0, 0, 0, 1}, LAMINA_PAD_EDGE, 0},
+                        reflect = {{0, 0, 1, 1}, {}, LAMINA_PAD_REFLECT, 0};
+       const lamina_resize resize = {{7, 5}, 0, LAMINA_RESIZE_LINEAR, 0}, twice = {{}, 2, LAMINA_RESIZE_NEAREST, 0};
+       const lamina_transpose transpose = {{0, 2, 3, 1}};
+       const lamina_slice slice = {{0, 1}, {}, {0, 0, -2}};
+       const lamina_reduce max = {LAMINA_AXIS(-1), 0}, sum = {LAMINA_AXIS(1), 1};
+       net.conv(4, 1).add("pad", edge).add("resize", resize).add("tanh").add("transpose", transpose);
+       net.add("slice", slice).conv(3, 2).add("pad", reflect).add("resize", twice).add("max", max).add("tanh");
+       net.add("sum", sum).fc(6).add("mean", lamina_reduce{0, 1}).add("tanh").fc(4);
      }},
     {"one_layer", {5}, [](Net &net) { net.fc(3); }},
     {"relu_after_relu", {6}, [](Net &net) { net.fc(7).add("relu").add("relu").add("tanh").add("relu").fc(3); }},

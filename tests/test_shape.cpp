@@ -35,13 +35,25 @@ private:
 
 class Shape : public OnEngine {
 protected:
-  Shape() : OnEngine("concat,split,slice,transpose") {}
+  Shape() : OnEngine("concat,split,slice,pad,transpose") {}
 
   Values sliced(const lamina_slice &slice, Tensor x, Dims y_dims) {
     Tensor y(static_cast<lamina_dtype>(x.desc().dtype), y_dims);
     const lamina_tensor xt = x.view(), yt = y.view();
     EXPECT_OK(lamina_slice_forward(device, &slice, &xt, &yt, nullptr));
     return y.values();
+  }
+  Values padded(const lamina_pad &pad, Tensor x, Dims y_dims) {
+    Tensor y(static_cast<lamina_dtype>(x.desc().dtype), y_dims);
+    const lamina_tensor xt = x.view(), yt = y.view();
+    EXPECT_OK(lamina_pad_forward(device, &pad, &xt, &yt, nullptr));
+    return y.values();
+  }
+  Values pad_gradient(const lamina_pad &pad, Tensor dy, Dims x_dims) {
+    Tensor dx(LAMINA_F32, x_dims);
+    const lamina_tensor dyt = dy.view(), dxt = dx.view();
+    EXPECT_OK(lamina_pad_backward(device, &pad, &dyt, &dxt, nullptr));
+    return dx.values();
   }
   Values slice_gradient(const lamina_slice &slice, Tensor dy, Dims x_dims) {
     Tensor dx(LAMINA_F32, x_dims);
@@ -254,6 +266,57 @@ TEST_P(Shape, WhatSliceRefuses) {
   lamina_tensor unknown = lamina_tensor_of(lamina_infer(LAMINA_F32), y.data());
   EXPECT_INVALID(lamina_slice_backward(device, nullptr, &xt, &unknown, nullptr),
                  "slice/backward: the shape of dx doesn't follow from the others, so it must be given");
+}
+
+// ---- Pad ----
+
+lamina_pad padding(int64_t before, int64_t after, lamina_pad_mode mode, double value = 0) {
+  lamina_pad pad = {};
+  pad.before[0] = before, pad.after[0] = after, pad.mode = mode, pad.value = value;
+  return pad;
+}
+
+TEST_P(Shape, PadByHand) {
+  const Tensor x = counted({3}, LAMINA_F32, 1);
+  EXPECT_EQ(padded(padding(2, 1, LAMINA_PAD_CONSTANT, -1), x, {6}), (Values{-1, -1, 1, 2, 3, -1}));
+  EXPECT_EQ(padded(padding(2, 3, LAMINA_PAD_EDGE), x, {8}), (Values{1, 1, 1, 2, 3, 3, 3, 3}));
+  EXPECT_EQ(padded(padding(2, 1, LAMINA_PAD_REFLECT), x, {6}), (Values{3, 2, 1, 2, 3, 2}));
+  EXPECT_EQ(padded(padding(0, 0, LAMINA_PAD_REFLECT), x, {3}), (Values{1, 2, 3}));
+  EXPECT_EQ(padded(padding(1, 1, LAMINA_PAD_CONSTANT, 300), counted({1}, LAMINA_U8), {3}), (Values{255, 0, 255}));
+  EXPECT_EQ(padded(padding(1, 1, LAMINA_PAD_CONSTANT, 7), Tensor(LAMINA_F32, {0}), {2}), (Values{7, 7}));
+}
+
+TEST_P(Shape, PadCorners) {
+  const lamina_pad edge = {{1, 1}, {1, 0}, LAMINA_PAD_EDGE, 0}, reflect = {{1, 1}, {1, 1}, LAMINA_PAD_REFLECT, 0};
+  EXPECT_EQ(padded(edge, counted({2, 2}), {4, 3}), (Values{0, 0, 1, /* */ 0, 0, 1, /* */ 2, 2, 3, /* */ 2, 2, 3}));
+  EXPECT_EQ(padded(reflect, counted({2, 2}), {4, 4}),
+            (Values{3, 2, 3, 2, /* */ 1, 0, 1, 0, /* */ 3, 2, 3, 2, /* */ 1, 0, 1, 0}));
+}
+
+TEST_P(Shape, PadBackwardAddsUp) {
+  EXPECT_EQ(pad_gradient(padding(2, 1, LAMINA_PAD_CONSTANT, 5), counted({6}), {3}), (Values{2, 3, 4}));
+  EXPECT_EQ(pad_gradient(padding(2, 1, LAMINA_PAD_EDGE), counted({6}), {3}), (Values{0 + 1 + 2, 3, 4 + 5}));
+  EXPECT_EQ(pad_gradient(padding(2, 1, LAMINA_PAD_REFLECT), counted({6}), {3}), (Values{2, 1 + 3 + 5, 0 + 4}));
+  const lamina_pad edge = {{1, 1}, {1, 0}, LAMINA_PAD_EDGE, 0};
+  EXPECT_EQ(pad_gradient(edge, counted({4, 3}), {2, 2}), (Values{0 + 1 + 3 + 4, 2 + 5, 6 + 7 + 9 + 10, 8 + 11}));
+}
+
+TEST_P(Shape, WhatPadRefuses) {
+  Tensor x = counted({3}), y(LAMINA_F32, {6}), none(LAMINA_F32, {0});
+  const lamina_tensor xt = x.view(), yt = y.view(), nt = none.view();
+  const auto pad = [&](const lamina_pad &p) { return lamina_pad_forward(device, &p, &xt, &yt, nullptr); };
+  const lamina_pad edge = padding(3, 3, LAMINA_PAD_EDGE), negative = padding(-1, 4, LAMINA_PAD_CONSTANT),
+                   huge = padding(INT64_MAX, 4, LAMINA_PAD_CONSTANT), second = {{0, 1}, {}, 0, 0};
+  EXPECT_INVALID(pad(padding(3, 0, LAMINA_PAD_REFLECT)),
+                 "pad/forward: x is f32[3]; reflect can't add 3 along axis 0 of 3 elements; expected less than that");
+  EXPECT_INVALID(lamina_pad_forward(device, &edge, &nt, &yt, nullptr),
+                 "pad/forward: x is f32[0]; axis 0 has no edge to repeat");
+  EXPECT_INVALID(pad(negative), "pad/forward: before is -1; expected at least 0");
+  EXPECT_INVALID(pad(huge), "pad/forward: x is f32[3]; its size overflows with padding");
+  EXPECT_INVALID(pad(second), "pad/forward: x is f32[3]; before is given for 2 axes; expected at most 1");
+  EXPECT_INVALID(pad(padding(1, 1, LAMINA_PAD_EDGE)), "pad/forward: y is f32[6]; expected f32[5]");
+  EXPECT_INVALID(lamina_pad_backward(device, &edge, &xt, &yt, nullptr),
+                 "pad/backward: dy is f32[3]; its axis 0 has fewer elements than before and after add");
 }
 
 // ---- Transpose ----

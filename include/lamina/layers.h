@@ -138,6 +138,14 @@ typedef struct lamina_reshape_layer {
   int64_t shape[3]; /**< up to three axes; the first 0 ends them */
 } lamina_reshape_layer;
 
+/* "slice", "pad" and "transpose" take the op's descriptor, as lamina/slice.h, lamina/pad.h and lamina/transpose.h have
+ * it. Their numbers are for every axis, the batch first, which must stay as it is: 0 for slice and pad, and a perm that
+ * starts with 0.
+ *
+ * "resize" takes lamina_resize of lamina/resize.h: `- resize: [14, 14]`, `- resize: {scale: 2, mode: linear}`.
+ *
+ * "sum", "mean" and "max" take lamina_reduce of lamina/reduce.h; without axes, over all but the batch. */
+
 /* "leaky_relu", "elu", "gelu" and "softplus" take the descriptors of lamina/activation.h: lamina_leaky_relu (slope),
  * lamina_elu (alpha), lamina_gelu (form: erf or tanh) and lamina_softplus (beta).
  * "relu", "sigmoid", "tanh", "selu", "silu", "hard_sigmoid", "softsign", "flatten": no fields; give NULL.

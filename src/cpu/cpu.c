@@ -17,8 +17,12 @@
   X(loop_split_backward)                                                                                               \
   X(loop_slice_forward)                                                                                                \
   X(loop_slice_backward)                                                                                               \
+  X(loop_pad_forward)                                                                                                  \
+  X(loop_pad_backward)                                                                                                 \
   X(loop_transpose_forward)                                                                                            \
   X(loop_transpose_backward)                                                                                           \
+  X(loop_resize_forward)                                                                                               \
+  X(loop_resize_backward)                                                                                              \
   X(loop_relu_forward)                                                                                                 \
   X(loop_relu_backward)                                                                                                \
   X(loop_leaky_relu_forward)                                                                                           \
@@ -90,6 +94,12 @@
   X(loop_add_backward)                                                                                                 \
   X(loop_multiply_forward)                                                                                             \
   X(loop_multiply_backward)                                                                                            \
+  X(loop_sum_forward)                                                                                                  \
+  X(loop_sum_backward)                                                                                                 \
+  X(loop_mean_forward)                                                                                                 \
+  X(loop_mean_backward)                                                                                                \
+  X(loop_max_forward)                                                                                                  \
+  X(loop_max_backward)                                                                                                 \
   X(loop_scale_forward)                                                                                                \
   X(loop_scale_backward)                                                                                               \
   X(loop_cast_forward)                                                                                                 \

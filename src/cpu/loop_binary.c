@@ -17,17 +17,6 @@ static lamina_reduction repeats(const lamina_desc *large, const lamina_desc *sma
   return lamina_reduction_of(large->rank, large->dims, axes);
 }
 
-/* Where row number `row` of the large one begins in the small one. */
-static int64_t offset_in_small(const lamina_reduction *r, int64_t row) {
-  const int last = r->groups - 1;
-  int64_t offset = 0, stride = r->reduced[last] ? 1 : r->length;
-  for (int g = last - 1; g >= 0; g--) {
-    if (!r->reduced[g]) offset += row % r->dims[g] * stride, stride *= r->dims[g];
-    row /= r->dims[g];
-  }
-  return offset;
-}
-
 /* ---- Rows ------------------------------------------------------------------------------------------------------- */
 
 #define ROWS(name, op)                                                                                                 \
@@ -56,7 +45,7 @@ static void combine(const binary *op, const lamina_desc *ad, const void *a, cons
   for (int64_t p = 0; p < pieces; p++) {
     float as[LAMINA_ROW], bs[LAMINA_ROW], ys[LAMINA_ROW];
     const int64_t first = p % cuts * LAMINA_ROW, n = lamina_row_size(r.length, first);
-    const int64_t i = p / cuts * r.length + first, at = offset_in_small(&r, p / cuts);
+    const int64_t i = p / cuts * r.length + first, at = lamina_reduction_row(&r, p / cuts);
     const float *from = lamina_row_read(ad->dtype, a, i, n, as);
     float *to = lamina_row_for(yd->dtype, y, i, ys);
     if (r.reduced[r.groups - 1])

@@ -1,9 +1,11 @@
-/* Sums over some axes. The merged axes are groups that are kept and reduced by turns; the last one runs fastest:
+/* Sums and maxima over some axes. The merged axes are groups that are kept and reduced by turns; the last one runs fastest:
  *
- *   last reduced   an output is a sum of rows, which are read `unit` elements at a time. Where a row is all there is and
+ *   last reduced   an output is made of rows, which are read `unit` elements at a time. Where a row is all there is and
  *                  it is short, several outputs are read at once
- *   last kept      a row of outputs is a sum of rows. Short ones lie side by side and are read several at once */
+ *   last kept      a row of outputs is made of rows. Short ones lie side by side and are read several at once */
 #include "cpu/reduce.h"
+
+#include <math.h>
 
 enum { UNITS = 64 }; /* in a block */
 
@@ -142,4 +144,90 @@ void lamina_reduce_sum(const lamina_reduction *r, lamina_reduce_fn *read, const 
       for (int64_t i = 0; i < n; i++) sum[i] += partial[(lane * r->blocks + b) * r->width + i];
     store(n, sum, divisor, dtype, y, output);
   }
+}
+
+/* ---- Maxima ----------------------------------------------------------------------------------------------------- */
+
+/* The largest of n elements, NaN if there is one. */
+LAMINA_CLONES static float max_row(int64_t n, const float *x) {
+  float lane[16], most = x[0];
+  int nan[16] = {0}, any = 0;
+  int64_t i = 0;
+  for (int j = 0; j < 16; j++) lane[j] = x[0];
+  for (; i + 16 <= n; i += 16)
+    for (int j = 0; j < 16; j++) {
+      lane[j] = x[i + j] > lane[j] ? x[i + j] : lane[j];
+      nan[j] |= x[i + j] != x[i + j];
+    }
+  for (int j = 0; i < n; i++, j++) {
+    lane[j] = x[i] > lane[j] ? x[i] : lane[j];
+    nan[j] |= x[i] != x[i];
+  }
+  for (int j = 0; j < 16; j++) {
+    most = lane[j] > most ? lane[j] : most;
+    any |= nan[j];
+  }
+  return any ? NAN : most;
+}
+
+/* Is `v` larger than `best`, a NaN being the largest and only the first one counting? */
+LAMINA_INLINE bool larger(float v, float best) { return !(v <= best) && best == best; }
+
+/* The best of a row that is not all that there is: `at` is the index of its first element. */
+static void take_row(int64_t n, const float *x, int64_t at, float *best, int32_t *index) {
+  const float most = max_row(n, x);
+  if (*index >= 0 && !larger(most, *best)) return;
+  int64_t i = 0;
+  while (x[i] != most && x[i] == x[i]) i++; /* a NaN is `most` then */
+  *best = x[i], *index = (int32_t)(at + i);
+}
+
+LAMINA_CLONES static void take_columns(int64_t n, const float *x, int32_t at, float *best, int32_t *index) {
+  for (int64_t i = 0; i < n; i++) {
+    const bool take = index[i] < 0 || larger(x[i], best[i]);
+    best[i] = take ? x[i] : best[i];
+    index[i] = take ? at : index[i];
+  }
+}
+
+void lamina_reduce_max(const lamina_reduction *r, int32_t x_type, const void *x, int32_t y_type, void *y,
+                       int32_t *indices) {
+  const int64_t elements = r->dims[0] * r->strides[0], cuts = pieces(r->near, r->unit);
+  const bool rows = r->reduced[r->groups - 1];
+#pragma omp parallel for schedule(static) if (r->lanes > 1 && elements >= LAMINA_LOOP_PARALLEL)
+  for (int64_t lane = 0; lane < r->lanes; lane++) {
+    float buffer[LAMINA_ROW], best[LAMINA_ROW];
+    int32_t index[LAMINA_ROW];
+    int64_t output;
+    const int64_t n = outputs_of(r, lane, &output);
+    memset(index, -1, (size_t)n * sizeof *index);
+    const int64_t base = !rows          ? offset_of(r, false, output / r->length) + output % r->length
+                         : r->width > 1 ? output * r->length
+                                        : offset_of(r, false, output);
+    for (int64_t u = 0; u < r->units; u++) {
+      const int64_t at = u % cuts * r->unit, count = least(r->unit, r->near - at), q = u / cuts;
+      const int64_t i = base + offset_of(r, true, q), first = q * r->near + at;
+      if (rows) {
+        const float *row = lamina_row_read(x_type, x, i + at, n * count, buffer);
+        for (int64_t j = 0; j < n; j++) take_row(count, row + j * count, first, &best[j], &index[j]);
+      } else {
+        const float *row = lamina_row_read(x_type, x, i + at * r->length, count * n, buffer);
+        for (int64_t j = 0; j < count; j++) take_columns(n, row + j * n, (int32_t)(first + j), best, index);
+      }
+    }
+    lamina_row_write(y_type, y, output, n, best);
+    if (indices) memcpy(indices + output, index, (size_t)n * sizeof *index);
+  }
+}
+
+/* ---- The other way round ---------------------------------------------------------------------------------------- */
+
+int64_t lamina_reduction_row(const lamina_reduction *r, int64_t row) {
+  const int last = r->groups - 1;
+  int64_t offset = 0, stride = r->reduced[last] ? 1 : r->length;
+  for (int g = last - 1; g >= 0; g--) {
+    if (!r->reduced[g]) offset += row % r->dims[g] * stride, stride *= r->dims[g];
+    row /= r->dims[g];
+  }
+  return offset;
 }

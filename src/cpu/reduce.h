@@ -1,4 +1,4 @@
-/* Sums over some axes of a dense tensor, whose elements a function reads.
+/* Sums and maxima over some axes of a dense tensor.
  *
  * Rows are summed in 16 lanes of f32 over at most 1024 elements, all else in f64. The work is cut in the same way
  * whatever the number of threads, and partial sums are added in order, so that the results are, too. */
@@ -32,5 +32,13 @@ size_t lamina_reduction_workspace(const lamina_reduction *r);
 /* y[i] = the sum / divisor, for every output in row-major order of the kept axes. */
 void lamina_reduce_sum(const lamina_reduction *r, lamina_reduce_fn *read, const void *context, double divisor,
                        void *workspace, int32_t dtype, void *y);
+
+/* y[i] = the largest element, indices[i] (may be NULL) which of its elements that is; the first of equal ones, NaN being
+ * the largest. */
+void lamina_reduce_max(const lamina_reduction *r, int32_t x_type, const void *x, int32_t y_type, void *y,
+                       int32_t *indices);
+
+/* The other way round: where row number `row` of the tensor, `length` elements, begins in the outputs. */
+int64_t lamina_reduction_row(const lamina_reduction *r, int64_t row);
 
 #endif

@@ -8,7 +8,9 @@
   X(concat)                                                                                                            \
   X(split)                                                                                                             \
   X(slice)                                                                                                             \
+  X(pad)                                                                                                               \
   X(transpose)                                                                                                         \
+  X(resize)                                                                                                            \
   X(relu)                                                                                                              \
   X(leaky_relu)                                                                                                        \
   X(sigmoid)                                                                                                           \
@@ -35,6 +37,9 @@
   X(batch_norm)                                                                                                        \
   X(add)                                                                                                               \
   X(multiply)                                                                                                          \
+  X(sum)                                                                                                               \
+  X(mean)                                                                                                              \
+  X(max)                                                                                                               \
   X(scale)                                                                                                             \
   X(cast)                                                                                                              \
   X(fill)                                                                                                              \

@@ -2,6 +2,7 @@
 """Vectors of the ops that move, join, repeat and reduce: make.py says what it is all about."""
 
 import torch
+import torch.nn.functional as F
 
 from vectors import case, path, randn, save, shape, start, write
 
@@ -64,6 +65,42 @@ def products(name, a, b, repeated):
     case("add/backward", [f"dy={dyf}", f"db={shape(b)}:f64"], da=dyf, db=save("dsum", b.grad))
 
 
+def pads():
+    backwards("pad", lambda x: F.pad(x, (2, 0, 0, 1), value=1.5), (2, 3, 4), "pad", ["before=0,0,2", "after=0,1", "value=1.5"])
+    backwards("pad_edge", lambda x: F.pad(x, (2, 1, 0, 3), "replicate"), (1, 2, 3, 4), "pad",
+              ["before=0,0,0,2", "after=0,0,3,1", "mode=edge"])
+    backwards("pad_reflect", lambda x: F.pad(x, (3, 2, 1, 2), "reflect"), (1, 2, 3, 4), "pad",
+              ["before=0,0,1,3", "after=0,0,2,2", "mode=reflect"])
+
+
+def reductions():
+    backwards("sum", lambda x: x.sum((0, 2)), (3, 4, 5), "sum", ["axes=0,-1"])
+    backwards("sum_all", lambda x: x.sum(), (3, 4), "sum", [])
+    backwards("mean", lambda x: x.mean((1, 3), keepdim=True), (2, 3, 2, 4), "mean", ["axes=1,3", "keep=1"])
+    start("max")
+    x = randn(3, 4, 5)
+    y, indices = x.max(1)
+    dy = torch.randn_like(y)
+    y.backward(dy)
+    i = save("indices", indices.to(torch.int32))
+    case("max/forward", [f"x={save('x', x)}", "axes=1"], y=save("y", y), indices=i)
+    case("max/backward", [f"dy={save('dy', dy)}", f"indices={i}", f"dx={shape(x)}:f64", "axes=1"], dx=save("dx", x.grad))
+
+
+def resizes():
+    def resize(name, x, size, mode, corners=None):
+        words = [numbers("size", size)] + (["mode=linear"] if mode != "nearest" else [])
+        words += ["align_corners=1"] if corners else []
+        backwards(name, lambda x: F.interpolate(x, size, mode=mode, align_corners=corners), x, "resize", words)
+
+    resize("resize_nearest", (2, 3, 5), (8,), "nearest")
+    resize("resize_nearest2", (1, 2, 4, 6), (7, 3), "nearest")
+    resize("resize_linear", (2, 3, 5), (7,), "linear", False)
+    resize("resize_bilinear", (1, 2, 4, 5), (7, 3), "bilinear", False)
+    resize("resize_corners", (1, 2, 4, 5), (6, 9), "bilinear", True)
+    resize("resize_trilinear", (1, 1, 2, 3, 4), (3, 5, 2), "trilinear", False)
+
+
 products("multiply", (3, 5), (3, 5), (3, 5))
 products("multiply_channels", (2, 3, 4), (3,), (1, 3, 1))
 products("multiply_ones", (2, 3, 2, 4), (2, 1, 1, 4), (2, 1, 1, 4))
@@ -71,4 +108,7 @@ concat("concat", 3, 1, [3, 1, 4])
 concat("concat_first", 2, 0, [2, 5])
 slices()
 transposes()
+pads()
+reductions()
+resizes()
 write("shape")

@@ -31,7 +31,7 @@ def path(name):
 def save(name, tensor):
     (folder / group).mkdir(exist_ok=True)
     array = tensor.detach().numpy() if isinstance(tensor, torch.Tensor) else np.asarray(tensor)
-    np.save(folder / path(name), np.ascontiguousarray(array))
+    np.save(folder / path(name), np.asarray(array, order="C"))
     return path(name)
 
 

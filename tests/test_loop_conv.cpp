@@ -163,7 +163,17 @@ INSTANTIATE_TEST_SUITE_P(
                     "conv/backward_data w=4x1x3x2x2 dx=2x4x7x8x50 groups=4 stride=2,3,1 pad=2 flip=1 dtype=bf16",
                     "conv/backward_weights x=3x33x19x40 dw=66x1x3x5 groups=33 stride=1,2 pad=1:2,4 dilation=2,1",
                     "conv/backward_weights x=2x5x9x67 dw=5x1x3x3 groups=5 stride=3 pad=1 flip=1 dtype=bf16",
-                    "fc/forward x=260x700 w=401x700 b=401", "fc/forward x=3x700 w=401x700 dtype=bf16",
-                    "fc/backward_data dy=260x401 w=401x700", "fc/backward_weights x=1500x70 dy=1500x40"));
+                    "conv_transpose/forward x=2x40x9x8 w=40x30x3x3 b=30 stride=2 pad=1 output_pad=1",
+                    "conv_transpose/forward x=2x12x9x20 w=12x1x3x2 b=12 groups=12 stride=2,3",
+                    "conv_transpose/backward_data dy=2x30x18x16 w=40x30x3x3 stride=2 pad=1 output_pad=1",
+                    "conv_transpose/backward_weights x=2x40x9x8 dy=2x30x18x16 dw=40x30x3x3 stride=2 pad=1 output_pad=1",
+                    "local_conv/forward x=13x6x9x8 w=7x6x10x3x3x3 b=10x7x6 groups=2",
+                    "local_conv/forward x=1x16x12x12 w=6x6x8x16x3x3 stride=2 pad=1:0 dtype=bf16",
+                    "local_conv/backward_data w=7x6x10x3x3x3 dx=13x6x9x8 groups=2",
+                    "local_conv/backward_data w=6x6x8x70x3x3 dx=3x70x12x12 stride=2,2 pad=1:0,1:0 dtype=bf16",
+                    "local_conv/backward_weights x=13x6x9x8 dw=7x6x10x3x3x3 groups=2",
+                    "local_conv/backward_bias dy=20x30x10x9", "fc/forward x=260x700 w=401x700 b=401",
+                    "fc/forward x=3x700 w=401x700 dtype=bf16", "fc/backward_data dy=260x401 w=401x700",
+                    "fc/backward_weights x=1500x70 dy=1500x40"));
 
 } // namespace

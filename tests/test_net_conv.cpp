@@ -53,4 +53,21 @@ TEST_F(NetConv, ConvTransposeSpreads) {
       "f32[6,6,7]");
 }
 
+TEST_F(NetConv, LocalConvHasFiltersForEachPosition) {
+  recipe("[1, 3]", "  - local_conv: {filters: 1, kernel: 2}\n");
+  net->write(0, {1, 10, 100, 1000});
+  net->write(1, {0.5, 0.25});
+  EXPECT_EQ(forward({1, 2, 3}), (std::vector<float>{21.5, 3200.25}));
+  recipe("[4, 5, 6]", "  - local_conv: {filters: 6, kernel: [2, 3], stride: [1, 2], groups: 2}\n");
+  const lamina_desc w = net->desc(0), b = net->desc(1), y = lamina_net_output(*net);
+  EXPECT_EQ(Dims(w.dims, w.dims + w.rank), (Dims{4, 2, 6, 2, 2, 3}));
+  EXPECT_EQ(Dims(b.dims, b.dims + b.rank), (Dims{6, 4, 2}));
+  EXPECT_EQ(Dims(y.dims, y.dims + 3), (Dims{6, 4, 2}));
+  lamina_local_conv_layer layer = {};
+  layer.filters = 2, layer.kernel[0] = 5;
+  EXPECT_ERROR(lamina_net_add(*net, "local_conv", &layer), LAMINA_INVALID,
+               "1.local_conv: its filter needs 5 elements on spatial axis 0, and its input has 4; before it comes "
+               "0.local_conv, which gives f32[6,4,2]");
+}
+
 } // namespace

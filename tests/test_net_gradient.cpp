@@ -59,6 +59,14 @@ const Case cases[] = {
        layer.pad[0][1] = layer.pad[1][0] = 1;
        net.add("conv_transpose", layer).add("tanh").fc(3);
      }},
+    {"local_conv",
+     {4, 4, 5},
+     [](Net &net) {
+       lamina_local_conv_layer layer = {};
+       layer.filters = 4, layer.kernel[0] = 2, layer.stride[0] = 1, layer.stride[1] = 2, layer.groups = 2;
+       layer.pad[0][1] = layer.pad[1][0] = 1;
+       net.add("local_conv", layer).add("tanh").fc(3);
+     }},
     {"dropout",
      {3, 5, 5},
      [](Net &net) { net.conv(4, 3).dropout(0.4, true).add("relu").fc(9).add("relu").dropout(0.5).fc(3); }},

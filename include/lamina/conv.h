@@ -60,6 +60,24 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_conv_backward_bias(lamina_devic
                                                                     const lamina_tensor *dy, const lamina_tensor *db,
                                                                     lamina_stream *stream);
 
+/** A convolution over inputs of one spatial shape. */
+typedef struct lamina_conv_matrix_desc {
+  lamina_conv conv;
+  int64_t size[3]; /**< the input's spatial shape; must be given */
+} lamina_conv_matrix_desc;
+
+/** The matrix that a filter w [K, C/groups, filter…] is: M [K*out, C*size] with M · x = conv(x, w), x and y being one
+ *  image each, flattened in row-major order. (In one dimension it is a Toeplitz matrix, in two a doubly blocked one.) It
+ *  comes in compressed sparse rows, as SciPy's csr_matrix takes it: row i has the entries rows[i] … rows[i + 1] - 1, each
+ *  values[e] in column columns[e], columns ascending. Every tap that lies on the input is stored, be its weight 0 or not,
+ *  and none that falls into padding: so the sizes depend on shapes and attributes alone.
+ *  values [stored] of any floating type, columns [stored] and rows [K*out + 1] of i64 or, where the numbers fit, i32.
+ *  Values are copied; nothing is computed, and there is no gradient. Source: Dumoulin and Visin, section 4.1. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_conv_matrix(lamina_device *device, const lamina_conv_matrix_desc *conv,
+                                                             const lamina_tensor *w, const lamina_tensor *values,
+                                                             const lamina_tensor *columns, const lamina_tensor *rows,
+                                                             lamina_stream *stream);
+
 /** Data pointers of each pass, in the order of the op's row. */
 typedef struct lamina_conv_forward_args {
   const void *x, *w, *b;
@@ -78,6 +96,11 @@ typedef struct lamina_conv_backward_bias_args {
   void *db;
 } lamina_conv_backward_bias_args;
 
+typedef struct lamina_conv_matrix_args {
+  const void *w;
+  void *values, *columns, *rows;
+} lamina_conv_matrix_args;
+
 /** The same passes planned once, and run with your workspace on your stream: see LAMINA_PLANNED. */
 LAMINA_PLANNED(conv_forward, const lamina_conv *conv, const lamina_tensor *x, const lamina_tensor *w,
                const lamina_tensor *b, const lamina_tensor *y);
@@ -86,6 +109,8 @@ LAMINA_PLANNED(conv_backward_data, const lamina_conv *conv, const lamina_tensor 
 LAMINA_PLANNED(conv_backward_weights, const lamina_conv *conv, const lamina_tensor *x, const lamina_tensor *dy,
                const lamina_tensor *dw);
 LAMINA_PLANNED(conv_backward_bias, const lamina_conv *conv, const lamina_tensor *dy, const lamina_tensor *db);
+LAMINA_PLANNED(conv_matrix, const lamina_conv_matrix_desc *conv, const lamina_tensor *w, const lamina_tensor *values,
+               const lamina_tensor *columns, const lamina_tensor *rows);
 
 #ifdef __cplusplus
 }

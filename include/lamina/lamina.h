@@ -18,6 +18,7 @@
 #include "lamina/fill.h"
 #include "lamina/io.h"
 #include "lamina/layers.h"
+#include "lamina/local_conv.h"
 #include "lamina/loss.h"
 #include "lamina/lp_pool.h"
 #include "lamina/matmul.h"

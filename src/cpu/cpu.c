@@ -75,6 +75,11 @@
   X(loop_depthwise_transpose_forward)                                                                                  \
   X(loop_depthwise_transpose_backward_data)                                                                            \
   X(loop_depthwise_transpose_backward_weights)                                                                         \
+  X(loop_local_conv_forward)                                                                                           \
+  X(loop_local_conv_backward_data)                                                                                     \
+  X(loop_local_conv_backward_weights)                                                                                  \
+  X(loop_local_conv_backward_bias)                                                                                     \
+  X(loop_conv_matrix)                                                                                                  \
   X(loop_conv_backward_bias)                                                                                           \
   X(loop_fc_forward)                                                                                                   \
   X(loop_fc_backward_data)                                                                                             \

@@ -48,6 +48,20 @@ LAMINA_CHECK_ARGS(conv_backward_data, backward_data_args);
 LAMINA_CHECK_ARGS(conv_backward_weights, backward_weights_args);
 LAMINA_CHECK_ARGS(conv_backward_bias, backward_bias_args);
 
+lamina_status lamina_conv_output(const lamina_problem *p, int x, int w, int a, int64_t filter, const lamina_conv *conv,
+                                 int64_t *y) {
+  int64_t padded, reach;
+  if (filter < 1) return lamina_problem_error(p, w, "expected at least 1 on every spatial axis");
+  if (!lamina_sum(p->arg[x].dims[2 + a], conv->pad[a][0] + conv->pad[a][1], &padded) ||
+      !lamina_mul(filter - 1, conv->dilation[a], &reach))
+    return lamina_problem_error(p, x, "its size overflows with padding and dilation");
+  if (padded <= reach)
+    return lamina_problem_error(p, x, "with padding its spatial axis %d has %lld elements, but the filter needs %lld",
+                                a, (long long)padded, (long long)reach + 1);
+  *y = (padded - reach - 1) / conv->stride[a] + 1;
+  return LAMINA_OK;
+}
+
 /* Checks input x [N, C, spatial…] against filter w [K, C/groups, filter…] and gives the dims of y. */
 static lamina_status output_dims(lamina_problem *p, int x, int w, int64_t *y) {
   const lamina_desc *in = &p->arg[x], *filter = &p->arg[w];
@@ -64,17 +78,7 @@ static lamina_status output_dims(lamina_problem *p, int x, int w, int64_t *y) {
                                 (long long)conv->groups);
   y[0] = in->dims[0];
   y[1] = filter->dims[0];
-  for (int a = 0; a < axes; a++) {
-    int64_t padded, reach;
-    if (filter->dims[2 + a] < 1) return lamina_problem_error(p, w, "expected at least 1 on every spatial axis");
-    if (!lamina_sum(in->dims[2 + a], conv->pad[a][0] + conv->pad[a][1], &padded) ||
-        !lamina_mul(filter->dims[2 + a] - 1, conv->dilation[a], &reach))
-      return lamina_problem_error(p, x, "its size overflows with padding and dilation");
-    if (padded <= reach)
-      return lamina_problem_error(p, x, "with padding its spatial axis %d has %lld elements, but the filter needs %lld",
-                                  a, (long long)padded, (long long)reach + 1);
-    y[2 + a] = (padded - reach - 1) / conv->stride[a] + 1;
-  }
+  for (int a = 0; a < axes; a++) LAMINA_TRY(lamina_conv_output(p, x, w, a, filter->dims[2 + a], conv, &y[2 + a]));
   return LAMINA_OK;
 }
 

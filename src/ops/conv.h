@@ -10,6 +10,10 @@ enum { LAMINA_CONV_DATA_DY, LAMINA_CONV_DATA_W, LAMINA_CONV_DATA_DX };
 enum { LAMINA_CONV_WEIGHTS_X, LAMINA_CONV_WEIGHTS_DY, LAMINA_CONV_WEIGHTS_DW };
 enum { LAMINA_CONV_BIAS_DY, LAMINA_CONV_BIAS_DB };
 
+/* How many positions a filter has along spatial axis `a` of argument x, or why there are none. */
+lamina_status lamina_conv_output(const lamina_problem *p, int x, int w, int a, int64_t filter, const lamina_conv *conv,
+                                 int64_t *y);
+
 /* In three dimensions: smaller problems have axes of size 1 in front. */
 typedef struct lamina_conv_sizes {
   int64_t C, K, groups;        /* channels of the input, filters */

@@ -4,6 +4,8 @@
 #define FAMILIES(X)                                                                                                    \
   X(conv)                                                                                                              \
   X(conv_transpose)                                                                                                    \
+  X(local_conv)                                                                                                        \
+  X(conv_matrix)                                                                                                       \
   X(copy)                                                                                                              \
   X(concat)                                                                                                            \
   X(split)                                                                                                             \

@@ -16,6 +16,7 @@
 #include "lamina/engine.h"
 #include "lamina/fc.h"
 #include "lamina/fill.h"
+#include "lamina/gather.h"
 #include "lamina/io.h"
 #include "lamina/layers.h"
 #include "lamina/local_conv.h"

@@ -88,6 +88,11 @@
   X(loop_matmul_forward)                                                                                               \
   X(loop_matmul_backward_a)                                                                                            \
   X(loop_matmul_backward_b)                                                                                            \
+  X(loop_gather_forward)                                                                                               \
+  X(loop_gather_backward)                                                                                              \
+  X(loop_embedding_forward)                                                                                            \
+  X(loop_embedding_backward)                                                                                           \
+  X(loop_one_hot)                                                                                                      \
   X(loop_softmax_forward)                                                                                              \
   X(loop_softmax_backward)                                                                                             \
   X(loop_log_softmax_forward)                                                                                          \

@@ -26,6 +26,9 @@
   X(softsign)                                                                                                          \
   X(fc)                                                                                                                \
   X(matmul)                                                                                                            \
+  X(gather)                                                                                                            \
+  X(embedding)                                                                                                         \
+  X(one_hot)                                                                                                           \
   X(max_pool)                                                                                                          \
   X(min_pool)                                                                                                          \
   X(avg_pool)                                                                                                          \

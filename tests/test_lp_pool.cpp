@@ -52,6 +52,15 @@ TEST_P(LpPool, GradientsByHand) {
   EXPECT_EQ(backward(window(2, 2, 3), {3, 4, 9, 6, 8, 9}, {5, 10}), (Values{3, 4, 0, 6, 8, 0}));
 }
 
+// Rows of more windows, which engines take side by side.
+TEST_P(LpPool, GradientsOfRows) {
+  const Values x = {3, 4, 0, 0, -6, 8, 0, -5, 0, 0}, dy = {5, 9, 10, 2, 9};
+  EXPECT_EQ(backward(window(2, 2), x, dy), (Values{3, 4, 0, 0, -6, 8, 0, -2, 0, 0}));
+  EXPECT_EQ(backward(window(1, 2), x, dy), (Values{5, 5, 0, 0, -10, 10, 0, -2, 0, 0}));
+  EXPECT_EQ(backward(window(3, 3, 2), {3, -4, 5, 0, 0, -2, 0, 0, 0}, {36, 125, 8, 8}),
+            (Values{9, -16, 25 + 125, 0, 0, -8, 0, 0, 0}));
+}
+
 TEST_P(LpPool, PaddingAddsNothing) {
   lamina_lp_pool pool = window(2, 3, 2);
   pool.window.pad[0][0] = 2, pool.window.pad[0][1] = 1, pool.window.ceil_mode = 1;

@@ -95,6 +95,17 @@ TEST_P(StochasticPool, DrawsInProportion) {
   EXPECT_NE(indices, other) << "another stream draws others";
 }
 
+// Of {k, 2^24 - k} the first ends at k/2^24 exactly: where u is that, it isn't drawn any more.
+TEST_P(StochasticPool, TheBorderBelongsToTheNext) {
+  Values x, indices;
+  for (uint64_t o = 0; o < 20; o++) {
+    const double k = philox_word(1, o, 0, 2) >> 8;
+    x.insert(x.end(), {0, k, 0x1p24 - k});
+  }
+  draw(window(3), x, 20, &indices);
+  for (size_t o = 0; o < 20; o++) EXPECT_EQ(indices[o], static_cast<double>(3 * o + 2)) << o;
+}
+
 TEST_P(StochasticPool, InferenceAveragesByProbability) {
   EXPECT_EQ(average(window(2), {1, 3, 4, 4, 0, 6, -5, 2}, 4), (Values{2.5, 4, 6, 2}));
   EXPECT_EQ(average(window(3, 1), {1, 1, 6, -9, 2, 0}, 4), (Values{38.0 / 8, static_cast<double>(37.0f / 7), 5, 2}));

@@ -1,6 +1,8 @@
 /* What the pooling loops prepare: sizes and tables, so that runs don't divide. */
 #include "cpu/loop_pool.h"
 
+enum { MOST_COLUMNS = 1 << 20 }; /* of a row that gets tables: they are no larger than some MiB, and hold i32 */
+
 static int64_t whole_vectors(int64_t n) { return (n + LAMINA_LOOP_VECTOR - 1) & -LAMINA_LOOP_VECTOR; }
 
 static void read_sizes(lamina_loop_pool *s, const lamina_problem *p, int x, int y) {
@@ -54,7 +56,7 @@ static void fill_tables(lamina_loop_pool *s) {
 lamina_status lamina_loop_pool_open(lamina_plan *plan, int x, int y, bool lanes) {
   lamina_loop_pool s = {0};
   read_sizes(&s, &plan->problem, x, y);
-  s.direct = s.y[2] < 4 || s.kernel[2] > 1024;
+  s.direct = s.y[2] < 4 || s.kernel[2] > 1024 || s.x[2] > MOST_COLUMNS || s.y[2] > MOST_COLUMNS;
   plan_rows(&s, lanes && !s.direct, plan->threads);
   const size_t head = lamina_align_up(sizeof s, 64), columns = (size_t)s.kernel[2] * sizeof *s.column;
   const size_t each = (size_t)s.width * 4; /* of the tables of windows */

@@ -119,7 +119,9 @@ lamina_status lamina_confusion_svg(const lamina_confusion *matrix, const char *p
                                    const lamina_allocator *allocator) {
   picture p = {.matrix = matrix, .text.allocator = allocator};
   int64_t right;
-  if (!matrix || !path) return lamina_error(LAMINA_INVALID, "lamina_confusion_svg: a NULL pointer");
+  LAMINA_NOT_NULL(matrix, "matrix");
+  LAMINA_NOT_NULL(path, "path");
+  LAMINA_TRY(lamina_allocator_check(allocator, __func__));
   LAMINA_TRY(check(matrix));
   lay_out(&p);
   const double size = p.cell * (double)matrix->classes;

@@ -112,7 +112,9 @@ static lamina_status count_batches(lamina_net *net, lamina_loader *loader, int64
 
 lamina_status lamina_net_confusion(lamina_net *net, const lamina_dataset *dataset, int64_t batch, int64_t *counts) {
   lamina_loader *loader;
-  if (!net || !dataset || !counts) return lamina_error(LAMINA_INVALID, "lamina_net_confusion: a NULL pointer");
+  LAMINA_NOT_NULL(net, "net");
+  LAMINA_NOT_NULL(dataset, "dataset");
+  LAMINA_NOT_NULL(counts, "counts");
   LAMINA_TRY(lamina_net_check_data(net, dataset));
   const int64_t classes = lamina_net_output(net).dims[0];
   const int64_t examples = lamina_dataset_info_of(dataset)->count, wanted = batch_or_preset(net, batch);

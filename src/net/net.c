@@ -167,7 +167,8 @@ lamina_status lamina_net_take_parameters(lamina_net *net) {
 }
 
 lamina_status lamina_net_class_weights(lamina_net *net, int64_t n, const float *weights) {
-  if (!net || (n && !weights)) return lamina_error(LAMINA_INVALID, "lamina_net_class_weights: a NULL pointer");
+  LAMINA_NOT_NULL(net, "net");
+  if (n) LAMINA_NOT_NULL(weights, "weights");
   const lamina_desc out = lamina_net_output(net);
   if (net->training) return lamina_error(LAMINA_INVALID, "class weights can't change while a trainer is open");
   if (n && (out.rank < 1 || n != out.dims[0]))

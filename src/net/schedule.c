@@ -4,10 +4,13 @@
 #include "net/trainer.h"
 
 lamina_status lamina_rate_check(const lamina_rate *r) {
+  if (r->kind < LAMINA_RATE_CONSTANT || r->kind > LAMINA_RATE_COSINE)
+    return lamina_error(LAMINA_INVALID, "the learning rate is of kind %lld; expected a lamina_rate_kind",
+                        (long long)r->kind);
   if (!(r->rate > 0) || !isfinite(r->rate))
     return lamina_error(LAMINA_INVALID, "the learning rate is %g; expected more than 0", r->rate);
-  if (r->warmup < 0)
-    return lamina_error(LAMINA_INVALID, "the warmup is %lld epochs; expected 0 or more", (long long)r->warmup);
+  if (r->warmup < 0 || r->warmup > UINT32_MAX)
+    return lamina_error(LAMINA_INVALID, "the warmup is %lld epochs; expected 0 to 2^32 - 1", (long long)r->warmup);
   if (r->kind == LAMINA_RATE_STEP && r->every < 1)
     return lamina_error(LAMINA_INVALID, "the rate falls every %lld epochs; expected at least 1", (long long)r->every);
   if (r->kind == LAMINA_RATE_STEP && !(r->factor >= 0))

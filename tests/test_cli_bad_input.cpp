@@ -1,4 +1,5 @@
 // What bad input gets: an exit code, one sentence with file, place and what was expected, and nothing lost.
+#include <sys/resource.h>
 #include <zlib.h>
 
 #include "command.h"
@@ -205,6 +206,48 @@ TEST_F(CliBadInput, CheckpointsThatAreCutAlteredOrOfAnotherNet) {
                  {"nowhere/checkpoint.safetensors", "No such file"});
   EXPECT_FALSE(std::filesystem::exists(folder / "nowhere"));
   expect_failure(run({"eval", "net.yaml"}), {"net.yaml", "no checkpoint"});
+}
+
+// Files may have so many bytes while it lives, as if the disk were full then; processes that are started have it, too.
+class DiskOf {
+public:
+  explicit DiskOf(rlim_t bytes) {
+    handler_ = signal(SIGXFSZ, SIG_IGN);
+    EXPECT_EQ(getrlimit(RLIMIT_FSIZE, &before_), 0);
+    const rlimit small = {bytes, before_.rlim_max};
+    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  }
+  ~DiskOf() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    signal(SIGXFSZ, handler_);
+  }
+
+private:
+  rlimit before_;
+  sighandler_t handler_;
+};
+
+TEST_F(CliBadInput, ADiskThatIsFullIsToldAndTheCheckpointStays) {
+  ASSERT_EQ(train().code, 0);
+  const std::string path = folder / "out/checkpoint.safetensors", good = read_file(path);
+  const auto log_size = static_cast<rlim_t>(std::filesystem::file_size(folder / "out/metrics.jsonl"));
+  ASSERT_GT(good.size(), log_size + 300);
+  Result result;
+  { // the log has no room for a line more
+    const DiskOf small(log_size + 10);
+    result = train({"--resume", "--epochs", "2"});
+  }
+  expect_failure(result, {"out", "can't write metrics.jsonl", "File too large"});
+  EXPECT_TRUE(read_file(path) == good);
+  { // nor the folder for a checkpoint
+    const DiskOf small(good.size() - 1);
+    result = train({"--resume", "--epochs", "2"});
+  }
+  expect_failure(result, {"out/checkpoint.safetensors", "can't be written", "File too large"});
+  EXPECT_TRUE(read_file(path) == good);
+  EXPECT_FALSE(std::filesystem::exists(path + ".tmp"));
+  result = train({"--resume", "--epochs", "2"}); // with room again it goes on
+  EXPECT_EQ(result.code, 0) << result.err;
 }
 
 TEST_F(CliBadInput, LossThatIsNotFiniteNamesStepAndLayer) {

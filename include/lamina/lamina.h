@@ -32,6 +32,7 @@
 #include "lamina/pad.h"
 #include "lamina/pointwise_loss.h"
 #include "lamina/pool.h"
+#include "lamina/prelu.h"
 #include "lamina/reduce.h"
 #include "lamina/resize.h"
 #include "lamina/slice.h"

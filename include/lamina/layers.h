@@ -178,6 +178,12 @@ typedef struct lamina_batch_norm_layer {
   int64_t has_affine;   /**< 1: affine is meant, though it is 0 */
 } lamina_batch_norm_layer;
 
+/** "prelu": y = x > 0 ? x : slope*x, as lamina/prelu.h; slope [C], or [1], starts at 0.25; weight decay doesn't reach
+ *  it. */
+typedef struct lamina_prelu_layer {
+  int64_t shared; /**< 1: one slope for all channels */
+} lamina_prelu_layer;
+
 /** "concat": 2 to 8 layers, one behind the other along an axis, as lamina/concat.h. */
 typedef struct lamina_concat_layer {
   int64_t axis; /**< 0: 1, the channels (axis 0 is the batch); negative counts from the end */

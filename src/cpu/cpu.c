@@ -27,6 +27,8 @@
   X(loop_relu_backward)                                                                                                \
   X(loop_leaky_relu_forward)                                                                                           \
   X(loop_leaky_relu_backward)                                                                                          \
+  X(loop_prelu_forward)                                                                                                \
+  X(loop_prelu_backward)                                                                                               \
   X(loop_sigmoid_forward)                                                                                              \
   X(loop_sigmoid_backward)                                                                                             \
   X(loop_tanh_forward)                                                                                                 \

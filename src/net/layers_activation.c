@@ -17,6 +17,23 @@ static const lamina_attr_def gelu_attrs[] = {
 static const lamina_attr_def softplus_attrs[] = {
     {LAMINA_FIELD(lamina_softplus, beta), .type = LAMINA_ATTR_REAL, .preset = 1, .least = 1e-6, .most = 1e6}, {0}};
 
+static const lamina_attr_def prelu_attrs[] = {{LAMINA_FIELD(lamina_prelu_layer, shared), .type = LAMINA_ATTR_BOOL},
+                                              {0}};
+static const lamina_param_def prelu_params[] = {{.name = "slope", .constant = true, .value = 0.25}, {0}};
+
+static lamina_status expand_prelu(lamina_graph *graph, const lamina_layer *layer) {
+  const lamina_prelu_layer *l = (const void *)layer->attr;
+  const lamina_desc in = graph->values[graph->x].desc;
+  const int64_t one = 1;
+  int arg[] = {graph->x, LAMINA_ABSENT, LAMINA_FRESH};
+  if (!l->shared && in.rank < 2)
+    return lamina_error(LAMINA_INVALID, "its input has %d axes; expected [N, C, …]", in.rank);
+  LAMINA_TRY(lamina_graph_param(graph, layer, 0, 1, l->shared ? &one : &in.dims[1], 0, 0, &arg[1]));
+  LAMINA_TRY(lamina_graph_emit(graph, "prelu/forward", NULL, arg));
+  graph->x = arg[2];
+  return LAMINA_OK;
+}
+
 static const lamina_attr_def softmax_attrs[] = {{LAMINA_FIELD(lamina_softmax_layer, axis), .type = LAMINA_ATTR_INT,
                                                  .preset = 1, .has = offsetof(lamina_softmax_layer, has_axis),
                                                  .least = -7, .most = 7},
@@ -57,6 +74,12 @@ _Static_assert(sizeof(lamina_scale_layer) == sizeof(lamina_scale), "the layer's 
 const lamina_layer_def lamina_layers_activation[] = {
     PLAIN(relu, "max(x, 0)"),
     WITH_ATTRS(leaky_relu, "x, times a slope below 0"),
+    {.name = "prelu",
+     .about = "x, times a trained slope below 0",
+     .attrs = prelu_attrs,
+     .attr_size = sizeof(lamina_prelu_layer),
+     .params = prelu_params,
+     .expand = expand_prelu},
     PLAIN(sigmoid, "1 / (1 + exp(-x))"),
     PLAIN(tanh, "hyperbolic tangent"),
     WITH_ATTRS(elu, "x, and exp(x) - 1 below 0"),

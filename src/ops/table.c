@@ -15,6 +15,7 @@
   X(resize)                                                                                                            \
   X(relu)                                                                                                              \
   X(leaky_relu)                                                                                                        \
+  X(prelu)                                                                                                             \
   X(sigmoid)                                                                                                           \
   X(tanh)                                                                                                              \
   X(elu)                                                                                                               \

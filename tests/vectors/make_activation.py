@@ -4,7 +4,7 @@
 import torch
 import torch.nn.functional as F
 
-from vectors import case, path, save, start, write
+from vectors import case, path, randn, save, start, write
 
 
 def elementwise(family, run, attrs=(), name=None, takes="y", most=40.0):
@@ -34,4 +34,19 @@ elementwise("softplus", lambda x: F.softplus(x, 2.5), ["beta=2.5"], "softplus_be
 # F.hardsigmoid has its gradient from a 1/6 in f32.
 elementwise("hard_sigmoid", lambda x: F.relu6(x + 3) / 6, takes="x")
 elementwise("softsign", F.softsign)
+
+
+def prelu(name, x, slopes):
+    start(name)
+    x, slope = randn(*x), randn(slopes)
+    y = F.prelu(x, slope)
+    dy = torch.randn_like(y)
+    y.backward(dy)
+    words = [f"x={save('x', x)}", f"slope={save('slope', slope)}"]
+    case("prelu/forward", words, y=save("y", y))
+    case("prelu/backward", words + [f"dy={save('dy', dy)}"], dx=save("dx", x.grad), dslope=save("dslope", slope.grad))
+
+
+prelu("prelu", (2, 3, 2, 4), 3)
+prelu("prelu_shared", (3, 5), 1)
 write("activation")

@@ -143,6 +143,20 @@ const Case cases[] = {
        net.add("slice", slice).conv(3, 2).add("pad", reflect).add("resize", twice).add("max", max).add("tanh");
        net.add("sum", sum).fc(6).add("mean", lamina_reduce{0, 1}).add("tanh").fc(4);
      }},
+    {"norms",
+     {4, 5, 3},
+     [](Net &net) {
+       lamina_layer_norm_layer layer = {}, rows = {};
+       lamina_group_norm_layer group = {};
+       lamina_prelu_layer shared = {};
+       lamina_conv_layer last = conv(3, {2}); // a bias would be normalised away, its gradient nothing but noise
+       last.has_bias = 1;
+       const lamina_lrn across = {3, 2, 0.5, 1, 0}, within = {2, 3, 0.75, 2, 1};
+       layer.axis = 1, group.groups = 2, shared.shared = 1, rows.has_affine = 1;
+       net.conv(4, 2).add("group_norm", group).add("prelu").add("lrn", across).conv(6, 2, 1).add("layer_norm", layer);
+       net.add("lrn", within).add("prelu", shared).add("conv", last).add("instance_norm").add("tanh").fc(5);
+       net.add("layer_norm", rows).fc(3);
+     }},
     {"one_layer", {5}, [](Net &net) { net.fc(3); }},
     {"relu_after_relu", {6}, [](Net &net) { net.fc(7).add("relu").add("relu").add("tanh").add("relu").fc(3); }},
     {"residual",

@@ -25,6 +25,7 @@
 #define LAMINA_LAYERS_H
 
 #include "lamina/activation.h"
+#include "lamina/lrn.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -161,7 +162,7 @@ typedef struct lamina_reshape_layer {
  * "sum", "mean" and "max" take lamina_reduce of lamina/reduce.h; without axes, over all but the batch. */
 
 /* "leaky_relu", "elu", "gelu" and "softplus" take the descriptors of lamina/activation.h: lamina_leaky_relu (slope),
- * lamina_elu (alpha), lamina_gelu (form: erf or tanh) and lamina_softplus (beta).
+ * lamina_elu (alpha), lamina_gelu (form: erf or tanh) and lamina_softplus (beta); "lrn" takes lamina_lrn of lamina/lrn.h.
  * "relu", "sigmoid", "tanh", "selu", "silu", "hard_sigmoid", "softsign", "flatten": no fields; give NULL.
  * "add", "multiply" (no fields): the sum, the product of 2 to 8 layers; those after the first may have axes of size 1
  * where it has more, as lamina/arithmetic.h says. */
@@ -177,6 +178,34 @@ typedef struct lamina_batch_norm_layer {
   int64_t affine;       /**< default 1; 0 and has_affine: without w and b */
   int64_t has_affine;   /**< 1: affine is meant, though it is 0 */
 } lamina_batch_norm_layer;
+
+/** "layer_norm": all of an example from an axis on to mean 0 and variance 1, then times w plus b, both with a number for
+ *  each element of these axes; as lamina/layer_norm.h. w starts at 1, b at 0; weight decay reaches neither. */
+typedef struct lamina_layer_norm_layer {
+  int64_t axis;        /**< of x with the batch, which is axis 0 and no part of it; 0: -1, the last axis alone */
+  double epsilon;      /**< default 1e-5 */
+  int64_t affine;      /**< default 1; 0 and has_affine: without w and b */
+  int64_t has_epsilon; /**< 1: an epsilon of 0 is meant */
+  int64_t has_affine;  /**< 1: affine is meant, though it is 0 */
+} lamina_layer_norm_layer;
+
+/** "group_norm": the channels of an example in groups, each to mean 0 and variance 1, then times w plus b, both [C]; as
+ *  lamina/layer_norm.h. w starts at 1, b at 0; weight decay reaches neither. */
+typedef struct lamina_group_norm_layer {
+  int64_t groups;      /**< must be given; divides the channels */
+  double epsilon;      /**< default 1e-5 */
+  int64_t affine;      /**< default 1; 0 and has_affine: without w and b */
+  int64_t has_epsilon; /**< 1: an epsilon of 0 is meant */
+  int64_t has_affine;  /**< 1: affine is meant, though it is 0 */
+} lamina_group_norm_layer;
+
+/** "instance_norm": group_norm with one channel a group. */
+typedef struct lamina_instance_norm_layer {
+  double epsilon;      /**< default 1e-5 */
+  int64_t affine;      /**< default 1; 0 and has_affine: without w and b */
+  int64_t has_epsilon; /**< 1: an epsilon of 0 is meant */
+  int64_t has_affine;  /**< 1: affine is meant, though it is 0 */
+} lamina_instance_norm_layer;
 
 /** "prelu": y = x > 0 ? x : slope*x, as lamina/prelu.h; slope [C], or [1], starts at 0.25; weight decay doesn't reach
  *  it. */

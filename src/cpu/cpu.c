@@ -102,6 +102,12 @@
   X(loop_batch_norm_forward)                                                                                           \
   X(loop_batch_norm_inference)                                                                                         \
   X(loop_batch_norm_backward)                                                                                          \
+  X(loop_layer_norm_forward)                                                                                           \
+  X(loop_layer_norm_backward)                                                                                          \
+  X(loop_group_norm_forward)                                                                                           \
+  X(loop_group_norm_backward)                                                                                          \
+  X(loop_lrn_forward)                                                                                                  \
+  X(loop_lrn_backward)                                                                                                 \
   X(loop_add_forward)                                                                                                  \
   X(loop_add_backward)                                                                                                 \
   X(loop_multiply_forward)                                                                                             \

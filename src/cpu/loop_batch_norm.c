@@ -76,21 +76,11 @@ LAMINA_INLINE void moments_of_strip(const sizes *s, int64_t n, int64_t rows, int
 
 LAMINA_INLINE void sums_of_plane(const sizes *s, int64_t n, int64_t rows, int64_t c, const void *x, const void *dy,
                                  double mean, lamina_loop_sums *sums, bool bf16) {
-  double plain[LAMINA_NORM_LANES] = {0}, moment[LAMINA_NORM_LANES] = {0};
-  for (int64_t row = n; row < n + rows; row++) {
-    const int64_t start = (row * s->C + c) * s->area, end = start + s->area;
-    int64_t i = start;
-    for (; i + LAMINA_NORM_LANES <= end; i += LAMINA_NORM_LANES)
-      for (int64_t j = 0; j < LAMINA_NORM_LANES; j++) {
-        const double g = (double)lamina_loop_get(dy, i + j, bf16);
-        plain[j] += g, moment[j] += g * ((double)lamina_loop_get(x, i + j, bf16) - mean);
-      }
-    for (int64_t j = 0; i + j < end; j++) {
-      const double g = (double)lamina_loop_get(dy, i + j, bf16);
-      plain[j] += g, moment[j] += g * ((double)lamina_loop_get(x, i + j, bf16) - mean);
-    }
+  *sums = (lamina_loop_sums){0};
+  for (int64_t i = n; i < n + rows; i++) {
+    const int64_t at = (i * s->C + c) * s->area;
+    lamina_loop_sums_run(sums, s->area, lamina_loop_at(x, at, bf16), lamina_loop_at(dy, at, bf16), mean, bf16);
   }
-  *sums = (lamina_loop_sums){lamina_loop_lanes(plain), lamina_loop_lanes(moment)};
 }
 
 LAMINA_INLINE void sums_of_strip(const sizes *s, int64_t n, int64_t rows, int64_t c, int64_t width, const void *x,

@@ -15,7 +15,7 @@ typedef struct lamina_loop_moments {
 } lamina_loop_moments;
 
 typedef struct lamina_loop_sums {
-  double plain, moment; /* sums of g and of g * (x - mean) */
+  double plain, moment; /* sums of dy and of dy * (x - mean) */
 } lamina_loop_sums;
 
 LAMINA_INLINE void lamina_loop_merge(lamina_loop_moments *a, const lamina_loop_moments *b) {
@@ -55,6 +55,23 @@ LAMINA_INLINE void lamina_loop_moments_run(lamina_loop_moments *m, int64_t n, co
     block.squares = lamina_loop_lanes(square);
     lamina_loop_merge(m, &block);
   }
+}
+
+/* Adds the sums over n elements that lie in one piece. */
+LAMINA_INLINE void lamina_loop_sums_run(lamina_loop_sums *s, int64_t n, const void *x, const void *dy, double mean,
+                                        bool bf16) {
+  double plain[LAMINA_NORM_LANES] = {0}, moment[LAMINA_NORM_LANES] = {0};
+  int64_t i = 0;
+  for (; i + LAMINA_NORM_LANES <= n; i += LAMINA_NORM_LANES)
+    for (int64_t j = 0; j < LAMINA_NORM_LANES; j++) {
+      const double g = (double)lamina_loop_get(dy, i + j, bf16);
+      plain[j] += g, moment[j] += g * ((double)lamina_loop_get(x, i + j, bf16) - mean);
+    }
+  for (int64_t j = 0; i + j < n; j++) {
+    const double g = (double)lamina_loop_get(dy, i + j, bf16);
+    plain[j] += g, moment[j] += g * ((double)lamina_loop_get(x, i + j, bf16) - mean);
+  }
+  s->plain += lamina_loop_lanes(plain), s->moment += lamina_loop_lanes(moment);
 }
 
 /* A mean in two parts, so that x - mean is right where both are large. */

@@ -8,6 +8,7 @@
   X(activation)                                                                                                        \
   X(shape)                                                                                                             \
   X(batch_norm)                                                                                                        \
+  X(norm)                                                                                                              \
   X(join)
 
 #define X(room) extern const lamina_layer_def lamina_layers_##room[];

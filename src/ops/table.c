@@ -41,6 +41,9 @@
   X(softmax)                                                                                                           \
   X(log_softmax)                                                                                                       \
   X(batch_norm)                                                                                                        \
+  X(layer_norm)                                                                                                        \
+  X(group_norm)                                                                                                        \
+  X(lrn)                                                                                                               \
   X(add)                                                                                                               \
   X(multiply)                                                                                                          \
   X(sum)                                                                                                               \

@@ -67,8 +67,8 @@ static bool join_axis(product *g) {
 
 static product product_of(const lamina_problem *p) {
   const lamina_matmul *matmul = lamina_attr(p);
-  const char pass = lamina_op_at(p->op)->name[sizeof "matmul/backward_" - 1]; /* a, b, or nothing: forward */
-  const bool forward = strcmp(lamina_op_at(p->op)->name, "matmul/forward") == 0, of_a = !forward && pass == 'a';
+  const char *name = lamina_op_at(p->op)->name;
+  const bool forward = strcmp(name, "matmul/forward") == 0, of_a = strcmp(name, "matmul/backward_a") == 0;
   const bool ta = matmul->transpose_a, tb = matmul->transpose_b;
   const lamina_desc *y = &p->arg[forward ? 2 : of_a ? 0 : 1], *x = &p->arg[of_a ? 1 : 0];
   const int64_t M = y->dims[y->rank - 2], N = y->dims[y->rank - 1];

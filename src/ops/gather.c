@@ -183,8 +183,8 @@ static void element_one_hot(const lamina_reference *ref, int arg, int64_t index,
 
 /* ---- Rows ------------------------------------------------------------------------------------------------------- */
 
-/* Integers below `size`; for an exact test some just beyond it, too, whose NaN and zeros any order gives. (Beyond it y has
- * no slope.) */
+/* Integers below `size`; for an exact test some just beyond it, too, whose NaN and zeros any order gives. (There y has no
+ * slope.) */
 static void fill_indices(const lamina_problem *p, int indices, int64_t size, bool exact, lamina_fill_def *fill) {
   const bool below = exact && p->arg[indices].dtype != LAMINA_U8;
   if (exact) lamina_fill_integers(p, fill, -4, 4);

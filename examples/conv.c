@@ -1,4 +1,6 @@
-/* One op: cross-correlates a 4x5 picture with a 3x3 filter and prints the 2x3 result. */
+/* One op: cross-correlates a 4x5 picture with a 3x3 filter and prints the 2x3 result.
+ *
+ *   cc conv.c $(pkg-config --cflags --libs lamina) -o conv && ./conv */
 #include <stdio.h>
 
 #include <lamina/lamina.h>

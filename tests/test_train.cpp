@@ -283,10 +283,10 @@ TEST_F(Train, OptionsThatCantBe) {
             "there is no optimizer \"agd\"; did you mean \"sgd\"?");
   EXPECT_EQ(refused([](lamina_training &t) { t.optimizer = "lbfgs"; }),
             "there is no optimizer \"lbfgs\"; expected sgd or adam");
-  EXPECT_EQ(refused([](lamina_training &t) { t.loss = "hinge"; }),
-            "there is no loss \"hinge\"; expected softmax_cross_entropy");
+  EXPECT_EQ(refused([](lamina_training &t) { t.loss = "quadratic"; }),
+            "there is no loss \"quadratic\"; expected softmax_cross_entropy, nll or hinge");
   EXPECT_EQ(refused([](lamina_training &t) { t.loss = "top_k"; }),
-            "there is no loss \"top_k\"; expected softmax_cross_entropy");
+            "there is no loss \"top_k\"; expected softmax_cross_entropy, nll or hinge");
   EXPECT_EQ(refused([](lamina_training &t) { t.rate.rate = -0.1; }), "the learning rate is -0.1; expected more than 0");
   EXPECT_EQ(refused([](lamina_training &t) { t.rate.kind = LAMINA_RATE_STEP; }),
             "the rate falls every 0 epochs; expected at least 1");

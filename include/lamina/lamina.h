@@ -18,6 +18,7 @@
 #include "lamina/fill.h"
 #include "lamina/gather.h"
 #include "lamina/io.h"
+#include "lamina/label_loss.h"
 #include "lamina/layer_norm.h"
 #include "lamina/layers.h"
 #include "lamina/local_conv.h"

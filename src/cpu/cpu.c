@@ -139,6 +139,10 @@
   X(loop_huber_backward)                                                                                               \
   X(loop_binary_hinge_forward)                                                                                         \
   X(loop_binary_hinge_backward)                                                                                        \
+  X(loop_nll_forward)                                                                                                  \
+  X(loop_nll_backward)                                                                                                 \
+  X(loop_hinge_forward)                                                                                                \
+  X(loop_hinge_backward)                                                                                               \
   X(loop_top_k)                                                                                                        \
   X(loop_sgd)                                                                                                          \
   X(loop_adam)

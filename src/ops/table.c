@@ -60,6 +60,8 @@
   X(l1)                                                                                                                \
   X(huber)                                                                                                             \
   X(binary_hinge)                                                                                                      \
+  X(nll)                                                                                                               \
+  X(hinge)                                                                                                             \
   X(top_k)                                                                                                             \
   X(sgd)                                                                                                               \
   X(adam)

@@ -111,6 +111,48 @@ TEST_F(NetLoss, AttributesComeFromTheOptions) {
                "softmax_cross_entropy/forward: label_smoothing is 2; expected 0 to 1");
 }
 
+// A loss of numbers gets 1 for the class of the label and 0 for the others.
+TEST_F(NetLoss, TargetsFromLabels) {
+  lamina_net *parsed;
+  ASSERT_OK(parse("mse", &parsed));
+  Net net(parsed);
+  ASSERT_OK(lamina_net_init(net, 3));
+  const Batch batch(net, 20);
+  std::vector<float> x(20 * 16), y(60);
+  for (size_t i = 0; i < x.size(); i++)
+    x[i] = static_cast<float>(lamina_load(net.dtype(), batch.x.data(), static_cast<int64_t>(i)));
+  ASSERT_OK(lamina_net_forward(net, 20, x.data(), y.data()));
+  double sum = 0;
+  for (size_t i = 0; i < 60; i++) {
+    const double d = y[i] - (static_cast<size_t>(batch.labels[i / 3]) == i % 3);
+    sum += d * d;
+  }
+  EXPECT_NEAR(loss_of(net, batch), sum / 60, 1e-5);
+}
+
+// Every loss that a recipe may name lowers itself, and its gradient is its slope.
+TEST_F(NetLoss, EveryLossLearns) {
+  Examples data(30, 1, 4, 3);
+  for (const char *name : {"softmax_cross_entropy", "softmax_cross_entropy_target", "binary_cross_entropy", "mse", "l1",
+                           "huber", "nll", "hinge"}) {
+    SCOPED_TRACE(name);
+    Net net(device, {1, 4, 4});
+    net.fc(3);
+    if (std::string(name) == "nll") net.add("log_softmax");
+    lamina_training training = {};
+    training.train = data, training.test = data, training.epochs = 40, training.batch = 30, training.rate.rate = 0.1;
+    training.loss = name, training.evaluate = -1;
+    Trainer trainer(net, training);
+    trainer.steps(1);
+    const double first = trainer.progress().loss;
+    trainer.steps(39);
+    EXPECT_LT(trainer.progress().loss, 0.8 * first);
+    lamina_evaluation result;
+    ASSERT_OK(lamina_net_evaluate(net, data, name, 30, 1, &result));
+    EXPECT_LT(result.loss, first);
+  }
+}
+
 TEST_F(NetLoss, MistakesInRecipes) {
   lamina_net *net;
   EXPECT_ERROR(parse("{softmax_cross_entropy: {label_smothing: 0.3}}", &net), LAMINA_INVALID,
@@ -118,7 +160,8 @@ TEST_F(NetLoss, MistakesInRecipes) {
                "\"label_smoothing\"?");
   EXPECT_EQ(parse("{softmax_cross_entropy: {label_smoothing: 3}}", &net), LAMINA_INVALID);
   EXPECT_EQ(parse("softmax", &net), LAMINA_INVALID);
-  EXPECT_EQ(parse("embedding", &net), LAMINA_INVALID); // labels alone make no loss
+  EXPECT_EQ(parse("embedding", &net), LAMINA_INVALID);    // indices alone make no loss
+  EXPECT_EQ(parse("binary_hinge", &net), LAMINA_INVALID); // its targets are 1 and -1
 }
 
 } // namespace

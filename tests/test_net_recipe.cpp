@@ -52,7 +52,8 @@ const Mistake mistakes[] = {
     {"rate_kind", "cosine", "cosin", LAMINA_INVALID,
      ":12:10: train.rate: unknown key \"cosin\"; did you mean \"cosine\"?"},
     {"loss", "batch: 16", "loss: quadratic", LAMINA_INVALID,
-     ":9:9: train.loss: there is no loss \"quadratic\"; expected softmax_cross_entropy, nll or hinge"},
+     ":9:9: train.loss: there is no loss \"quadratic\"; expected softmax_cross_entropy, softmax_cross_entropy_target, "
+     "binary_cross_entropy, mse, l1, huber, nll or hinge"},
     {"init", "kernel: 3}", "kernel: 3, init: he}", LAMINA_INVALID,
      ":4:41: net[0].conv.init: unknown name \"he\"; expected default, he_normal, he_uniform, xavier_normal, "
      "xavier_uniform or zero"},

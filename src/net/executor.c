@@ -3,6 +3,7 @@
 
 #include "core/device.h"
 #include "core/problem.h"
+#include "lamina/gather.h"
 #include "lamina/metric.h"
 #include "net/net.h"
 
@@ -60,6 +61,26 @@ static lamina_status step_value(lamina_graph *graph, const char *name, lamina_dt
   return lamina_graph_value(graph, name, &desc, LAMINA_BUFFER_STEP, offset, value);
 }
 
+/* What the loss holds the output against: the labels, or, for a loss of numbers, 1 for the class of the label and 0 for
+ * all others. */
+static lamina_status add_target(lamina_executor *executor, const lamina_op_def *op, int *arg) {
+  lamina_graph *graph = &executor->graph;
+  const lamina_desc scores = graph->values[graph->x].desc;
+  const lamina_one_hot one_hot = {.classes = scores.dims[1]};
+  const int labels = lamina_op_arg(op, "labels"), target = lamina_op_arg(op, "target");
+  int hot[] = {executor->labels, LAMINA_ABSENT};
+  if (labels >= 0) {
+    arg[labels] = executor->labels;
+    return LAMINA_OK;
+  }
+  if (scores.rank != 2)
+    return lamina_error(LAMINA_UNSUPPORTED, "%s of labels expects [N, classes], but the net's output has %d axes",
+                        executor->criterion.family, scores.rank);
+  LAMINA_TRY(lamina_graph_value(graph, "target", &scores, LAMINA_BUFFER_ARENA, 0, &hot[1]));
+  arg[target] = hot[1];
+  return lamina_graph_emit(graph, "one_hot/forward", &one_hot, hot);
+}
+
 /* The net's class weights, where it has some. */
 static lamina_status add_weights(const lamina_net *net, lamina_graph *graph, const lamina_op_def *op, int *arg) {
   const int64_t classes = graph->values[graph->x].desc.dims[1];
@@ -89,7 +110,8 @@ static lamina_status add_loss(const lamina_net *net, lamina_executor *executor) 
     if (op->args[i].role == LAMINA_SAVED && executor->mode == LAMINA_MODE_TRAIN) arg[i] = LAMINA_FRESH;
   graph->layer_name = "loss";
   LAMINA_TRY(lamina_graph_value(graph, "labels", &labels, LAMINA_BUFFER_LABELS, 0, &executor->labels));
-  arg[x] = graph->x, arg[lamina_op_arg(op, "labels")] = executor->labels, arg[y] = LAMINA_FRESH;
+  LAMINA_TRY(add_target(executor, op, arg));
+  arg[x] = graph->x, arg[y] = LAMINA_FRESH;
   LAMINA_TRY(add_weights(net, graph, op, arg));
   LAMINA_TRY(lamina_graph_emit(graph, name, executor->criterion.attr, arg));
   executor->loss = arg[y];

@@ -31,14 +31,17 @@ static lamina_status check(const families *known, const char *what, const char *
   return lamina_error(LAMINA_INVALID, "there is no %s \"%.80s\"; expected %s", what, name, names);
 }
 
-/* A loss has a reduction, and labels. */
+/* A loss has a reduction, and labels or a target: 1 for the label's class and 0 for the others, so not the binary hinge,
+ * whose targets are 1 and -1. */
 lamina_status lamina_loss_check(const char *family) {
   families known = {.count = 0};
   for (int id = 0; lamina_op_at(id); id++) {
     const lamina_op_def *op = lamina_op_at(id);
     bool reduces = false;
     for (const lamina_attr_def *attr = op->attrs; attr->name; attr++) reduces |= strcmp(attr->name, "reduction") == 0;
-    if (reduces && lamina_op_arg(op, "labels") >= 0) add_family(op, "forward", &known);
+    if (reduces && (lamina_op_arg(op, "labels") >= 0 || lamina_op_arg(op, "target") >= 0) &&
+        strncmp(op->name, "binary_hinge/", 13) != 0)
+      add_family(op, "forward", &known);
   }
   return check(&known, "loss", family);
 }

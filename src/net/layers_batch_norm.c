@@ -4,7 +4,7 @@
 
 static const lamina_attr_def batch_norm_attrs[] = {
     {LAMINA_FIELD(lamina_batch_norm_layer, epsilon), .type = LAMINA_ATTR_REAL, .preset = 1e-5,
-     .has = offsetof(lamina_batch_norm_layer, has_epsilon), .most = 0x1p60},
+     .has = offsetof(lamina_batch_norm_layer, has_epsilon), .most = 1},
     {LAMINA_FIELD(lamina_batch_norm_layer, momentum), .type = LAMINA_ATTR_REAL, .preset = 0.1,
      .has = offsetof(lamina_batch_norm_layer, has_momentum), .most = 1},
     {LAMINA_FIELD(lamina_batch_norm_layer, affine), .type = LAMINA_ATTR_BOOL, .preset = 1,

@@ -240,11 +240,19 @@ static const lamina_attr_def *init_of(const lamina_layer *layer) {
   return NULL;
 }
 
-/* Does a relu follow before the next layer with weights? Of branches, the first one counts. */
-static bool relu_follows(const lamina_net *net, int layer) {
+/* About half of what goes into these comes out. */
+static bool is_rectifier(const lamina_layer *layer) {
+  static const char *const kinds[] = {"relu", "leaky_relu", "prelu", "elu", "gelu", "silu"};
+  for (size_t i = 0; i < LAMINA_COUNT_OF(kinds); i++)
+    if (strcmp(layer->def->name, kinds[i]) == 0) return true;
+  return false;
+}
+
+/* Does a rectifier follow before the next layer with weights? Of branches, the first one counts. */
+static bool rectifier_follows(const lamina_net *net, int layer) {
   for (int i = layer + 1; i < net->layer_count; i++) {
     if (!takes_from(&net->layers[i], layer)) continue;
-    if (strcmp(net->layers[i].def->name, "relu") == 0) return true;
+    if (is_rectifier(&net->layers[i])) return true;
     if (init_of(&net->layers[i])) return false;
     layer = i;
   }
@@ -258,7 +266,7 @@ static lamina_initialiser initialiser_of(const lamina_net *net, const lamina_par
   int64_t init = LAMINA_INIT_ZERO;
   if (attr && !p->constant) memcpy(&init, layer->attr + attr->offset, sizeof init);
   if (init != LAMINA_INIT_DEFAULT) return (lamina_initialiser)init;
-  return relu_follows(net, p->layer) ? LAMINA_INIT_HE_NORMAL : LAMINA_INIT_XAVIER_UNIFORM;
+  return rectifier_follows(net, p->layer) ? LAMINA_INIT_HE_NORMAL : LAMINA_INIT_XAVIER_UNIFORM;
 }
 
 /* Four numbers of mean 0 and variance 1 from the four words of Philox's block: uniform, a word each, or normal, two from

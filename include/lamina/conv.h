@@ -62,8 +62,8 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_conv_backward_bias(lamina_devic
 
 /** A convolution over inputs of one spatial shape. */
 typedef struct lamina_conv_matrix_desc {
-  lamina_conv conv;
-  int64_t size[3]; /**< the input's spatial shape; must be given */
+  lamina_conv conv; /**< stride, pad, dilation, groups, flip */
+  int64_t size[3];  /**< the input's spatial shape; must be given */
 } lamina_conv_matrix_desc;
 
 /** The matrix that a filter w [K, C/groups, filter…] is: M [K*out, C*size] with M · x = conv(x, w), x and y being one

@@ -77,15 +77,15 @@ typedef struct lamina_conv_transpose_layer {
 /** "local_conv": x [N, C, spatial…] with 1 to 3 spatial axes, as lamina/local_conv.h; w [out…, filters, C/groups,
  *  kernel…], b [filters, out…]. kernel, stride and dilation: an axis that is 0 is as the first one. */
 typedef struct lamina_local_conv_layer {
-  int64_t filters;   /**< must be given */
-  int64_t kernel[3]; /**< must be given */
-  int64_t stride[3]; /**< 0: 1 */
-  int64_t pad[3][2]; /**< zeros before and after, for each axis */
-  int64_t dilation[3];
-  int64_t groups; /**< 0: 1 */
-  int64_t bias;   /**< default 1 */
-  int64_t has_bias;
-  int64_t init; /**< a lamina_initialiser, for w */
+  int64_t filters;     /**< must be given */
+  int64_t kernel[3];   /**< must be given */
+  int64_t stride[3];   /**< 0: 1 */
+  int64_t pad[3][2];   /**< zeros before and after, for each axis */
+  int64_t dilation[3]; /**< 0: 1 */
+  int64_t groups;      /**< 0: 1 */
+  int64_t bias;        /**< default 1 */
+  int64_t has_bias;    /**< 1: a bias of 0 is meant */
+  int64_t init;        /**< a lamina_initialiser, for w */
 } lamina_local_conv_layer;
 
 /** "fc": y = x wT + b. All axes of x but the first are flattened; w [units, K], b [units], y [N, units]. */

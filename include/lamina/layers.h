@@ -18,10 +18,9 @@
  *   xavier_normal   N(0, 2 / (fan_in + fan_out))        Glorot and Bengio, AISTATS 2010
  *   xavier_uniform  U(-a, a), a = sqrt(6 / (fan_in + fan_out))
  * The default is he_normal where a rectifier (relu, leaky_relu, prelu, elu, gelu, silu) follows before the next layer
- * with an initialiser, else xavier_uniform. Biases
- * start at 0. Element i of parameter number p is drawn from word i % 4 (uniform), or from words i % 4 and its neighbour in
- * their pair (normal, by Box and Muller), of Philox 4x32-10 with key = seed and counter = low and high half of i / 4,
- * 0x494E4954, p: so it is the same on every device. */
+ * with an initialiser, else xavier_uniform. Biases start at 0. Element i of parameter number p is drawn from word i % 4
+ * (uniform), or from words i % 4 and its neighbour in their pair (normal, by Box and Muller), of Philox 4x32-10 with
+ * key = seed and counter = low and high half of i / 4, 0x494E4954, p: so it is the same on every device. */
 #ifndef LAMINA_LAYERS_H
 #define LAMINA_LAYERS_H
 

@@ -106,8 +106,8 @@ int lamina_layer_axes(const lamina_layer *layer);
 
 /* Is the device's memory the host's? Then a batch needs no copy. */
 bool lamina_net_on_host(const lamina_net *net);
-/* The executor of this mode and batch; planned when it is asked for first. Its memory is not yet taken. `loss`: NULL in inference;
- * `k`: of the second count of hits. It stays until a few others were asked for. */
+/* The executor of this mode and batch; planned when it is asked for first. Its memory is not yet taken. `loss`: NULL in
+ * inference; `k`: of the second count of hits. It stays until a few others were asked for. */
 lamina_status lamina_net_executor(lamina_net *net, lamina_mode mode, int64_t batch, const lamina_criterion *loss,
                                   int64_t k, lamina_executor **executor);
 /* Takes what memory the executor still lacks. */

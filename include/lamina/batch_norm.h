@@ -26,8 +26,9 @@
  *          backward: dx may be dy (same shape, type and strides)
  * Saved    mean and deviation: m and r, the inverse deviation, of each channel. Backward takes x, not y. A mean that was
  *          rounded to f32 is what backward reckons with.
- * Running  momentum 0 keeps them, 1 takes the new. A new one without its old one is an error. One element has no unbiased variance: running_variance stays then, as both do without any.
- *          (PyTorch refuses to train on one element.)
+ * Running  momentum 0 keeps them, 1 takes the new. A new one without its old one is an error. One element has no
+ *          unbiased variance: running_variance stays then, as both do without any. (PyTorch refuses to train on one
+ *          element.)
  * NaN      a NaN or an infinity in a channel makes all of its y, dx, m and r NaN, and what follows from these. No other
  *          channel knows.
  * Empty    no elements in a channel: m is 0, r = 1/sqrt(epsilon), dw and db are 0

@@ -73,8 +73,8 @@ typedef struct lamina_load_options {
 } lamina_load_options;
 
 /** Opens a net from a recipe (YAML; parameters are not set yet) or from a checkpoint (safetensors; with its parameters
- *  and the recipe that it was trained by, so nothing else is needed; told by lamina_safetensors_is). The net remembers its recipe, and a trainer takes
- *  from it what its options leave open.
+ *  and the recipe that it was trained by, so nothing else is needed; told by lamina_safetensors_is). The net remembers
+ *  its recipe, and a trainer takes from it what its options leave open.
  *
  *    input: [1, 28, 28]                   shape of one example; without it the training data is opened to tell
  *    dtype: f32                           of parameters and activations: f32, bf16, f16, f64; training takes f32

@@ -241,8 +241,8 @@ typedef struct lamina_candidate {
   char reason[192];             /**< why it was refused, or a note */
 } lamina_candidate;
 
-/** Lists the candidates of a problem, best first, refusals last; `prepare` may still refuse one. On entry
- *  *count is the room; on return how many there are (which may be more). The errors of lamina_problem_infer; OUT_OF_MEMORY. */
+/** Lists the candidates of a problem, best first, refusals last; `prepare` may still refuse one. On entry *count is the
+ *  room; on return how many there are (which may be more). The errors of lamina_problem_infer; OUT_OF_MEMORY. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_candidates(lamina_device *device, const lamina_problem *problem,
                                                             const lamina_plan_options *options, lamina_candidate *list,
                                                             int *count);

@@ -1,5 +1,6 @@
 /* Cases for one op, drawn so that pairs of choices come up early: of a handful of random draws the one is taken that
- * shows the largest share of its pairs for the first time. Shapes and attributes come from the row's `sample`, the rest from here. */
+ * shows the largest share of its pairs for the first time. Shapes and attributes come from the row's `sample`, the rest
+ * from here. */
 #include <stdio.h>
 
 #include "core/draw.h"

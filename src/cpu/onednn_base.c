@@ -122,7 +122,8 @@ static bool is_both(const lamina_onednn_recipe *recipe, const lamina_problem *pr
   return true;
 }
 
-/* Describes the primitive in one layout, with its inputs as `compute`, number `choice` of the implementations. Close the setup whatever the status. */
+/* Describes the primitive in one layout, with its inputs as `compute`, number `choice` of the implementations. Close
+ * the setup whatever the status. */
 static dnnl_status_t setup_open(lamina_onednn_setup *s, const lamina_onednn_recipe *recipe,
                                 const lamina_problem *problem, const lamina_onednn_layout *layout,
                                 dnnl_data_type_t compute, int choice, int threads) {

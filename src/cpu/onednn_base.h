@@ -9,8 +9,9 @@
  * A filter that is flipped is one to be turned, which oneDNN can't: it passes through a copy of its own on its way.
  *
  * A variant is LAYOUT/IMPLEMENTATION, the latter as oneDNN names it: "blocked/jit:avx512_core". Of each layout its first
- * choice is offered, and what follows it for the same instruction set. What it names "ref" is refused. Mixed f32 and bf16 are computed in f32; where all factors are bf16, oneDNN's
- * bf16 kernels are offered and, as LAYOUT_f32, its f32 kernels (products of bf16 are exact in f32 either way).
+ * choice is offered, and what follows it for the same instruction set. What it names "ref" is refused. Mixed f32 and
+ * bf16 are computed in f32; where all factors are bf16, oneDNN's bf16 kernels are offered and, as LAYOUT_f32, its f32
+ * kernels (products of bf16 are exact in f32 either way).
  *
  * Primitives are immutable and keep nothing between runs, so a plan runs on many threads at once. oneDNN's gemm packs
  * its operands in memory that it takes by itself; nothing else is allocated in a run but some hundred bytes for each

@@ -74,7 +74,8 @@ lamina_status lamina_net_predict(lamina_net *net, int64_t n, const float *x, flo
   return status;
 }
 
-/* Pixel i of channel `c` of `channels`: grey counts for every colour, and colours become grey by their luma (ITU-R BT.601). */
+/* Pixel i of channel `c` of `channels`: grey counts for every colour, and colours become grey by their luma (ITU-R
+ * BT.601). */
 static float sample_of(const lamina_image *image, int64_t channels, int64_t c, int64_t i) {
   const int64_t plane = image->height * image->width;
   if (image->channels == channels) return image->x[c * plane + i];

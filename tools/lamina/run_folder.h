@@ -1,5 +1,5 @@
-/* What a training leaves behind: DIR/checkpoint.safetensors, metrics.jsonl, loss.svg, confusion.svg, recipe.yaml; and the same numbers
- * in memory, for the chart. All calls set the library's error sentence. */
+/* What a training leaves behind: DIR/checkpoint.safetensors, metrics.jsonl, loss.svg, confusion.svg, recipe.yaml; and
+ * the same numbers in memory, for the chart. All calls set the library's error sentence. */
 #ifndef LAMINA_TOOL_RUN_FOLDER_H
 #define LAMINA_TOOL_RUN_FOLDER_H
 

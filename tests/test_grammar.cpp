@@ -140,6 +140,13 @@ TEST(Grammar, ShapesFollowFromTheForwardPass) {
   EXPECT_NE(refusal("conv/backward_data w=4x3x3x3 dy=2x4x5x5").find("dx"), std::string::npos);
 }
 
+// One number counts for every axis of the picture, though the filter has more.
+TEST(Grammar, OneNumberCountsForEveryAxisOfAPicture) {
+  lamina_case c;
+  ASSERT_EQ(parse("local_conv/backward_data w=3x3x4x2x2x2 dx=1x2x6x6 stride=2", &c), LAMINA_OK) << lamina_last_error();
+  EXPECT_EQ(shape(arg(c, "dy")), "f32[1,4,3,3]");
+}
+
 TEST(Grammar, AliasesAndFlags) {
   lamina_case c;
   ASSERT_EQ(parse("relu/forward y=@x x=2x3/4,1+1 deterministic=1 math=strict fill=exact", &c), LAMINA_OK)

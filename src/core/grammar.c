@@ -316,9 +316,15 @@ static lamina_status read_word(reading *r, const char *word) {
 
 /* ---- What was not said -------------------------------------------------------------------------------------------- */
 
+/* Those of pictures, where one is there: the axes of a filter may be others. */
 int lamina_spatial_axes(const lamina_problem *problem) {
-  for (int i = 0; i < LAMINA_MAX_ARGS; i++)
-    if (problem->arg[i].rank > 2) return problem->arg[i].rank > 2 + AXES ? AXES : problem->arg[i].rank - 2;
+  static const char *const pictures[] = {"x", "y", "dx", "dy", NULL};
+  const lamina_op_def *op = lamina_op_at(problem->op);
+  for (int any = 0; any < 2; any++)
+    for (int i = 0; op->args[i].name; i++) {
+      const int rank = problem->arg[i].rank;
+      if (rank > 2 && (any || find(pictures, op->args[i].name) >= 0)) return rank > 2 + AXES ? AXES : rank - 2;
+    }
   return 0;
 }
 

@@ -416,7 +416,8 @@ static lamina_status run(const lamina_plan *plan, const lamina_args *args, void 
 
 /* ---- Candidates ------------------------------------------------------------------------------------------------- */
 
-/* A tile with few rows waits for its right side; packing costs by element, and more by piece. */
+/* A tile with few rows waits for its right side; packing costs by element, and more by piece; so does every column of
+ * the product, however short. */
 static void candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
                        lamina_candidate_fn *each, void *context, bool forward) {
   const lamina_loop_conv c = lamina_loop_conv_of(problem, engine->user);
@@ -430,7 +431,9 @@ static void candidates(lamina_device *device, const lamina_problem *problem, con
   const double width = (double)(forward ? c.y[2] : c.x[2] / lamina_loop_phases(&c, 2, forward));
   const double packed = flops / 2 / M * (double)((int64_t)M / (ROW_PANELS * kernel->mr) + 1); /* elements */
   const double filter = (double)(c.K * (c.C / c.groups) * c.w_area);
-  const double compute = flops * (1 + 2 / rows) / kernel->rate + packed * (0.15e-9 + 1.5e-9 / width) + filter * 0.5e-9;
+  const double columns = flops / 2 / filter;
+  const double compute =
+      flops * (1 + 2 / rows) / kernel->rate + packed * (0.8e-9 + 20e-9 / width) + columns * 50e-9 + filter * 0.5e-9;
   each(context, "gemm", compute / threads + bytes / 1e10 + phases * 1e-6 + 2e-6, "");
 }
 

@@ -150,6 +150,9 @@ TEST_P(Shape, WhatConcatRefuses) {
   EXPECT_INVALID(lamina_concat_forward(device, nullptr, Parts({&a}), &yt, nullptr), "concat/forward: x1 is missing");
   EXPECT_INVALID(lamina_concat_forward(device, nullptr, Parts({&a, &b}), &yt, nullptr),
                  "concat/forward: x1 is f32[3,2]; expected f32[2,2]");
+  Tensor cube = counted({2, 2, 1});
+  EXPECT_INVALID(lamina_concat_forward(device, nullptr, Parts({&a, &cube}), &yt, nullptr),
+                 "concat/forward: x1 is f32[2,2,1]; expected 2 axes");
   EXPECT_INVALID(lamina_concat_forward(device, nullptr, Parts({&a, &a}), &yt, nullptr),
                  "concat/forward: y is f32[2,5]; expected f32[2,4]");
   EXPECT_INVALID(lamina_concat_forward(device, nullptr, Parts({&a, &a}), &at, nullptr),

@@ -72,7 +72,8 @@ static lamina_status check_parts(lamina_problem *p, int first, int like, int axi
   for (int k = 0; k < LAMINA_PARTS; k++) {
     const lamina_desc *part = &p->arg[first + k];
     if (!lamina_present(part) || part->rank == LAMINA_RANK_INFER) continue;
-    if (!given && part->rank == rank) sizes[k] = part->dims[axis];
+    LAMINA_TRY(lamina_want_rank(p, first + k, rank, rank));
+    if (!given) sizes[k] = part->dims[axis];
     dims[axis] = sizes[k];
     LAMINA_TRY(lamina_want_dims(p, first + k, rank, dims));
   }

@@ -3,6 +3,7 @@
 
 #include "core/draw.h"
 #include "core/plan.h"
+#include "ops/conv_args.h"
 
 static const lamina_attr_def attrs[] = {
     {.name = "pad", .type = LAMINA_ATTR_PADS, .offset = offsetof(lamina_conv, pad), .most = 0x1p31},
@@ -26,22 +27,6 @@ static const lamina_attr_def attrs[] = {
      .most = 0x1p31},
     {.name = "flip", .type = LAMINA_ATTR_BOOL, .offset = offsetof(lamina_conv, flip)},
     {0}};
-
-static const lamina_arg_def forward_args[] = {{"x", LAMINA_IN, false, LAMINA_FLOATING, NULL},
-                                              {"w", LAMINA_IN, false, LAMINA_FLOATING, NULL},
-                                              {"b", LAMINA_IN, true, LAMINA_FLOATING, NULL},
-                                              {"y", LAMINA_OUT, false, LAMINA_FLOATING, NULL},
-                                              {0}};
-static const lamina_arg_def backward_data_args[] = {{"dy", LAMINA_IN, false, LAMINA_FLOATING, NULL},
-                                                    {"w", LAMINA_IN, false, LAMINA_FLOATING, NULL},
-                                                    {"dx", LAMINA_OUT, false, LAMINA_FLOATING, NULL},
-                                                    {0}};
-static const lamina_arg_def backward_weights_args[] = {{"x", LAMINA_IN, false, LAMINA_FLOATING, NULL},
-                                                       {"dy", LAMINA_IN, false, LAMINA_FLOATING, NULL},
-                                                       {"dw", LAMINA_OUT, false, LAMINA_FLOATING, NULL},
-                                                       {0}};
-static const lamina_arg_def backward_bias_args[] = {
-    {"dy", LAMINA_IN, false, LAMINA_FLOATING, NULL}, {"db", LAMINA_OUT, false, LAMINA_FLOATING, NULL}, {0}};
 
 LAMINA_CHECK_ARGS(conv_forward, forward_args);
 LAMINA_CHECK_ARGS(conv_backward_data, backward_data_args);

@@ -7,6 +7,7 @@
 #include "core/draw.h"
 #include "core/plan.h"
 #include "ops/conv.h"
+#include "ops/conv_args.h"
 
 enum { FORWARD_X, FORWARD_W, FORWARD_B, FORWARD_Y };
 enum { DATA_DY, DATA_W, DATA_DX };
@@ -30,22 +31,6 @@ static const lamina_attr_def attrs[] = {
      .least = 1,
      .most = 0x1p31},
     {0}};
-
-static const lamina_arg_def forward_args[] = {{"x", LAMINA_IN, false, LAMINA_FLOATING, NULL},
-                                              {"w", LAMINA_IN, false, LAMINA_FLOATING, NULL},
-                                              {"b", LAMINA_IN, true, LAMINA_FLOATING, NULL},
-                                              {"y", LAMINA_OUT, false, LAMINA_FLOATING, NULL},
-                                              {0}};
-static const lamina_arg_def backward_data_args[] = {{"dy", LAMINA_IN, false, LAMINA_FLOATING, NULL},
-                                                    {"w", LAMINA_IN, false, LAMINA_FLOATING, NULL},
-                                                    {"dx", LAMINA_OUT, false, LAMINA_FLOATING, NULL},
-                                                    {0}};
-static const lamina_arg_def backward_weights_args[] = {{"x", LAMINA_IN, false, LAMINA_FLOATING, NULL},
-                                                       {"dy", LAMINA_IN, false, LAMINA_FLOATING, NULL},
-                                                       {"dw", LAMINA_OUT, false, LAMINA_FLOATING, NULL},
-                                                       {0}};
-static const lamina_arg_def backward_bias_args[] = {
-    {"dy", LAMINA_IN, false, LAMINA_FLOATING, NULL}, {"db", LAMINA_OUT, false, LAMINA_FLOATING, NULL}, {0}};
 
 LAMINA_CHECK_ARGS(conv_transpose_forward, forward_args);
 LAMINA_CHECK_ARGS(conv_transpose_backward_data, backward_data_args);

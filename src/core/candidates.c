@@ -95,16 +95,20 @@ static void add_choice(void *context, const char *variant, double seconds, const
     choices->room = room;
   }
   lamina_choice *choice = &choices->list[choices->count++];
-  *choice =
-      (lamina_choice){.engine = ask->engine, .problem = ask->problem, .seconds = variant ? seconds + ask->packing : -1};
+  *choice = (lamina_choice){.engine = ask->engine,
+                            .problem = ask->problem,
+                            .seconds = variant ? seconds + ask->packing : -1,
+                            .offered = choices->count};
   snprintf(choice->variant, sizeof choice->variant, "%s", variant ? variant : "");
   snprintf(choice->reason, sizeof choice->reason, "%s", reason ? reason : "");
 }
 
+/* Those that can't are last; of equal estimates, the first that was offered is first. */
 static int by_seconds(const void *a, const void *b) {
-  const double x = ((const lamina_choice *)a)->seconds, y = ((const lamina_choice *)b)->seconds;
-  if ((x < 0) != (y < 0)) return x < 0 ? 1 : -1;
-  return x < y ? -1 : x > y;
+  const lamina_choice *x = a, *y = b;
+  if ((x->seconds < 0) != (y->seconds < 0)) return x->seconds < 0 ? 1 : -1;
+  if (x->seconds >= 0 && x->seconds != y->seconds) return x->seconds < y->seconds ? -1 : 1;
+  return x->offered - y->offered;
 }
 
 /* A sum over nothing is an identity that the reference writes; no other engine needs to know about empty inputs. */

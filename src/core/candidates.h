@@ -9,6 +9,7 @@ typedef struct lamina_choice {
   lamina_problem problem; /* as this engine sees it */
   char variant[64];
   double seconds; /* < 0: refused */
+  int offered;    /* as which, from 0 */
   char reason[192];
 } lamina_choice;
 

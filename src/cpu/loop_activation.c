@@ -148,36 +148,57 @@ static lamina_status run_backward(const lamina_plan *plan, const lamina_args *ar
   return LAMINA_OK;
 }
 
-/* The rows, for f32 and bf16, of each form that the family has. */
-#define ENGINE(family, pass, form, p, ...)                                                                             \
+/* How a family's pass runs: the rows, for f32 and bf16, of each form that it has. */
+#define RUN(family, pass, form, p, ...)                                                                                \
   static lamina_status run_##family##_##pass(const lamina_plan *plan, const lamina_args *args, void *workspace,        \
                                              lamina_stream *stream) {                                                  \
     static pass##_row *const rows[][2] = {__VA_ARGS__};                                                                \
     (void)workspace, (void)stream;                                                                                     \
     return run_##pass(plan, args, rows[form], (float)(p));                                                             \
-  }                                                                                                                    \
-  const lamina_engine lamina_cpu_loop_##family##_##pass = {                                                            \
-      LAMINA_LOOP_ENGINE(#family "/" #pass, LAMINA_STRIDES_SAME),                                                      \
-      .candidates = lamina_loop_candidates,                                                                            \
-      .run = run_##family##_##pass,                                                                                    \
-  };
+  }
 
 #define TYPES(name, pass)                                                                                              \
   { name##_##pass##_f32, name##_##pass##_bf16 }
-#define FAMILY(name, p)                                                                                                \
-  ENGINE(name, forward, 0, p, TYPES(name, forward))                                                                    \
-  ENGINE(name, backward, 0, p, TYPES(name, backward))
+#define RUNS(name, p)                                                                                                  \
+  RUN(name, forward, 0, p, TYPES(name, forward))                                                                       \
+  RUN(name, backward, 0, p, TYPES(name, backward))
 #define ATTR(family) ((const lamina_##family *)lamina_attr(&plan->problem))
 
-FAMILY(relu, 0)
-FAMILY(leaky_relu, ATTR(leaky_relu)->slope)
-FAMILY(sigmoid, 0)
-FAMILY(tanh, 0)
-FAMILY(elu, ATTR(elu)->alpha)
-FAMILY(selu, 0)
-ENGINE(gelu, forward, ATTR(gelu)->form, 0, TYPES(gelu_erf, forward), TYPES(gelu_tanh, forward))
-ENGINE(gelu, backward, ATTR(gelu)->form, 0, TYPES(gelu_erf, backward), TYPES(gelu_tanh, backward))
-FAMILY(silu, 0)
-FAMILY(softplus, ATTR(softplus)->beta)
-FAMILY(hard_sigmoid, 0)
-FAMILY(softsign, 0)
+RUNS(relu, 0)
+RUNS(leaky_relu, ATTR(leaky_relu)->slope)
+RUNS(sigmoid, 0)
+RUNS(tanh, 0)
+RUNS(elu, ATTR(elu)->alpha)
+RUNS(selu, 0)
+RUN(gelu, forward, ATTR(gelu)->form, 0, TYPES(gelu_erf, forward), TYPES(gelu_tanh, forward))
+RUN(gelu, backward, ATTR(gelu)->form, 0, TYPES(gelu_erf, backward), TYPES(gelu_tanh, backward))
+RUNS(silu, 0)
+RUNS(softplus, ATTR(softplus)->beta)
+RUNS(hard_sigmoid, 0)
+RUNS(softsign, 0)
+
+#define ENGINE(family, pass)                                                                                           \
+  LAMINA_LOOP_ENGINE(#family "/" #pass, LAMINA_STRIDES_SAME), .candidates = lamina_loop_candidates,                    \
+                                                              .run = run_##family##_##pass
+const lamina_engine lamina_cpu_loop_relu_forward = {ENGINE(relu, forward)};
+const lamina_engine lamina_cpu_loop_relu_backward = {ENGINE(relu, backward)};
+const lamina_engine lamina_cpu_loop_leaky_relu_forward = {ENGINE(leaky_relu, forward)};
+const lamina_engine lamina_cpu_loop_leaky_relu_backward = {ENGINE(leaky_relu, backward)};
+const lamina_engine lamina_cpu_loop_sigmoid_forward = {ENGINE(sigmoid, forward)};
+const lamina_engine lamina_cpu_loop_sigmoid_backward = {ENGINE(sigmoid, backward)};
+const lamina_engine lamina_cpu_loop_tanh_forward = {ENGINE(tanh, forward)};
+const lamina_engine lamina_cpu_loop_tanh_backward = {ENGINE(tanh, backward)};
+const lamina_engine lamina_cpu_loop_elu_forward = {ENGINE(elu, forward)};
+const lamina_engine lamina_cpu_loop_elu_backward = {ENGINE(elu, backward)};
+const lamina_engine lamina_cpu_loop_selu_forward = {ENGINE(selu, forward)};
+const lamina_engine lamina_cpu_loop_selu_backward = {ENGINE(selu, backward)};
+const lamina_engine lamina_cpu_loop_gelu_forward = {ENGINE(gelu, forward)};
+const lamina_engine lamina_cpu_loop_gelu_backward = {ENGINE(gelu, backward)};
+const lamina_engine lamina_cpu_loop_silu_forward = {ENGINE(silu, forward)};
+const lamina_engine lamina_cpu_loop_silu_backward = {ENGINE(silu, backward)};
+const lamina_engine lamina_cpu_loop_softplus_forward = {ENGINE(softplus, forward)};
+const lamina_engine lamina_cpu_loop_softplus_backward = {ENGINE(softplus, backward)};
+const lamina_engine lamina_cpu_loop_hard_sigmoid_forward = {ENGINE(hard_sigmoid, forward)};
+const lamina_engine lamina_cpu_loop_hard_sigmoid_backward = {ENGINE(hard_sigmoid, backward)};
+const lamina_engine lamina_cpu_loop_softsign_forward = {ENGINE(softsign, forward)};
+const lamina_engine lamina_cpu_loop_softsign_backward = {ENGINE(softsign, backward)};

@@ -41,13 +41,9 @@ static lamina_status scale(const lamina_plan *plan, const lamina_args *args, voi
 }
 
 #define SCALE(pass)                                                                                                    \
-  const lamina_engine lamina_cpu_loop_scale_##pass = {                                                                 \
-      LAMINA_LOOP_ENGINE("scale/" #pass, LAMINA_STRIDES_SAME),                                                         \
-      .candidates = scale_candidates,                                                                                  \
-      .run = scale,                                                                                                    \
-  };
-SCALE(forward)
-SCALE(backward)
+  LAMINA_LOOP_ENGINE("scale/" #pass, LAMINA_STRIDES_SAME), .candidates = scale_candidates, .run = scale
+const lamina_engine lamina_cpu_loop_scale_forward = {SCALE(forward)};
+const lamina_engine lamina_cpu_loop_scale_backward = {SCALE(backward)};
 
 /* ---- Fill ------------------------------------------------------------------------------------------------------- */
 

@@ -297,12 +297,8 @@ static lamina_status run_backward(const lamina_plan *plan, const lamina_args *ar
 }
 
 #define ENGINE(pass)                                                                                                   \
-  const lamina_engine lamina_cpu_loop_batch_norm_##pass = {                                                            \
-      LAMINA_LOOP_ENGINE("batch_norm/" #pass, LAMINA_STRIDES_DENSE),                                                   \
-      .candidates = lamina_loop_norm_candidates,                                                                       \
-      .prepare = prepare_##pass,                                                                                       \
-      .run = run_##pass,                                                                                               \
-  };
-ENGINE(forward)
-ENGINE(inference)
-ENGINE(backward)
+  LAMINA_LOOP_ENGINE("batch_norm/" #pass, LAMINA_STRIDES_DENSE), .candidates = lamina_loop_norm_candidates,            \
+                                                                 .prepare = prepare_##pass, .run = run_##pass
+const lamina_engine lamina_cpu_loop_batch_norm_forward = {ENGINE(forward)};
+const lamina_engine lamina_cpu_loop_batch_norm_inference = {ENGINE(inference)};
+const lamina_engine lamina_cpu_loop_batch_norm_backward = {ENGINE(backward)};

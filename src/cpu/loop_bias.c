@@ -99,12 +99,8 @@ static lamina_status run(const lamina_plan *plan, const lamina_args *args, void 
 }
 
 #define ENGINE(family)                                                                                                 \
-  const lamina_engine lamina_cpu_loop_##family##_backward_bias = {                                                     \
-      LAMINA_LOOP_ENGINE(#family "/backward_bias", LAMINA_STRIDES_DENSE),                                              \
-      .candidates = candidates,                                                                                        \
-      .prepare = prepare,                                                                                              \
-      .run = run,                                                                                                      \
-  };
-ENGINE(conv)
-ENGINE(conv_transpose)
-ENGINE(fc)
+  LAMINA_LOOP_ENGINE(#family "/backward_bias", LAMINA_STRIDES_DENSE), .candidates = candidates, .prepare = prepare,    \
+                                                                      .run = run
+const lamina_engine lamina_cpu_loop_conv_backward_bias = {ENGINE(conv)};
+const lamina_engine lamina_cpu_loop_conv_transpose_backward_bias = {ENGINE(conv_transpose)};
+const lamina_engine lamina_cpu_loop_fc_backward_bias = {ENGINE(fc)};

@@ -153,13 +153,9 @@ static lamina_status prepare_multiply_backward(lamina_plan *plan) { return prepa
 /* ---- Rows ------------------------------------------------------------------------------------------------------- */
 
 #define ENGINE(name, op_, prepare_)                                                                                    \
-  const lamina_engine lamina_cpu_loop_##name = {                                                                       \
-      LAMINA_LOOP_ENGINE(op_, LAMINA_STRIDES_SAME),                                                                    \
-      .candidates = lamina_row_candidates,                                                                             \
-      .prepare = (prepare_),                                                                                           \
-      .run = name,                                                                                                     \
-  }
-ENGINE(add_forward, "add/forward", NULL);
-ENGINE(add_backward, "add/backward", prepare_add_backward);
-ENGINE(multiply_forward, "multiply/forward", NULL);
-ENGINE(multiply_backward, "multiply/backward", prepare_multiply_backward);
+  LAMINA_LOOP_ENGINE(op_, LAMINA_STRIDES_SAME), .candidates = lamina_row_candidates, .prepare = (prepare_), .run = name
+const lamina_engine lamina_cpu_loop_add_forward = {ENGINE(add_forward, "add/forward", NULL)};
+const lamina_engine lamina_cpu_loop_add_backward = {ENGINE(add_backward, "add/backward", prepare_add_backward)};
+const lamina_engine lamina_cpu_loop_multiply_forward = {ENGINE(multiply_forward, "multiply/forward", NULL)};
+const lamina_engine lamina_cpu_loop_multiply_backward = {
+    ENGINE(multiply_backward, "multiply/backward", prepare_multiply_backward)};

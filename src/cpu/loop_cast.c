@@ -103,11 +103,6 @@ static lamina_status run(const lamina_plan *plan, const lamina_args *args, void 
   return LAMINA_OK;
 }
 
-#define ENGINE(pass)                                                                                                   \
-  const lamina_engine lamina_cpu_loop_cast_##pass = {                                                                  \
-      LAMINA_LOOP_ENGINE("cast/" #pass, LAMINA_STRIDES_SAME),                                                          \
-      .candidates = candidates,                                                                                        \
-      .run = run,                                                                                                      \
-  };
-ENGINE(forward)
-ENGINE(backward)
+#define ENGINE(pass) LAMINA_LOOP_ENGINE("cast/" #pass, LAMINA_STRIDES_SAME), .candidates = candidates, .run = run
+const lamina_engine lamina_cpu_loop_cast_forward = {ENGINE(forward)};
+const lamina_engine lamina_cpu_loop_cast_backward = {ENGINE(backward)};

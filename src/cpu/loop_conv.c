@@ -454,18 +454,14 @@ static const lamina_loop_conv_row
     fc_forward = {.x = 0, .w = 1, .b = 2, .y = 3, .attributes = lamina_loop_conv_fc},
     fc_data = {.y = 0, .w = 1, .x = 2, .b = -1, .attributes = lamina_loop_conv_fc};
 
-#define ENGINE(id, op, row_, way)                                                                                      \
-  const lamina_engine lamina_cpu_loop_##id = {                                                                         \
-      LAMINA_LOOP_ENGINE(op, LAMINA_STRIDES_DENSE),                                                                    \
-      .user = (void *)&row_,                                                                                           \
-      .candidates = candidates_##way,                                                                                  \
-      .prepare = open_##way,                                                                                           \
-      .run = run,                                                                                                      \
-      .release = release,                                                                                              \
-  };
-ENGINE(conv_forward, "conv/forward", conv_forward, forward)
-ENGINE(conv_backward_data, "conv/backward_data", conv_data, data)
-ENGINE(conv_transpose_forward, "conv_transpose/forward", transpose_forward, data)
-ENGINE(conv_transpose_backward_data, "conv_transpose/backward_data", transpose_data, forward)
-ENGINE(fc_forward, "fc/forward", fc_forward, forward)
-ENGINE(fc_backward_data, "fc/backward_data", fc_data, data)
+#define ENGINE(op, row_, way)                                                                                          \
+  LAMINA_LOOP_ENGINE(op, LAMINA_STRIDES_DENSE), .user = (void *)&row_, .candidates = candidates_##way,                 \
+                                                .prepare = open_##way, .run = run, .release = release
+const lamina_engine lamina_cpu_loop_conv_forward = {ENGINE("conv/forward", conv_forward, forward)};
+const lamina_engine lamina_cpu_loop_conv_backward_data = {ENGINE("conv/backward_data", conv_data, data)};
+const lamina_engine lamina_cpu_loop_conv_transpose_forward = {
+    ENGINE("conv_transpose/forward", transpose_forward, data)};
+const lamina_engine lamina_cpu_loop_conv_transpose_backward_data = {
+    ENGINE("conv_transpose/backward_data", transpose_data, forward)};
+const lamina_engine lamina_cpu_loop_fc_forward = {ENGINE("fc/forward", fc_forward, forward)};
+const lamina_engine lamina_cpu_loop_fc_backward_data = {ENGINE("fc/backward_data", fc_data, data)};

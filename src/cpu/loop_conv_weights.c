@@ -229,15 +229,10 @@ static const lamina_loop_conv_row conv_weights = {.x = 0, .y = 1, .w = 2, .b = -
                                                        .attributes = lamina_loop_conv_transposed},
                                   fc_weights = {.x = 0, .y = 1, .w = 2, .b = -1, .attributes = lamina_loop_conv_fc};
 
-#define ENGINE(id, op, row_)                                                                                           \
-  const lamina_engine lamina_cpu_loop_##id = {                                                                         \
-      LAMINA_LOOP_ENGINE(op, LAMINA_STRIDES_DENSE),                                                                    \
-      .user = (void *)&row_,                                                                                           \
-      .candidates = candidates,                                                                                        \
-      .prepare = prepare,                                                                                              \
-      .run = run,                                                                                                      \
-      .release = release,                                                                                              \
-  };
-ENGINE(conv_backward_weights, "conv/backward_weights", conv_weights)
-ENGINE(conv_transpose_backward_weights, "conv_transpose/backward_weights", transpose_weights)
-ENGINE(fc_backward_weights, "fc/backward_weights", fc_weights)
+#define ENGINE(op, row_)                                                                                               \
+  LAMINA_LOOP_ENGINE(op, LAMINA_STRIDES_DENSE), .user = (void *)&row_, .candidates = candidates, .prepare = prepare,   \
+                                                .run = run, .release = release
+const lamina_engine lamina_cpu_loop_conv_backward_weights = {ENGINE("conv/backward_weights", conv_weights)};
+const lamina_engine lamina_cpu_loop_conv_transpose_backward_weights = {
+    ENGINE("conv_transpose/backward_weights", transpose_weights)};
+const lamina_engine lamina_cpu_loop_fc_backward_weights = {ENGINE("fc/backward_weights", fc_weights)};

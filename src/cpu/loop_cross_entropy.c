@@ -360,18 +360,13 @@ static lamina_status backward_run(const lamina_plan *plan, const lamina_args *ar
   return LAMINA_OK;
 }
 
-#define ENGINES(family)                                                                                                \
-  const lamina_engine lamina_cpu_loop_##family##_forward = {                                                           \
-      LAMINA_LOOP_ENGINE(#family "/forward", LAMINA_STRIDES_DENSE),                                                    \
-      .candidates = candidates,                                                                                        \
-      .prepare = forward_prepare,                                                                                      \
-      .run = forward_run,                                                                                              \
-  };                                                                                                                   \
-  const lamina_engine lamina_cpu_loop_##family##_backward = {                                                          \
-      LAMINA_LOOP_ENGINE(#family "/backward", LAMINA_STRIDES_DENSE),                                                   \
-      .candidates = lamina_row_candidates,                                                                             \
-      .prepare = backward_prepare,                                                                                     \
-      .run = backward_run,                                                                                             \
-  }
-ENGINES(softmax_cross_entropy);
-ENGINES(softmax_cross_entropy_target);
+#define FORWARD(family)                                                                                                \
+  LAMINA_LOOP_ENGINE(#family "/forward", LAMINA_STRIDES_DENSE), .candidates = candidates, .prepare = forward_prepare,  \
+                                                                .run = forward_run
+#define BACKWARD(family)                                                                                               \
+  LAMINA_LOOP_ENGINE(#family "/backward", LAMINA_STRIDES_DENSE), .candidates = lamina_row_candidates,                  \
+                                                                 .prepare = backward_prepare, .run = backward_run
+const lamina_engine lamina_cpu_loop_softmax_cross_entropy_forward = {FORWARD(softmax_cross_entropy)};
+const lamina_engine lamina_cpu_loop_softmax_cross_entropy_backward = {BACKWARD(softmax_cross_entropy)};
+const lamina_engine lamina_cpu_loop_softmax_cross_entropy_target_forward = {FORWARD(softmax_cross_entropy_target)};
+const lamina_engine lamina_cpu_loop_softmax_cross_entropy_target_backward = {BACKWARD(softmax_cross_entropy_target)};

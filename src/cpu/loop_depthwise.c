@@ -417,23 +417,17 @@ static const lamina_loop_conv_row
     transpose_data = {.x = 0, .w = 1, .y = 2, .b = -1, .attributes = lamina_loop_conv_transposed},
     transpose_weights = {.y = 0, .x = 1, .w = 2, .b = -1, .attributes = lamina_loop_conv_transposed};
 
-#define ENGINE(id, op_, row, way, run_)                                                                                \
-  const lamina_engine lamina_cpu_loop_depthwise_##id = {                                                               \
-      .size = sizeof(lamina_engine),                                                                                   \
-      .abi = LAMINA_ENGINE_ABI,                                                                                        \
-      .device = "cpu",                                                                                                 \
-      .name = "loop/depthwise",                                                                                        \
-      .op = op_,                                                                                                       \
-      .user = (void *)&row,                                                                                            \
-      .strides = LAMINA_STRIDES_DENSE,                                                                                 \
-      .candidates = candidates_##way,                                                                                  \
-      .prepare = open_##way,                                                                                           \
-      .run = run_,                                                                                                     \
-      .release = release,                                                                                              \
-  }
-ENGINE(forward, "conv/forward", row_forward, forward, run);
-ENGINE(backward_data, "conv/backward_data", row_data, data, run);
-ENGINE(backward_weights, "conv/backward_weights", row_weights, weights, run_weights);
-ENGINE(transpose_forward, "conv_transpose/forward", transpose_forward, data, run);
-ENGINE(transpose_backward_data, "conv_transpose/backward_data", transpose_data, forward, run);
-ENGINE(transpose_backward_weights, "conv_transpose/backward_weights", transpose_weights, weights, run_weights);
+#define ENGINE(op_, row, way, run_)                                                                                    \
+  .size = sizeof(lamina_engine), .abi = LAMINA_ENGINE_ABI, .device = "cpu", .name = "loop/depthwise", .op = op_,       \
+  .user = (void *)&row, .strides = LAMINA_STRIDES_DENSE, .candidates = candidates_##way, .prepare = open_##way,        \
+  .run = run_, .release = release
+const lamina_engine lamina_cpu_loop_depthwise_forward = {ENGINE("conv/forward", row_forward, forward, run)};
+const lamina_engine lamina_cpu_loop_depthwise_backward_data = {ENGINE("conv/backward_data", row_data, data, run)};
+const lamina_engine lamina_cpu_loop_depthwise_backward_weights = {
+    ENGINE("conv/backward_weights", row_weights, weights, run_weights)};
+const lamina_engine lamina_cpu_loop_depthwise_transpose_forward = {
+    ENGINE("conv_transpose/forward", transpose_forward, data, run)};
+const lamina_engine lamina_cpu_loop_depthwise_transpose_backward_data = {
+    ENGINE("conv_transpose/backward_data", transpose_data, forward, run)};
+const lamina_engine lamina_cpu_loop_depthwise_transpose_backward_weights = {
+    ENGINE("conv_transpose/backward_weights", transpose_weights, weights, run_weights)};

@@ -95,10 +95,6 @@ static lamina_status run(const lamina_plan *plan, const lamina_args *args, void 
 }
 
 #define ENGINE(pass)                                                                                                   \
-  const lamina_engine lamina_cpu_loop_dropout_##pass = {                                                               \
-      LAMINA_LOOP_ENGINE("dropout/" #pass, LAMINA_STRIDES_DENSE),                                                      \
-      .candidates = lamina_row_candidates,                                                                             \
-      .run = run,                                                                                                      \
-  };
-ENGINE(forward)
-ENGINE(backward)
+  LAMINA_LOOP_ENGINE("dropout/" #pass, LAMINA_STRIDES_DENSE), .candidates = lamina_row_candidates, .run = run
+const lamina_engine lamina_cpu_loop_dropout_forward = {ENGINE(forward)};
+const lamina_engine lamina_cpu_loop_dropout_backward = {ENGINE(backward)};

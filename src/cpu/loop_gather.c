@@ -138,11 +138,11 @@ static lamina_status one_hot_run(const lamina_plan *plan, const lamina_args *arg
   return LAMINA_OK;
 }
 
-#define ENGINE(id, op, ...)                                                                                            \
-  const lamina_engine lamina_cpu_loop_##id = {LAMINA_LOOP_ENGINE(op, LAMINA_STRIDES_DENSE),                            \
-                                              .candidates = lamina_row_candidates, __VA_ARGS__}
-ENGINE(gather_forward, "gather/forward", .run = forward_run);
-ENGINE(gather_backward, "gather/backward", .prepare = backward_prepare, .run = backward_run);
-ENGINE(embedding_forward, "embedding/forward", .run = forward_run);
-ENGINE(embedding_backward, "embedding/backward", .prepare = backward_prepare, .run = backward_run);
-ENGINE(one_hot, "one_hot/forward", .run = one_hot_run);
+#define ENGINE(op, ...) LAMINA_LOOP_ENGINE(op, LAMINA_STRIDES_DENSE), .candidates = lamina_row_candidates, __VA_ARGS__
+const lamina_engine lamina_cpu_loop_gather_forward = {ENGINE("gather/forward", .run = forward_run)};
+const lamina_engine lamina_cpu_loop_gather_backward = {
+    ENGINE("gather/backward", .prepare = backward_prepare, .run = backward_run)};
+const lamina_engine lamina_cpu_loop_embedding_forward = {ENGINE("embedding/forward", .run = forward_run)};
+const lamina_engine lamina_cpu_loop_embedding_backward = {
+    ENGINE("embedding/backward", .prepare = backward_prepare, .run = backward_run)};
+const lamina_engine lamina_cpu_loop_one_hot = {ENGINE("one_hot/forward", .run = one_hot_run)};

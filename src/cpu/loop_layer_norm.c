@@ -221,13 +221,9 @@ static lamina_status run_backward(const lamina_plan *plan, const lamina_args *ar
 }
 
 #define ENGINE(family, pass)                                                                                           \
-  const lamina_engine lamina_cpu_loop_##family##_##pass = {                                                            \
-      LAMINA_LOOP_ENGINE(#family "/" #pass, LAMINA_STRIDES_DENSE),                                                     \
-      .candidates = lamina_loop_norm_candidates,                                                                       \
-      .prepare = prepare_##pass,                                                                                       \
-      .run = run_##pass,                                                                                               \
-  };
-ENGINE(layer_norm, forward)
-ENGINE(layer_norm, backward)
-ENGINE(group_norm, forward)
-ENGINE(group_norm, backward)
+  LAMINA_LOOP_ENGINE(#family "/" #pass, LAMINA_STRIDES_DENSE), .candidates = lamina_loop_norm_candidates,              \
+                                                               .prepare = prepare_##pass, .run = run_##pass
+const lamina_engine lamina_cpu_loop_layer_norm_forward = {ENGINE(layer_norm, forward)};
+const lamina_engine lamina_cpu_loop_layer_norm_backward = {ENGINE(layer_norm, backward)};
+const lamina_engine lamina_cpu_loop_group_norm_forward = {ENGINE(group_norm, forward)};
+const lamina_engine lamina_cpu_loop_group_norm_backward = {ENGINE(group_norm, backward)};

@@ -322,13 +322,10 @@ static void candidates(lamina_device *device, const lamina_problem *problem, con
 }
 
 #define ENGINE(pass, prepare_, run_)                                                                                   \
-  const lamina_engine lamina_cpu_loop_local_conv_##pass = {                                                            \
-      LAMINA_LOOP_ENGINE("local_conv/" #pass, LAMINA_STRIDES_DENSE),                                                   \
-      .candidates = candidates,                                                                                        \
-      .prepare = prepare_,                                                                                             \
-      .run = run_,                                                                                                     \
-  }
-ENGINE(forward, prepare_forward, run_forward);
-ENGINE(backward_data, prepare_data, run_data);
-ENGINE(backward_weights, prepare_weights, run_weights);
-ENGINE(backward_bias, NULL, run_bias);
+  LAMINA_LOOP_ENGINE("local_conv/" #pass, LAMINA_STRIDES_DENSE), .candidates = candidates, .prepare = prepare_,        \
+                                                                 .run = run_
+const lamina_engine lamina_cpu_loop_local_conv_forward = {ENGINE(forward, prepare_forward, run_forward)};
+const lamina_engine lamina_cpu_loop_local_conv_backward_data = {ENGINE(backward_data, prepare_data, run_data)};
+const lamina_engine lamina_cpu_loop_local_conv_backward_weights = {
+    ENGINE(backward_weights, prepare_weights, run_weights)};
+const lamina_engine lamina_cpu_loop_local_conv_backward_bias = {ENGINE(backward_bias, NULL, run_bias)};

@@ -191,11 +191,7 @@ static lamina_status run_backward(const lamina_plan *plan, const lamina_args *ar
 }
 
 #define ENGINE(pass)                                                                                                   \
-  const lamina_engine lamina_cpu_loop_lrn_##pass = {                                                                   \
-      LAMINA_LOOP_ENGINE("lrn/" #pass, LAMINA_STRIDES_DENSE),                                                          \
-      .candidates = lamina_loop_candidates,                                                                            \
-      .prepare = prepare_##pass,                                                                                       \
-      .run = run_##pass,                                                                                               \
-  };
-ENGINE(forward)
-ENGINE(backward)
+  LAMINA_LOOP_ENGINE("lrn/" #pass, LAMINA_STRIDES_DENSE), .candidates = lamina_loop_candidates,                        \
+                                                          .prepare = prepare_##pass, .run = run_##pass
+const lamina_engine lamina_cpu_loop_lrn_forward = {ENGINE(forward)};
+const lamina_engine lamina_cpu_loop_lrn_backward = {ENGINE(backward)};

@@ -196,12 +196,7 @@ static lamina_status run(const lamina_plan *plan, const lamina_args *args, void 
 }
 
 #define ENGINE(pass)                                                                                                   \
-  const lamina_engine lamina_cpu_loop_matmul_##pass = {                                                                \
-      LAMINA_LOOP_ENGINE("matmul/" #pass, LAMINA_STRIDES_DENSE),                                                       \
-      .candidates = candidates,                                                                                        \
-      .prepare = prepare,                                                                                              \
-      .run = run,                                                                                                      \
-  }
-ENGINE(forward);
-ENGINE(backward_a);
-ENGINE(backward_b);
+  LAMINA_LOOP_ENGINE("matmul/" #pass, LAMINA_STRIDES_DENSE), .candidates = candidates, .prepare = prepare, .run = run
+const lamina_engine lamina_cpu_loop_matmul_forward = {ENGINE(forward)};
+const lamina_engine lamina_cpu_loop_matmul_backward_a = {ENGINE(backward_a)};
+const lamina_engine lamina_cpu_loop_matmul_backward_b = {ENGINE(backward_b)};

@@ -224,12 +224,8 @@ static lamina_status run_forward(const lamina_plan *plan, const lamina_args *arg
 }
 
 #define FORWARD_ENGINE(family)                                                                                         \
-  const lamina_engine lamina_cpu_loop_##family##_forward = {                                                           \
-      LAMINA_LOOP_ENGINE(#family "/forward", LAMINA_STRIDES_DENSE),                                                    \
-      .candidates = lamina_loop_candidates,                                                                            \
-      .prepare = prepare_forward,                                                                                      \
-      .run = run_forward,                                                                                              \
-      .release = lamina_loop_pool_close,                                                                               \
-  }
-FORWARD_ENGINE(max_pool);
-FORWARD_ENGINE(min_pool);
+  LAMINA_LOOP_ENGINE(#family "/forward", LAMINA_STRIDES_DENSE), .candidates = lamina_loop_candidates,                  \
+                                                                .prepare = prepare_forward, .run = run_forward,        \
+                                                                .release = lamina_loop_pool_close
+const lamina_engine lamina_cpu_loop_max_pool_forward = {FORWARD_ENGINE(max_pool)};
+const lamina_engine lamina_cpu_loop_min_pool_forward = {FORWARD_ENGINE(min_pool)};

@@ -176,23 +176,26 @@ static lamina_status backward_run(const lamina_plan *plan, const lamina_args *ar
   return LAMINA_OK;
 }
 
-#define ENGINES(family, loss_row, slope_row, numbers_of)                                                               \
-  static const kind family##_kind = {loss_row, slope_row, numbers_of};                                                 \
-  const lamina_engine lamina_cpu_loop_##family##_forward = {                                                           \
-      LAMINA_LOOP_ENGINE(#family "/forward", LAMINA_STRIDES_SAME),                                                     \
-      .user = (void *)&family##_kind,                                                                                  \
-      .candidates = lamina_row_candidates,                                                                             \
-      .prepare = forward_prepare,                                                                                      \
-      .run = forward_run,                                                                                              \
-  };                                                                                                                   \
-  const lamina_engine lamina_cpu_loop_##family##_backward = {                                                          \
-      LAMINA_LOOP_ENGINE(#family "/backward", LAMINA_STRIDES_SAME),                                                    \
-      .user = (void *)&family##_kind,                                                                                  \
-      .candidates = lamina_row_candidates,                                                                             \
-      .run = backward_run,                                                                                             \
-  }
-ENGINES(binary_cross_entropy, cross_entropy_row, cross_entropy_slope_row, positive_of);
-ENGINES(mse, squared_row, twice_row, nothing_of);
-ENGINES(l1, absolute_row, sign_row, nothing_of);
-ENGINES(huber, huber_row, clamped_row, delta_of);
-ENGINES(binary_hinge, hinge_row, hinge_slope_row, margin_of);
+static const kind binary_cross_entropy_kind = {cross_entropy_row, cross_entropy_slope_row, positive_of};
+static const kind mse_kind = {squared_row, twice_row, nothing_of};
+static const kind l1_kind = {absolute_row, sign_row, nothing_of};
+static const kind huber_kind = {huber_row, clamped_row, delta_of};
+static const kind binary_hinge_kind = {hinge_row, hinge_slope_row, margin_of};
+
+#define FORWARD(family)                                                                                                \
+  LAMINA_LOOP_ENGINE(#family "/forward", LAMINA_STRIDES_SAME),                                                         \
+      .user = (void *)&family##_kind, .candidates = lamina_row_candidates, .prepare = forward_prepare,                 \
+      .run = forward_run
+#define BACKWARD(family)                                                                                               \
+  LAMINA_LOOP_ENGINE(#family "/backward", LAMINA_STRIDES_SAME),                                                        \
+      .user = (void *)&family##_kind, .candidates = lamina_row_candidates, .run = backward_run
+const lamina_engine lamina_cpu_loop_binary_cross_entropy_forward = {FORWARD(binary_cross_entropy)};
+const lamina_engine lamina_cpu_loop_binary_cross_entropy_backward = {BACKWARD(binary_cross_entropy)};
+const lamina_engine lamina_cpu_loop_mse_forward = {FORWARD(mse)};
+const lamina_engine lamina_cpu_loop_mse_backward = {BACKWARD(mse)};
+const lamina_engine lamina_cpu_loop_l1_forward = {FORWARD(l1)};
+const lamina_engine lamina_cpu_loop_l1_backward = {BACKWARD(l1)};
+const lamina_engine lamina_cpu_loop_huber_forward = {FORWARD(huber)};
+const lamina_engine lamina_cpu_loop_huber_backward = {BACKWARD(huber)};
+const lamina_engine lamina_cpu_loop_binary_hinge_forward = {FORWARD(binary_hinge)};
+const lamina_engine lamina_cpu_loop_binary_hinge_backward = {BACKWARD(binary_hinge)};

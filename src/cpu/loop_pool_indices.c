@@ -58,17 +58,13 @@ static lamina_status run_scatter(const lamina_plan *plan, const lamina_args *arg
   return LAMINA_OK;
 }
 
-#define SCATTER(name, op)                                                                                              \
-  const lamina_engine lamina_cpu_loop_##name = {                                                                       \
-      LAMINA_LOOP_ENGINE(op, LAMINA_STRIDES_DENSE),                                                                    \
-      .candidates = lamina_loop_candidates,                                                                            \
-      .prepare = prepare_scatter,                                                                                      \
-      .run = run_scatter,                                                                                              \
-  }
-SCATTER(max_pool_backward, "max_pool/backward");
-SCATTER(min_pool_backward, "min_pool/backward");
-SCATTER(stochastic_pool_backward, "stochastic_pool/backward");
-SCATTER(max_unpool_forward, "max_unpool/forward");
+#define SCATTER(op)                                                                                                    \
+  LAMINA_LOOP_ENGINE(op, LAMINA_STRIDES_DENSE), .candidates = lamina_loop_candidates, .prepare = prepare_scatter,      \
+                                                .run = run_scatter
+const lamina_engine lamina_cpu_loop_max_pool_backward = {SCATTER("max_pool/backward")};
+const lamina_engine lamina_cpu_loop_min_pool_backward = {SCATTER("min_pool/backward")};
+const lamina_engine lamina_cpu_loop_stochastic_pool_backward = {SCATTER("stochastic_pool/backward")};
+const lamina_engine lamina_cpu_loop_max_unpool_forward = {SCATTER("max_unpool/forward")};
 
 static lamina_status run_gather(const lamina_plan *plan, const lamina_args *args, void *workspace,
                                 lamina_stream *stream) {

@@ -147,11 +147,7 @@ static lamina_status run_backward(const lamina_plan *plan, const lamina_args *ar
 }
 
 #define ENGINE(pass)                                                                                                   \
-  const lamina_engine lamina_cpu_loop_prelu_##pass = {                                                                 \
-      LAMINA_LOOP_ENGINE("prelu/" #pass, LAMINA_STRIDES_DENSE),                                                        \
-      .candidates = lamina_loop_norm_candidates,                                                                       \
-      .prepare = prepare_##pass,                                                                                       \
-      .run = run_##pass,                                                                                               \
-  };
-ENGINE(forward)
-ENGINE(backward)
+  LAMINA_LOOP_ENGINE("prelu/" #pass, LAMINA_STRIDES_DENSE), .candidates = lamina_loop_norm_candidates,                 \
+                                                            .prepare = prepare_##pass, .run = run_##pass
+const lamina_engine lamina_cpu_loop_prelu_forward = {ENGINE(forward)};
+const lamina_engine lamina_cpu_loop_prelu_backward = {ENGINE(backward)};

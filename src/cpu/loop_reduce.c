@@ -131,16 +131,14 @@ static lamina_status max_backward(const lamina_plan *plan, const lamina_args *ar
 
 /* ---- Rows ------------------------------------------------------------------------------------------------------- */
 
-#define ENGINE(name, op_, candidates_, prepare_, run_)                                                                 \
-  const lamina_engine lamina_cpu_loop_##name = {                                                                       \
-      LAMINA_LOOP_ENGINE(op_, LAMINA_STRIDES_DENSE),                                                                   \
-      .candidates = (candidates_),                                                                                     \
-      .prepare = (prepare_),                                                                                           \
-      .run = (run_),                                                                                                   \
-  }
-ENGINE(sum_forward, "sum/forward", lamina_row_candidates, prepare_sum, sum_forward);
-ENGINE(sum_backward, "sum/backward", lamina_row_candidates, NULL, sum_backward);
-ENGINE(mean_forward, "mean/forward", lamina_row_candidates, prepare_sum, sum_forward);
-ENGINE(mean_backward, "mean/backward", lamina_row_candidates, NULL, sum_backward);
-ENGINE(max_forward, "max/forward", max_candidates, NULL, max_forward);
-ENGINE(max_backward, "max/backward", lamina_row_candidates, NULL, max_backward);
+#define ENGINE(op_, candidates_, prepare_, run_)                                                                       \
+  LAMINA_LOOP_ENGINE(op_, LAMINA_STRIDES_DENSE), .candidates = (candidates_), .prepare = (prepare_), .run = (run_)
+const lamina_engine lamina_cpu_loop_sum_forward = {
+    ENGINE("sum/forward", lamina_row_candidates, prepare_sum, sum_forward)};
+const lamina_engine lamina_cpu_loop_sum_backward = {ENGINE("sum/backward", lamina_row_candidates, NULL, sum_backward)};
+const lamina_engine lamina_cpu_loop_mean_forward = {
+    ENGINE("mean/forward", lamina_row_candidates, prepare_sum, sum_forward)};
+const lamina_engine lamina_cpu_loop_mean_backward = {
+    ENGINE("mean/backward", lamina_row_candidates, NULL, sum_backward)};
+const lamina_engine lamina_cpu_loop_max_forward = {ENGINE("max/forward", max_candidates, NULL, max_forward)};
+const lamina_engine lamina_cpu_loop_max_backward = {ENGINE("max/backward", lamina_row_candidates, NULL, max_backward)};

@@ -155,12 +155,7 @@ static lamina_status backward(const lamina_plan *plan, const lamina_args *args, 
 /* ---- The rows of the table -------------------------------------------------------------------------------------- */
 
 #define ENGINE(pass, op_)                                                                                              \
-  const lamina_engine lamina_cpu_loop_resize_##pass = {                                                                \
-      LAMINA_LOOP_ENGINE(op_, LAMINA_STRIDES_DENSE),                                                                   \
-      .candidates = lamina_row_candidates,                                                                             \
-      .prepare = prepare_##pass,                                                                                       \
-      .run = pass,                                                                                                     \
-      .release = release,                                                                                              \
-  }
-ENGINE(forward, "resize/forward");
-ENGINE(backward, "resize/backward");
+  LAMINA_LOOP_ENGINE(op_, LAMINA_STRIDES_DENSE), .candidates = lamina_row_candidates, .prepare = prepare_##pass,       \
+                                                 .run = pass, .release = release
+const lamina_engine lamina_cpu_loop_resize_forward = {ENGINE(forward, "resize/forward")};
+const lamina_engine lamina_cpu_loop_resize_backward = {ENGINE(backward, "resize/backward")};

@@ -115,17 +115,12 @@ static lamina_status transpose(const lamina_plan *plan, const lamina_args *args,
 
 /* ---- Rows ------------------------------------------------------------------------------------------------------- */
 
-#define ENGINE(name, op, run_)                                                                                         \
-  const lamina_engine lamina_cpu_loop_##name = {                                                                       \
-      LAMINA_LOOP_ENGINE(op, LAMINA_STRIDES_ANY),                                                                      \
-      .candidates = lamina_move_candidates,                                                                            \
-      .run = (run_),                                                                                                   \
-  }
-ENGINE(concat_forward, "concat/forward", concat);
-ENGINE(concat_backward, "concat/backward", concat);
-ENGINE(split_forward, "split/forward", split);
-ENGINE(split_backward, "split/backward", split);
-ENGINE(slice_forward, "slice/forward", slice_forward);
-ENGINE(slice_backward, "slice/backward", slice_backward);
-ENGINE(transpose_forward, "transpose/forward", transpose);
-ENGINE(transpose_backward, "transpose/backward", transpose);
+#define ENGINE(op, run_) LAMINA_LOOP_ENGINE(op, LAMINA_STRIDES_ANY), .candidates = lamina_move_candidates, .run = (run_)
+const lamina_engine lamina_cpu_loop_concat_forward = {ENGINE("concat/forward", concat)};
+const lamina_engine lamina_cpu_loop_concat_backward = {ENGINE("concat/backward", concat)};
+const lamina_engine lamina_cpu_loop_split_forward = {ENGINE("split/forward", split)};
+const lamina_engine lamina_cpu_loop_split_backward = {ENGINE("split/backward", split)};
+const lamina_engine lamina_cpu_loop_slice_forward = {ENGINE("slice/forward", slice_forward)};
+const lamina_engine lamina_cpu_loop_slice_backward = {ENGINE("slice/backward", slice_backward)};
+const lamina_engine lamina_cpu_loop_transpose_forward = {ENGINE("transpose/forward", transpose)};
+const lamina_engine lamina_cpu_loop_transpose_backward = {ENGINE("transpose/backward", transpose)};

@@ -208,23 +208,26 @@ static lamina_status run_backward(const lamina_plan *plan, const lamina_args *ar
   return LAMINA_OK;
 }
 
-#define ENGINE(name, pass)                                                                                             \
+#define RUN(name, pass)                                                                                                \
   static lamina_status run_##name##_##pass(const lamina_plan *plan, const lamina_args *args, void *workspace,          \
                                            lamina_stream *stream) {                                                    \
     (void)workspace, (void)stream;                                                                                     \
     return run_##pass(plan, args, (pass##_task *const[]){name##_##pass##_f32, name##_##pass##_bf16});                  \
-  }                                                                                                                    \
-  const lamina_engine lamina_cpu_loop_##name##_##pass = {                                                              \
-      LAMINA_LOOP_ENGINE(#name "/" #pass, LAMINA_STRIDES_DENSE),                                                       \
-      .candidates = lamina_loop_candidates,                                                                            \
-      .run = run_##name##_##pass,                                                                                      \
-  };
+  }
 
 #define FAMILY(name, logarithm)                                                                                        \
   TASKS(name, f32, false, logarithm)                                                                                   \
   TASKS(name, bf16, true, logarithm)                                                                                   \
-  ENGINE(name, forward)                                                                                                \
-  ENGINE(name, backward)
+  RUN(name, forward)                                                                                                   \
+  RUN(name, backward)
 
 FAMILY(softmax, false)
 FAMILY(log_softmax, true)
+
+#define ENGINE(name, pass)                                                                                             \
+  LAMINA_LOOP_ENGINE(#name "/" #pass, LAMINA_STRIDES_DENSE), .candidates = lamina_loop_candidates,                     \
+                                                             .run = run_##name##_##pass
+const lamina_engine lamina_cpu_loop_softmax_forward = {ENGINE(softmax, forward)};
+const lamina_engine lamina_cpu_loop_softmax_backward = {ENGINE(softmax, backward)};
+const lamina_engine lamina_cpu_loop_log_softmax_forward = {ENGINE(log_softmax, forward)};
+const lamina_engine lamina_cpu_loop_log_softmax_backward = {ENGINE(log_softmax, backward)};

@@ -47,9 +47,16 @@ static double seconds(const lamina_onednn_setup *s) {
 #define FAMILY(name)                                                                                                   \
   PASS(name##_forward, {DNNL_ARG_SRC, LAMINA_ONEDNN_DATA}, {DNNL_ARG_DST, LAMINA_ONEDNN_DATA});                        \
   PASS(name##_backward, {DNNL_ARG_DST, LAMINA_ONEDNN_DATA}, {DNNL_ARG_DIFF_DST, LAMINA_ONEDNN_DATA},                   \
-       {DNNL_ARG_DIFF_SRC, LAMINA_ONEDNN_DATA});                                                                       \
-  LAMINA_ONEDNN_ENGINE(name##_forward, #name "/forward", LAMINA_STRIDES_SAME);                                         \
-  LAMINA_ONEDNN_ENGINE(name##_backward, #name "/backward", LAMINA_STRIDES_SAME)
+       {DNNL_ARG_DIFF_SRC, LAMINA_ONEDNN_DATA})
 
 FAMILY(sigmoid);
 FAMILY(tanh);
+
+const lamina_engine lamina_cpu_onednn_sigmoid_forward = {
+    LAMINA_ONEDNN_ENGINE("sigmoid/forward", sigmoid_forward, LAMINA_STRIDES_SAME)};
+const lamina_engine lamina_cpu_onednn_sigmoid_backward = {
+    LAMINA_ONEDNN_ENGINE("sigmoid/backward", sigmoid_backward, LAMINA_STRIDES_SAME)};
+const lamina_engine lamina_cpu_onednn_tanh_forward = {
+    LAMINA_ONEDNN_ENGINE("tanh/forward", tanh_forward, LAMINA_STRIDES_SAME)};
+const lamina_engine lamina_cpu_onednn_tanh_backward = {
+    LAMINA_ONEDNN_ENGINE("tanh/backward", tanh_backward, LAMINA_STRIDES_SAME)};

@@ -96,21 +96,11 @@ lamina_status lamina_onednn_run(const lamina_plan *plan, const lamina_args *args
                                 lamina_stream *stream);
 void lamina_onednn_release(lamina_plan *plan);
 
-/* A row for `op` with the recipe of the same name. */
-#define LAMINA_ONEDNN_ENGINE(id, op_name, takes)                                                                       \
-  const lamina_engine lamina_cpu_onednn_##id = {                                                                       \
-      .size = sizeof(lamina_engine),                                                                                   \
-      .abi = LAMINA_ENGINE_ABI,                                                                                        \
-      .device = "cpu",                                                                                                 \
-      .name = "onednn",                                                                                                \
-      .op = op_name,                                                                                                   \
-      .user = (void *)&id,                                                                                             \
-      .strides = takes,                                                                                                \
-      .candidates = lamina_onednn_candidates,                                                                          \
-      .prepare = lamina_onednn_prepare,                                                                                \
-      .run = lamina_onednn_run,                                                                                        \
-      .release = lamina_onednn_release,                                                                                \
-  }
+/* An engine's row: `op` by a recipe. */
+#define LAMINA_ONEDNN_ENGINE(op_, recipe, strides_)                                                                    \
+  .size = sizeof(lamina_engine), .abi = LAMINA_ENGINE_ABI, .device = "cpu", .name = "onednn", .op = (op_),             \
+  .user = (void *)&(recipe), .strides = (strides_), .candidates = lamina_onednn_candidates,                            \
+  .prepare = lamina_onednn_prepare, .run = lamina_onednn_run, .release = lamina_onednn_release
 
 /* A status of oneDNN as ours, with a sentence. */
 lamina_status lamina_onednn_status(dnnl_status_t status, const char *op, const char *what);

@@ -150,6 +150,9 @@ static const lamina_onednn_recipe conv_backward_weights = {.bind = {{DNNL_ARG_SR
                                                                     {DNNL_ARG_DIFF_WEIGHTS, LAMINA_ONEDNN_FILTER}},
                                                            LAYOUTS};
 
-LAMINA_ONEDNN_ENGINE(conv_forward, "conv/forward", LAMINA_STRIDES_ANY);
-LAMINA_ONEDNN_ENGINE(conv_backward_data, "conv/backward_data", LAMINA_STRIDES_ANY);
-LAMINA_ONEDNN_ENGINE(conv_backward_weights, "conv/backward_weights", LAMINA_STRIDES_ANY);
+const lamina_engine lamina_cpu_onednn_conv_forward = {
+    LAMINA_ONEDNN_ENGINE("conv/forward", conv_forward, LAMINA_STRIDES_ANY)};
+const lamina_engine lamina_cpu_onednn_conv_backward_data = {
+    LAMINA_ONEDNN_ENGINE("conv/backward_data", conv_backward_data, LAMINA_STRIDES_ANY)};
+const lamina_engine lamina_cpu_onednn_conv_backward_weights = {
+    LAMINA_ONEDNN_ENGINE("conv/backward_weights", conv_backward_weights, LAMINA_STRIDES_ANY)};

@@ -108,6 +108,9 @@ static const lamina_onednn_recipe conv_transpose_backward_weights = {
              {DNNL_ARG_DIFF_WEIGHTS, LAMINA_ONEDNN_FILTER}},
     LAYOUTS};
 
-LAMINA_ONEDNN_ENGINE(conv_transpose_forward, "conv_transpose/forward", LAMINA_STRIDES_ANY);
-LAMINA_ONEDNN_ENGINE(conv_transpose_backward_data, "conv_transpose/backward_data", LAMINA_STRIDES_ANY);
-LAMINA_ONEDNN_ENGINE(conv_transpose_backward_weights, "conv_transpose/backward_weights", LAMINA_STRIDES_ANY);
+const lamina_engine lamina_cpu_onednn_conv_transpose_forward = {
+    LAMINA_ONEDNN_ENGINE("conv_transpose/forward", conv_transpose_forward, LAMINA_STRIDES_ANY)};
+const lamina_engine lamina_cpu_onednn_conv_transpose_backward_data = {
+    LAMINA_ONEDNN_ENGINE("conv_transpose/backward_data", conv_transpose_backward_data, LAMINA_STRIDES_ANY)};
+const lamina_engine lamina_cpu_onednn_conv_transpose_backward_weights = {
+    LAMINA_ONEDNN_ENGINE("conv_transpose/backward_weights", conv_transpose_backward_weights, LAMINA_STRIDES_ANY)};

@@ -46,6 +46,8 @@ static const lamina_onednn_recipe fc_backward_weights = {.bind = {{DNNL_ARG_SRC,
                                                          .describe = describe_backward_weights,
                                                          .seconds = seconds};
 
-LAMINA_ONEDNN_ENGINE(fc_forward, "fc/forward", LAMINA_STRIDES_ANY);
-LAMINA_ONEDNN_ENGINE(fc_backward_data, "fc/backward_data", LAMINA_STRIDES_ANY);
-LAMINA_ONEDNN_ENGINE(fc_backward_weights, "fc/backward_weights", LAMINA_STRIDES_ANY);
+const lamina_engine lamina_cpu_onednn_fc_forward = {LAMINA_ONEDNN_ENGINE("fc/forward", fc_forward, LAMINA_STRIDES_ANY)};
+const lamina_engine lamina_cpu_onednn_fc_backward_data = {
+    LAMINA_ONEDNN_ENGINE("fc/backward_data", fc_backward_data, LAMINA_STRIDES_ANY)};
+const lamina_engine lamina_cpu_onednn_fc_backward_weights = {
+    LAMINA_ONEDNN_ENGINE("fc/backward_weights", fc_backward_weights, LAMINA_STRIDES_ANY)};

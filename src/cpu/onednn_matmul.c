@@ -53,19 +53,21 @@ static double seconds(const lamina_onednn_setup *s) {
   return flops / lamina_onednn_rate(s) + lamina_onednn_moving(s, bytes);
 }
 
-#define ENGINE(pass)                                                                                                   \
-  static const lamina_onednn_recipe matmul_##pass = {                                                                  \
-      .bind = {{DNNL_ARG_SRC, LAMINA_ONEDNN_FILTER},                                                                   \
-               {DNNL_ARG_WEIGHTS, LAMINA_ONEDNN_FILTER},                                                               \
-               {DNNL_ARG_DST, LAMINA_ONEDNN_FILTER}},                                                                  \
-      .layouts = {{"given", LAMINA_ONEDNN_GIVEN, LAMINA_ONEDNN_GIVEN},                                                 \
-                  {"plain", LAMINA_ONEDNN_PLAIN, LAMINA_ONEDNN_PLAIN}},                                                \
-      .refuse = refuse,                                                                                                \
-      .view = view,                                                                                                    \
-      .describe = describe,                                                                                            \
-      .seconds = seconds,                                                                                              \
-  };                                                                                                                   \
-  LAMINA_ONEDNN_ENGINE(matmul_##pass, "matmul/" #pass, LAMINA_STRIDES_ANY)
-ENGINE(forward);
-ENGINE(backward_a);
-ENGINE(backward_b);
+static const lamina_onednn_recipe matmul = {
+    .bind = {{DNNL_ARG_SRC, LAMINA_ONEDNN_FILTER},
+             {DNNL_ARG_WEIGHTS, LAMINA_ONEDNN_FILTER},
+             {DNNL_ARG_DST, LAMINA_ONEDNN_FILTER}},
+    .layouts = {{"given", LAMINA_ONEDNN_GIVEN, LAMINA_ONEDNN_GIVEN},
+                {"plain", LAMINA_ONEDNN_PLAIN, LAMINA_ONEDNN_PLAIN}},
+    .refuse = refuse,
+    .view = view,
+    .describe = describe,
+    .seconds = seconds,
+};
+
+const lamina_engine lamina_cpu_onednn_matmul_forward = {
+    LAMINA_ONEDNN_ENGINE("matmul/forward", matmul, LAMINA_STRIDES_ANY)};
+const lamina_engine lamina_cpu_onednn_matmul_backward_a = {
+    LAMINA_ONEDNN_ENGINE("matmul/backward_a", matmul, LAMINA_STRIDES_ANY)};
+const lamina_engine lamina_cpu_onednn_matmul_backward_b = {
+    LAMINA_ONEDNN_ENGINE("matmul/backward_b", matmul, LAMINA_STRIDES_ANY)};

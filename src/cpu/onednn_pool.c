@@ -86,5 +86,7 @@ static const lamina_onednn_recipe avg_pool_backward = {
     LAYOUTS,
     .describe = describe_backward};
 
-LAMINA_ONEDNN_ENGINE(avg_pool_forward, "avg_pool/forward", LAMINA_STRIDES_ANY);
-LAMINA_ONEDNN_ENGINE(avg_pool_backward, "avg_pool/backward", LAMINA_STRIDES_ANY);
+const lamina_engine lamina_cpu_onednn_avg_pool_forward = {
+    LAMINA_ONEDNN_ENGINE("avg_pool/forward", avg_pool_forward, LAMINA_STRIDES_ANY)};
+const lamina_engine lamina_cpu_onednn_avg_pool_backward = {
+    LAMINA_ONEDNN_ENGINE("avg_pool/backward", avg_pool_backward, LAMINA_STRIDES_ANY)};

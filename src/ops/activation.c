@@ -103,40 +103,52 @@ static void sample_softplus(lamina_problem *p, lamina_draw *draw) {
 
 /* `saved`: what backward takes, x or y; then further fields of both rows, and of the first. */
 #define ROWS(family, saved, fields, ...)                                                                               \
-  const lamina_op_def lamina_ops_##family[] = {{.name = #family "/forward",                                            \
-                                                .args = forward_args,                                                  \
-                                                .infer = infer_forward,                                                \
-                                                .element = lamina_##family##_forward_element,                          \
-                                                LAMINA_UNPACK fields,                                                  \
-                                                __VA_ARGS__},                                                          \
-                                               {.name = #family "/backward",                                           \
-                                                .args = backward_args_##saved,                                         \
-                                                .infer = infer_backward,                                               \
-                                                .element = lamina_##family##_backward_element,                         \
-                                                LAMINA_UNPACK fields},                                                 \
-                                               {0}};
-#define PLAIN(family, saved, fills_)                                                                                   \
-  ROWS(family, saved, (.attrs = no_attrs, .fills = fills_), .sample = NULL)                                            \
+  {.name = #family "/forward",                                                                                         \
+   .args = forward_args,                                                                                               \
+   .infer = infer_forward,                                                                                             \
+   .element = lamina_##family##_forward_element,                                                                       \
+   LAMINA_UNPACK fields,                                                                                               \
+   __VA_ARGS__},                                                                                                       \
+  {                                                                                                                    \
+    .name = #family "/backward", .args = backward_args_##saved, .infer = infer_backward,                               \
+    .element = lamina_##family##_backward_element, LAMINA_UNPACK fields                                                \
+  }
+#define PLAIN(family, saved, fills_) ROWS(family, saved, (.attrs = no_attrs, .fills = fills_), .sample = NULL)
+#define WITH_ATTRS(family, saved, fills_)                                                                              \
+  ROWS(family, saved, (.attrs = family##_attrs, .attr_size = sizeof(lamina_##family), .fills = fills_),                \
+       .sample = sample_##family)
+
+const lamina_op_def lamina_ops_relu[] = {PLAIN(relu, y, fills_relu), {0}};
+const lamina_op_def lamina_ops_leaky_relu[] = {WITH_ATTRS(leaky_relu, y, fills_leaky_relu), {0}};
+const lamina_op_def lamina_ops_sigmoid[] = {PLAIN(sigmoid, y, NULL), {0}};
+const lamina_op_def lamina_ops_tanh[] = {PLAIN(tanh, y, NULL), {0}};
+const lamina_op_def lamina_ops_elu[] = {WITH_ATTRS(elu, y, NULL), {0}};
+const lamina_op_def lamina_ops_selu[] = {PLAIN(selu, y, NULL), {0}};
+const lamina_op_def lamina_ops_gelu[] = {WITH_ATTRS(gelu, x, NULL), {0}};
+const lamina_op_def lamina_ops_silu[] = {PLAIN(silu, x, NULL), {0}};
+const lamina_op_def lamina_ops_softplus[] = {WITH_ATTRS(softplus, y, NULL), {0}};
+const lamina_op_def lamina_ops_hard_sigmoid[] = {PLAIN(hard_sigmoid, x, NULL), {0}};
+const lamina_op_def lamina_ops_softsign[] = {PLAIN(softsign, y, NULL), {0}};
+
+#define CALLS_PLAIN(family, saved)                                                                                     \
   LAMINA_DEFINE_CALLS(family##_forward, #family "/forward", NULL, (x, y), const lamina_tensor *x,                      \
                       const lamina_tensor *y)                                                                          \
   LAMINA_DEFINE_CALLS(family##_backward, #family "/backward", NULL, (saved, dy, dx), const lamina_tensor *saved,       \
                       const lamina_tensor *dy, const lamina_tensor *dx)
-#define WITH_ATTRS(family, saved, fills_)                                                                              \
-  ROWS(family, saved, (.attrs = family##_attrs, .attr_size = sizeof(lamina_##family), .fills = fills_),                \
-       .sample = sample_##family)                                                                                      \
+#define CALLS_WITH_ATTRS(family, saved)                                                                                \
   LAMINA_DEFINE_CALLS(family##_forward, #family "/forward", family, (x, y), const lamina_##family *family,             \
                       const lamina_tensor *x, const lamina_tensor *y)                                                  \
   LAMINA_DEFINE_CALLS(family##_backward, #family "/backward", family, (saved, dy, dx), const lamina_##family *family,  \
                       const lamina_tensor *saved, const lamina_tensor *dy, const lamina_tensor *dx)
 
-PLAIN(relu, y, fills_relu)
-WITH_ATTRS(leaky_relu, y, fills_leaky_relu)
-PLAIN(sigmoid, y, NULL)
-PLAIN(tanh, y, NULL)
-WITH_ATTRS(elu, y, NULL)
-PLAIN(selu, y, NULL)
-WITH_ATTRS(gelu, x, NULL)
-PLAIN(silu, x, NULL)
-WITH_ATTRS(softplus, y, NULL)
-PLAIN(hard_sigmoid, x, NULL)
-PLAIN(softsign, y, NULL)
+CALLS_PLAIN(relu, y)
+CALLS_WITH_ATTRS(leaky_relu, y)
+CALLS_PLAIN(sigmoid, y)
+CALLS_PLAIN(tanh, y)
+CALLS_WITH_ATTRS(elu, y)
+CALLS_PLAIN(selu, y)
+CALLS_WITH_ATTRS(gelu, x)
+CALLS_PLAIN(silu, x)
+CALLS_WITH_ATTRS(softplus, y)
+CALLS_PLAIN(hard_sigmoid, x)
+CALLS_PLAIN(softsign, y)

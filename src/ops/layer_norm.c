@@ -155,9 +155,12 @@ static double flops(const lamina_problem *p) { return 8 * (double)lamina_desc_co
   .attr_size = sizeof(lamina_##kind##_norm), .infer = infer_##kind##_##pass, .flops = flops,                           \
   .scratch = lamina_layer_norm_scratch, .prepare = lamina_layer_norm_##pass##_prepare,                                 \
   .element = lamina_layer_norm_##pass##_element
-#define FAMILY(kind)                                                                                                   \
-  const lamina_op_def lamina_ops_##kind##_norm[] = {                                                                   \
-      {ROW(kind, forward), .sample = sample_##kind}, {ROW(kind, backward)}, {0}};                                      \
+const lamina_op_def lamina_ops_layer_norm[] = {
+    {ROW(layer, forward), .sample = sample_layer}, {ROW(layer, backward)}, {0}};
+const lamina_op_def lamina_ops_group_norm[] = {
+    {ROW(group, forward), .sample = sample_group}, {ROW(group, backward)}, {0}};
+
+#define CALLS(kind)                                                                                                    \
   LAMINA_DEFINE_CALLS(kind##_norm_forward, #kind "_norm/forward", kind##_norm, (x, w, b, y, mean, deviation),          \
                       const lamina_##kind##_norm *kind##_norm, const lamina_tensor *x, const lamina_tensor *w,         \
                       const lamina_tensor *b, const lamina_tensor *y, const lamina_tensor *mean,                       \
@@ -167,5 +170,5 @@ static double flops(const lamina_problem *p) { return 8 * (double)lamina_desc_co
                       const lamina_tensor *x, const lamina_tensor *w, const lamina_tensor *mean,                       \
                       const lamina_tensor *deviation, const lamina_tensor *dy, const lamina_tensor *dx,                \
                       const lamina_tensor *dw, const lamina_tensor *db)
-FAMILY(layer)
-FAMILY(group)
+CALLS(layer)
+CALLS(group)

@@ -144,23 +144,30 @@ static double flops_many(const lamina_problem *p) { return 20 * (double)lamina_d
 #define ROW(family, pass, fill, work)                                                                                  \
   .name = #family "/" #pass, .args = pass##_args, .attrs = family##_attrs, .attr_size = sizeof(lamina_##family),       \
   .infer = infer_##pass, .fills = fill, .flops = work
-#define FAMILY(family, draw, fill, work)                                                                               \
+#define ROWS(family, draw, fill, work)                                                                                 \
+  {ROW(family, forward, fill, work), .scratch = lamina_pointwise_loss_scratch, .prepare = lamina_##family##_prepare,   \
+   .element = lamina_##family##_forward_element, .sample = draw},                                                      \
+  {                                                                                                                    \
+    ROW(family, backward, fill, work), .element = lamina_##family##_backward_element                                   \
+  }
+const lamina_op_def lamina_ops_binary_cross_entropy[] = {
+    ROWS(binary_cross_entropy, sample_logits, fills_logits, flops_many), {0}};
+const lamina_op_def lamina_ops_mse[] = {ROWS(mse, sample, fills_differences, flops_few), {0}};
+const lamina_op_def lamina_ops_l1[] = {ROWS(l1, sample, fills_differences, flops_few), {0}};
+const lamina_op_def lamina_ops_huber[] = {ROWS(huber, sample_huber, fills_huber, flops_few), {0}};
+const lamina_op_def lamina_ops_binary_hinge[] = {ROWS(binary_hinge, sample_hinge, fills_hinge, flops_few), {0}};
+
+#define CALLS(family)                                                                                                  \
   LAMINA_CHECK_ARGS(family##_forward, forward_args);                                                                   \
   LAMINA_CHECK_ARGS(family##_backward, backward_args);                                                                 \
-  const lamina_op_def lamina_ops_##family[] = {                                                                        \
-      {ROW(family, forward, fill, work), .scratch = lamina_pointwise_loss_scratch,                                     \
-       .prepare = lamina_##family##_prepare, .element = lamina_##family##_forward_element, .sample = draw},            \
-      {ROW(family, backward, fill, work), .element = lamina_##family##_backward_element},                              \
-      {0}};                                                                                                            \
   LAMINA_DEFINE_CALLS(family##_forward, #family "/forward", loss, (x, target, weights, y),                             \
                       const lamina_##family *loss, const lamina_tensor *x, const lamina_tensor *target,                \
                       const lamina_tensor *weights, const lamina_tensor *y)                                            \
   LAMINA_DEFINE_CALLS(family##_backward, #family "/backward", loss, (x, target, weights, dy, dx),                      \
                       const lamina_##family *loss, const lamina_tensor *x, const lamina_tensor *target,                \
                       const lamina_tensor *weights, const lamina_tensor *dy, const lamina_tensor *dx)
-
-FAMILY(binary_cross_entropy, sample_logits, fills_logits, flops_many)
-FAMILY(mse, sample, fills_differences, flops_few)
-FAMILY(l1, sample, fills_differences, flops_few)
-FAMILY(huber, sample_huber, fills_huber, flops_few)
-FAMILY(binary_hinge, sample_hinge, fills_hinge, flops_few)
+CALLS(binary_cross_entropy)
+CALLS(mse)
+CALLS(l1)
+CALLS(huber)
+CALLS(binary_hinge)

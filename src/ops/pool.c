@@ -245,26 +245,21 @@ static void sample(lamina_problem *p, lamina_draw *draw) {
 /* ---- Rows ------------------------------------------------------------------------------------------------------- */
 
 #define EXTREME(family)                                                                                                \
-  const lamina_op_def lamina_ops_##family[] = {{.name = #family "/forward",                                            \
-                                                .args = max_pool_forward_args,                                         \
-                                                .attrs = extreme_attrs,                                                \
-                                                .attr_size = sizeof(lamina_pool),                                      \
-                                                .infer = infer_max_forward,                                            \
-                                                .element = lamina_##family##_forward_element,                          \
-                                                .fills = fills_max_forward,                                            \
-                                                .sample = sample},                                                     \
-                                               {.name = #family "/backward",                                           \
-                                                .args = max_pool_backward_args,                                        \
-                                                .attrs = extreme_attrs,                                                \
-                                                .attr_size = sizeof(lamina_pool),                                      \
-                                                .infer = infer_max_backward,                                           \
-                                                .scratch = lamina_pool_scatter_scratch,                                \
-                                                .prepare = lamina_pool_scatter_prepare,                                \
-                                                .element = lamina_pool_scatter_element,                                \
-                                                .fills = fills_max_backward},                                          \
-                                               {0}}
-EXTREME(max_pool);
-EXTREME(min_pool);
+  {.name = #family "/forward",                                                                                         \
+   .args = max_pool_forward_args,                                                                                      \
+   .attrs = extreme_attrs,                                                                                             \
+   .attr_size = sizeof(lamina_pool),                                                                                   \
+   .infer = infer_max_forward,                                                                                         \
+   .element = lamina_##family##_forward_element,                                                                       \
+   .fills = fills_max_forward,                                                                                         \
+   .sample = sample},                                                                                                  \
+  {                                                                                                                    \
+    .name = #family "/backward", .args = max_pool_backward_args, .attrs = extreme_attrs,                               \
+    .attr_size = sizeof(lamina_pool), .infer = infer_max_backward, .scratch = lamina_pool_scatter_scratch,             \
+    .prepare = lamina_pool_scatter_prepare, .element = lamina_pool_scatter_element, .fills = fills_max_backward        \
+  }
+const lamina_op_def lamina_ops_max_pool[] = {EXTREME(max_pool), {0}};
+const lamina_op_def lamina_ops_min_pool[] = {EXTREME(min_pool), {0}};
 
 const lamina_op_def lamina_ops_avg_pool[] = {{.name = "avg_pool/forward",
                                               .args = avg_pool_forward_args,

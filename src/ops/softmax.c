@@ -53,28 +53,27 @@ static void sample(lamina_problem *p, lamina_draw *draw) {
 }
 
 #define ROWS(family)                                                                                                   \
-  const lamina_op_def lamina_ops_##family[] = {{.name = #family "/forward",                                            \
-                                                .args = forward_args,                                                  \
-                                                .attrs = attrs,                                                        \
-                                                .attr_size = sizeof(lamina_softmax),                                   \
-                                                .infer = infer_forward,                                                \
-                                                .scratch = lamina_softmax_scratch,                                     \
-                                                .prepare = lamina_softmax_forward_prepare,                             \
-                                                .element = lamina_##family##_forward_element,                          \
-                                                .sample = sample},                                                     \
-                                               {.name = #family "/backward",                                           \
-                                                .args = backward_args,                                                 \
-                                                .attrs = attrs,                                                        \
-                                                .attr_size = sizeof(lamina_softmax),                                   \
-                                                .infer = infer_backward,                                               \
-                                                .scratch = lamina_softmax_scratch,                                     \
-                                                .prepare = lamina_##family##_backward_prepare,                         \
-                                                .element = lamina_##family##_backward_element},                        \
-                                               {0}};                                                                   \
+  {.name = #family "/forward",                                                                                         \
+   .args = forward_args,                                                                                               \
+   .attrs = attrs,                                                                                                     \
+   .attr_size = sizeof(lamina_softmax),                                                                                \
+   .infer = infer_forward,                                                                                             \
+   .scratch = lamina_softmax_scratch,                                                                                  \
+   .prepare = lamina_softmax_forward_prepare,                                                                          \
+   .element = lamina_##family##_forward_element,                                                                       \
+   .sample = sample},                                                                                                  \
+  {                                                                                                                    \
+    .name = #family "/backward", .args = backward_args, .attrs = attrs, .attr_size = sizeof(lamina_softmax),           \
+    .infer = infer_backward, .scratch = lamina_softmax_scratch, .prepare = lamina_##family##_backward_prepare,         \
+    .element = lamina_##family##_backward_element                                                                      \
+  }
+const lamina_op_def lamina_ops_softmax[] = {ROWS(softmax), {0}};
+const lamina_op_def lamina_ops_log_softmax[] = {ROWS(log_softmax), {0}};
+
+#define CALLS(family)                                                                                                  \
   LAMINA_DEFINE_CALLS(family##_forward, #family "/forward", softmax, (x, y), const lamina_softmax *softmax,            \
                       const lamina_tensor *x, const lamina_tensor *y)                                                  \
   LAMINA_DEFINE_CALLS(family##_backward, #family "/backward", softmax, (y, dy, dx), const lamina_softmax *softmax,     \
                       const lamina_tensor *y, const lamina_tensor *dy, const lamina_tensor *dx)
-
-ROWS(softmax)
-ROWS(log_softmax)
+CALLS(softmax)
+CALLS(log_softmax)

@@ -1,79 +1,14 @@
-/* Every op family. A new family adds its name here and its list `lamina_ops_NAME` in a file of its own. */
+/* Every op family, from a list that is made of what this folder's files define (cmake/rows.cmake). */
 #include "core/base.h"
 
-#define FAMILIES(X)                                                                                                    \
-  X(conv)                                                                                                              \
-  X(conv_transpose)                                                                                                    \
-  X(local_conv)                                                                                                        \
-  X(conv_matrix)                                                                                                       \
-  X(copy)                                                                                                              \
-  X(concat)                                                                                                            \
-  X(split)                                                                                                             \
-  X(slice)                                                                                                             \
-  X(pad)                                                                                                               \
-  X(transpose)                                                                                                         \
-  X(resize)                                                                                                            \
-  X(relu)                                                                                                              \
-  X(leaky_relu)                                                                                                        \
-  X(prelu)                                                                                                             \
-  X(sigmoid)                                                                                                           \
-  X(tanh)                                                                                                              \
-  X(elu)                                                                                                               \
-  X(selu)                                                                                                              \
-  X(gelu)                                                                                                              \
-  X(silu)                                                                                                              \
-  X(softplus)                                                                                                          \
-  X(hard_sigmoid)                                                                                                      \
-  X(softsign)                                                                                                          \
-  X(fc)                                                                                                                \
-  X(matmul)                                                                                                            \
-  X(gather)                                                                                                            \
-  X(embedding)                                                                                                         \
-  X(one_hot)                                                                                                           \
-  X(max_pool)                                                                                                          \
-  X(min_pool)                                                                                                          \
-  X(avg_pool)                                                                                                          \
-  X(lp_pool)                                                                                                           \
-  X(mixed_pool)                                                                                                        \
-  X(stochastic_pool)                                                                                                   \
-  X(spectral_pool)                                                                                                     \
-  X(max_unpool)                                                                                                        \
-  X(softmax)                                                                                                           \
-  X(log_softmax)                                                                                                       \
-  X(batch_norm)                                                                                                        \
-  X(layer_norm)                                                                                                        \
-  X(group_norm)                                                                                                        \
-  X(lrn)                                                                                                               \
-  X(add)                                                                                                               \
-  X(multiply)                                                                                                          \
-  X(sum)                                                                                                               \
-  X(mean)                                                                                                              \
-  X(max)                                                                                                               \
-  X(scale)                                                                                                             \
-  X(cast)                                                                                                              \
-  X(fill)                                                                                                              \
-  X(dropout)                                                                                                           \
-  X(softmax_cross_entropy)                                                                                             \
-  X(softmax_cross_entropy_target)                                                                                      \
-  X(binary_cross_entropy)                                                                                              \
-  X(mse)                                                                                                               \
-  X(l1)                                                                                                                \
-  X(huber)                                                                                                             \
-  X(binary_hinge)                                                                                                      \
-  X(nll)                                                                                                               \
-  X(hinge)                                                                                                             \
-  X(top_k)                                                                                                             \
-  X(sgd)                                                                                                               \
-  X(adam)
-
-#define X(family) extern const lamina_op_def lamina_ops_##family[];
-FAMILIES(X)
-#undef X
+#define ROW(family) extern const lamina_op_def family[];
+#include "ops/families.inc"
+#undef ROW
 
 static const lamina_op_def *const families[] = {
-#define X(family) lamina_ops_##family,
-    FAMILIES(X)
-#undef X
+#define ROW(family) family,
+#include "ops/families.inc"
+#undef ROW
 };
 
 const lamina_op_def *lamina_op_at(int id) {

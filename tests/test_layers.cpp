@@ -31,11 +31,11 @@ const std::vector<Layer> layers = {
     {"src/core/", {"lamina/", "core/", "kernels/philox.h"}, {"omp.h"}},
     {"src/ops/", {"lamina/", "core/", "ops/", "kernels/philox.h"}, {}},
     {"src/cpu/", {"lamina/", "core/", "cpu/", "kernels/philox.h"}, {"dnnl", "oneapi/dnnl/", "omp.h", "immintrin.h"}},
-    {"src/cuda/", {"lamina/", "core/", "cuda/", "kernels/launch.h"}, {"cu", "nv"}},
+    {"src/cuda/", {"lamina/", "core/", "cuda/", "kernels/"}, {"cu", "nv"}},
     {"src/net/", {"lamina/", "core/", "net/", "kernels/philox.h"}, {}},
     {"src/data/", {"lamina/", "core/", "data/", "kernels/philox.h"}, {"png.h", "zlib.h"}},
     {"src/io/", {"lamina/", "core/", "io/"}, {"yaml.h", "zlib.h"}},
-    {"kernels/", {"./"}, {"cu"}},
+    {"kernels/", {"./"}, {"cooperative_groups.h", "cu"}},
     {"tools/", {"lamina/", "./"}, {}},
     {"examples/", {"lamina/", "./"}, {"lamina/"}}, // as a user writes it
 };
@@ -77,7 +77,7 @@ std::string refusal(const Layer &layer, const std::string &header, bool quoted) 
   }
   if (standard.count(header) || begins_with_any(header, layer.libraries)) return "";
   const bool of_cpp = header.find('.') == std::string::npos; // <memory>
-  if (of_cpp && layer.folder == "examples/") return "";
+  if (of_cpp && (layer.folder == "examples/" || layer.folder == "kernels/")) return "";
   if (layer.folder != "include/" &&
       (system_headers.count(header) || begins(header, "sys/") || begins(header, "linux/")))
     return "";

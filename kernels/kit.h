@@ -1,0 +1,87 @@
+// What kernels are made of: element types, 16-byte vectors, grid-stride loops, warp and block reductions, and the choice
+// of a template by element type. Only .cu files include it.
+#pragma once
+
+#include "dev.h"
+#include "launch.h"
+
+using bf16 = __nv_bfloat16;
+using f16 = __half;
+
+// ---- Elements -----------------------------------------------------------------------------------------------------
+
+__device__ __forceinline__ float to_f32(float x) { return x; }
+__device__ __forceinline__ float to_f32(bf16 x) { return __bfloat162float(x); }
+__device__ __forceinline__ float to_f32(f16 x) { return __half2float(x); }
+
+template <class T> struct type_of { using type = T; };
+__device__ __forceinline__ float from_f32(type_of<float>, float x) { return x; }
+__device__ __forceinline__ bf16 from_f32(type_of<bf16>, float x) { return __float2bfloat16_rn(x); }
+__device__ __forceinline__ f16 from_f32(type_of<f16>, float x) { return __float2half_rn(x); }
+// Rounds to nearest even.
+template <class T> __device__ __forceinline__ T as(float x) { return from_f32(type_of<T>{}, x); }
+
+// Neighbours that are loaded and stored at once: 16 bytes of them.
+template <class T> struct alignas(16) vector {
+  static constexpr int width = 16 / sizeof(T);
+  T v[width];
+};
+
+// Calls f with a value of the element type; its type is what matters.
+template <class F> int by_type(kernel_type type, F f) {
+  switch (type) {
+  case KERNEL_F32: return f(float{});
+  case KERNEL_BF16: return f(bf16{});
+  case KERNEL_F16: return f(f16{});
+  }
+  return cudaErrorInvalidValue;
+}
+
+// Are all addresses multiples of 16 bytes?
+template <class... P> inline bool on_vectors(const P *...p) {
+  return ((reinterpret_cast<uintptr_t>(p) % 16 == 0) && ...);
+}
+
+// ---- Threads ------------------------------------------------------------------------------------------------------
+
+constexpr int block_size = 256; // of kernels whose threads don't talk
+
+// Blocks for n threads' worth of work in a grid-stride loop: enough to fill the largest GPUs several times over.
+inline dim3 blocks_for(int64_t n, int per_block = block_size) {
+  const int64_t wanted = (n + per_block - 1) / per_block, most = 8192;
+  return dim3(unsigned(wanted < most ? wanted : most));
+}
+
+// for (int64_t i = first_of_grid(); i < n; i += size_of_grid())
+__device__ __forceinline__ int64_t first_of_grid() { return int64_t(blockIdx.x) * blockDim.x + threadIdx.x; }
+__device__ __forceinline__ int64_t size_of_grid() { return int64_t(gridDim.x) * blockDim.x; }
+
+// ---- Reductions ---------------------------------------------------------------------------------------------------
+
+struct add {
+  template <class A> __device__ A operator()(A a, A b) const { return a + b; }
+};
+// A NaN on either side is the result.
+struct greatest {
+  __device__ float operator()(float a, float b) const { return a > b || a != a ? a : b; }
+};
+
+// Of the 32 values of a warp, all of whose lanes call it; each lane gets the result.
+template <class A, class Op> __device__ __forceinline__ A reduce_warp(A value, Op op) {
+#pragma unroll
+  for (int lane = 16; lane > 0; lane /= 2) value = op(value, __shfl_xor_sync(0xffffffffu, value, lane));
+  return value;
+}
+
+// Of the values of a block of THREADS (a multiple of 32, up to 1024), all of which call it; each thread gets the result,
+// whose order of summation is fixed. `identity` changes nothing when it joins.
+template <int THREADS, class A, class Op> __device__ __forceinline__ A reduce_block(A value, A identity, Op op) {
+  static_assert(THREADS % 32 == 0 && THREADS <= 1024, "whole warps, of which one can reduce the others' results");
+  SHARED(of_warp, A[THREADS / 32]);
+  value = reduce_warp(value, op);
+  __syncthreads(); // the last use of of_warp is over
+  if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = value;
+  __syncthreads();
+  value = threadIdx.x % 32 < THREADS / 32 ? of_warp[threadIdx.x % 32] : identity;
+  return reduce_warp(value, op);
+}

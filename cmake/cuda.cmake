@@ -6,12 +6,9 @@ set(LAMINA_CUDA_ARCHITECTURES 80-real 90 CACHE STRING "GPUs to compile for, as C
 file(GLOB LAMINA_KERNELS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/*.cu)
 file(GLOB LAMINA_CUDA_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cuda/*.c)
 
-# The list of engines: every `const lamina_engine lamina_cuda_NAME =` at the start of a line.
-set(LAMINA_GENERATED ${PROJECT_BINARY_DIR}/generated)
-file(STRINGS src/cuda/activation.c rows REGEX "^const lamina_engine lamina_cuda_")
-list(TRANSFORM rows REPLACE "^const lamina_engine lamina_cuda_([a-z0-9_]+).*" "X(\\1)")
-list(JOIN rows "\n" rows)
-file(CONFIGURE OUTPUT ${LAMINA_GENERATED}/cuda/engines.inc CONTENT "${rows}\n")
+lamina_rows(OUTPUT ${LAMINA_ROWS_DIR}/cuda/engines.inc TYPE lamina_engine PREFIX lamina_cuda_
+  FILES ${LAMINA_CUDA_SOURCES})
+add_custom_target(lamina_cuda_rows DEPENDS ${LAMINA_ROWS_DIR}/cuda/engines.inc) # for whoever builds the module elsewhere
 
 find_path(LAMINA_CUDA_INCLUDE cuda_runtime.h HINTS ENV CUDA_HOME ENV CUDA_PATH PATHS /usr/local/cuda
   PATH_SUFFIXES include targets/x86_64-linux/include DOC "CUDA's headers")
@@ -36,8 +33,9 @@ find_package(CUDAToolkit REQUIRED)
 message(STATUS "CUDA module: CUDA ${CUDAToolkit_VERSION}, for ${LAMINA_CUDA_ARCHITECTURES}")
 
 add_library(lamina_cuda MODULE ${LAMINA_KERNELS} ${LAMINA_CUDA_SOURCES})
+add_dependencies(lamina_cuda lamina_cuda_rows)
 target_include_directories(lamina_cuda PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src
-  ${PROJECT_SOURCE_DIR} ${LAMINA_GENERATED})
+  ${PROJECT_SOURCE_DIR} ${LAMINA_ROWS_DIR})
 target_compile_definitions(lamina_cuda PRIVATE _GNU_SOURCE)
 target_compile_options(lamina_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-fvisibility=hidden>)
 target_link_libraries(lamina_cuda PRIVATE $<$<COMPILE_LANGUAGE:C>:lamina_warnings> CUDA::cudart_static)

@@ -6,14 +6,15 @@
 
 const lamina_host *cuda_host;
 
-#define X(name) extern const lamina_engine lamina_cuda_##name;
+/* Every engine of the module, from a list that is made of what this folder's files define (cmake/rows.cmake). */
+#define ROW(name) extern const lamina_engine name;
 #include "cuda/engines.inc"
-#undef X
+#undef ROW
 
 static const lamina_engine *const engines[] = {
-#define X(name) &lamina_cuda_##name,
+#define ROW(name) &name,
 #include "cuda/engines.inc"
-#undef X
+#undef ROW
     NULL};
 
 /* Why there is no device at all: no GPU, no driver, too old a driver are sentences of their own. */

@@ -17,7 +17,6 @@ typedef enum power { FIRST, SECOND, OTHER } power;
 
 static double p_of(const lamina_plan *plan) { return ((const lamina_lp_pool *)lamina_attr(&plan->problem))->p; }
 static power power_of(double p) { return p == 1 ? FIRST : p == 2 ? SECOND : OTHER; }
-static bool one_by_one(const lamina_loop_pool *s, double p) { return s->direct || p > HIGHEST_POWER; }
 
 LAMINA_INLINE void raise(power kind, double p, int64_t n, const float *restrict x, double *restrict y) {
   n &= -LAMINA_LOOP_VECTOR;
@@ -51,49 +50,20 @@ typedef struct scratch {
   const double **row; /* [kernel[0]*kernel[1]] those of `rows` that the output row is made of */
 } scratch;
 
-enum { PARTS = 7 };
-
-/* Bytes of it; `at` receives where its parts lie. */
-static size_t scratch_size(const lamina_loop_pool *s, size_t at[PARTS]) {
-  const size_t width = (size_t)s->width, rows = (size_t)(s->kernel[0] * s->ring) * width;
-  const size_t size[PARTS] = {lamina_loop_line_size(s),
-                              (size_t)(s->phases * s->phase_room) * 8,
-                              rows * 8,
-                              width * 8,
-                              width * 4,
-                              width * 2,
-                              (size_t)(s->kernel[0] * s->kernel[1]) * sizeof(double *)};
-  size_t total = 0;
-  for (int i = 0; i < PARTS; i++) {
-    at[i] = total;
-    total += lamina_align_up(size[i], 64);
-  }
-  return total;
+static scratch scratch_of(const lamina_loop_pool *s, lamina_loop_room *room) {
+  scratch m = {.line = lamina_loop_line_at(s, lamina_loop_part(room, 1, lamina_loop_line_size(s)))};
+  m.powers = lamina_loop_part(room, s->phases * s->phase_room, sizeof(double));
+  m.rows = lamina_loop_part(room, s->kernel[0] * s->ring * s->width, sizeof(double));
+  m.sum = lamina_loop_part(room, s->width, sizeof(double));
+  m.out = lamina_loop_part(room, s->width, sizeof(float));
+  m.bf16 = lamina_loop_part(room, s->width, sizeof(uint16_t));
+  m.row = lamina_loop_part(room, s->kernel[0] * s->kernel[1], sizeof(double *));
+  return m;
 }
-
-/* The calling thread's; all NULL where there is no workspace. */
-static scratch scratch_of(const lamina_loop_pool *s, void *workspace) {
-  size_t at[PARTS];
-  const size_t size = scratch_size(s, at);
-  if (!workspace) return (scratch){0};
-  char *mine = (char *)workspace + (size_t)lamina_loop_thread() * size;
-  return (scratch){.line = lamina_loop_line_at(s, mine + at[0]),
-                   .powers = (void *)(mine + at[1]),
-                   .rows = (void *)(mine + at[2]),
-                   .sum = (void *)(mine + at[3]),
-                   .out = (void *)(mine + at[4]),
-                   .bf16 = (void *)(mine + at[5]),
-                   .row = (void *)(mine + at[6])};
-}
-
-/* The slices and rows of the input that an output row is made of, and the first row that isn't summed yet. */
-typedef struct reach {
-  int64_t d0, d1, h0, h1, next;
-} reach;
 
 /* Sums the rows that are new and lists all; returns how many. */
-LAMINA_INLINE int64_t sum_rows(const lamina_loop_pool *s, reach *r, const void *x, const scratch *m, power kind,
-                               double p, bool bf16) {
+LAMINA_INLINE int64_t sum_rows(const lamina_loop_pool *s, lamina_loop_reach *r, const void *x, const scratch *m,
+                               power kind, double p, bool bf16) {
   int64_t taps = 0;
   for (int64_t d = r->d0; d < r->d1; d++)
     for (int64_t h = r->h0; h < r->h1; h++) {
@@ -109,23 +79,22 @@ LAMINA_INLINE int64_t sum_rows(const lamina_loop_pool *s, reach *r, const void *
   return taps;
 }
 
-/* Output rows [oh, end) of slice od: x is the input's plane, y the output's. */
-LAMINA_INLINE void forward_rows(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, const void *x, void *y,
-                                const scratch *m, power kind, double p, bool bf16) {
+LAMINA_INLINE void forward_rows(const lamina_loop_pool *s, const lamina_loop_task *t, power kind, double p, bool bf16) {
   const int64_t n = s->width & -LAMINA_LOOP_VECTOR;
-  double *restrict sum = m->sum;
-  float *restrict out = m->out;
-  reach r = {0};
-  lamina_loop_line_clear(s, &m->line, 0, bf16);
-  lamina_loop_window(s, 0, od, &r.d0, &r.d1);
-  for (; oh < end; oh++) {
+  const scratch m = scratch_of(s, &(lamina_loop_room){t->scratch, 0});
+  double *restrict sum = m.sum;
+  float *restrict out = m.out;
+  lamina_loop_reach r = {0};
+  lamina_loop_line_clear(s, &m.line, 0, bf16);
+  lamina_loop_window(s, 0, t->d, &r.d0, &r.d1);
+  for (int64_t oh = t->h; oh < t->end; oh++) {
     lamina_loop_window(s, 1, oh, &r.h0, &r.h1);
-    const int64_t taps = sum_rows(s, &r, x, m, kind, p, bf16);
+    const int64_t taps = sum_rows(s, &r, t->from, &m, kind, p, bf16);
     memset(sum, 0, (size_t)n * sizeof *sum);
-    for (int64_t t = 0; t < taps; t++) add_row(n, m->row[t], sum);
+    for (int64_t i = 0; i < taps; i++) add_row(n, m.row[i], sum);
     for (int64_t o = 0; o < n; o++) out[o] = (float)root(kind, p, sum[o]);
-    if (bf16) lamina_bf16_write(n, out, m->bf16);
-    memcpy(lamina_loop_to(y, (od * s->y[1] + oh) * s->y[2], bf16), bf16 ? (void *)m->bf16 : out,
+    if (bf16) lamina_bf16_write(n, out, m.bf16);
+    memcpy(lamina_loop_to(t->to, (t->d * s->y[1] + oh) * s->y[2], bf16), bf16 ? (void *)m.bf16 : out,
            (size_t)s->y[2] * (bf16 ? 2 : 4));
   }
 }
@@ -154,58 +123,50 @@ LAMINA_INLINE void forward_window(const lamina_loop_pool *s, int64_t od, int64_t
   lamina_loop_set(y, (od * s->y[1] + oh) * s->y[2] + ow, (float)norm, bf16);
 }
 
-typedef void forward_task(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, const void *x, void *y,
-                          const scratch *m, double p);
-
 #define FORWARD(type, bf16)                                                                                            \
-  LAMINA_CLONES static void forward_##type(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end,             \
-                                           const void *x, void *y, const scratch *m, double p) {                       \
+  LAMINA_CLONES static void forward_##type(const lamina_loop_pool *s, const lamina_loop_task *t) {                     \
+    const double p = *(const double *)t->user;                                                                         \
     if (p == 1)                                                                                                        \
-      forward_rows(s, od, oh, end, x, y, m, FIRST, p, bf16);                                                           \
+      forward_rows(s, t, FIRST, p, bf16);                                                                              \
     else if (p == 2)                                                                                                   \
-      forward_rows(s, od, oh, end, x, y, m, SECOND, p, bf16);                                                          \
+      forward_rows(s, t, SECOND, p, bf16);                                                                             \
     else                                                                                                               \
-      forward_rows(s, od, oh, end, x, y, m, OTHER, p, bf16);                                                           \
+      forward_rows(s, t, OTHER, p, bf16);                                                                              \
   }                                                                                                                    \
-  static void forward_direct_##type(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, const void *x,     \
-                                    void *y, const scratch *m, double p) {                                             \
-    (void)m;                                                                                                           \
-    for (; oh < end; oh++)                                                                                             \
-      for (int64_t ow = 0; ow < s->y[2]; ow++) forward_window(s, od, oh, ow, x, y, p, bf16);                           \
+  static void forward_direct_##type(const lamina_loop_pool *s, const lamina_loop_task *t) {                            \
+    const double p = *(const double *)t->user;                                                                         \
+    for (int64_t oh = t->h; oh < t->end; oh++)                                                                         \
+      for (int64_t ow = 0; ow < s->y[2]; ow++) forward_window(s, t->d, oh, ow, t->from, t->to, p, bf16);               \
   }
 FORWARD(f32, false)
 FORWARD(bf16, true)
 
-static lamina_status prepare_forward(lamina_plan *plan) {
-  size_t at[PARTS];
-  LAMINA_TRY(lamina_loop_pool_open(plan, X, Y, false));
-  const lamina_loop_pool *s = plan->state;
+static lamina_status open_pool(lamina_plan *plan, int x, int y) {
+  LAMINA_TRY(lamina_loop_pool_open(plan, x, y, false));
+  lamina_loop_pool *s = plan->state;
+  s->direct = s->direct || p_of(plan) > HIGHEST_POWER;
   plan->numerics.u_acc = lamina_dtype_roundoff(LAMINA_F64);
-  if (!one_by_one(s, p_of(plan))) plan->workspace = (size_t)plan->threads * scratch_size(s, at);
+  return LAMINA_OK;
+}
+
+static lamina_status prepare_forward(lamina_plan *plan) {
+  LAMINA_TRY(open_pool(plan, X, Y));
+  const lamina_loop_pool *s = plan->state;
+  lamina_loop_room room = {0};
+  if (!s->direct) scratch_of(s, &room);
+  lamina_loop_pool_scratch(plan, room.used);
   return LAMINA_OK;
 }
 
 static lamina_status run_forward(const lamina_plan *plan, const lamina_args *args, void *workspace,
                                  lamina_stream *stream) {
-  static forward_task *const tasks_of[2][2] = {{forward_f32, forward_bf16}, {forward_direct_f32, forward_direct_bf16}};
+  static lamina_loop_task_fn *const tasks[2][2] = {{forward_f32, forward_bf16},
+                                                   {forward_direct_f32, forward_direct_bf16}};
   const lamina_loop_pool *s = plan->state;
   const double p = p_of(plan);
-  const bool bf16 = lamina_loop_is_bf16(plan, X);
-  forward_task *const task = tasks_of[one_by_one(s, p)][bf16];
-  const lamina_loop_tasks t = lamina_loop_tasks_of(s->planes * s->y[0], s->y[1], plan->threads);
+  const lamina_loop_pass pass = {.from = args->p[X], .to = args->p[Y], .user = &p};
   (void)stream;
-#pragma omp parallel if (s->planes * s->x_plane >= LAMINA_LOOP_PARALLEL)
-  {
-    const scratch m = scratch_of(s, workspace);
-#pragma omp for schedule(static)
-    for (int64_t i = 0; i < t.count; i++) {
-      const int64_t slice = i / t.blocks, plane = slice / s->y[0], oh = i % t.blocks * t.rows;
-      const int64_t end = oh + t.rows < s->y[1] ? oh + t.rows : s->y[1];
-      task(s, slice % s->y[0], oh, end, lamina_loop_at(args->p[X], plane * s->x_plane, bf16),
-           lamina_loop_to(args->p[Y], plane * s->y_plane, bf16), &m, p);
-    }
-  }
-  return LAMINA_OK;
+  return lamina_loop_pool_run(plan, &pass, tasks[s->direct][lamina_loop_is_bf16(plan, X)], workspace);
 }
 
 const lamina_engine lamina_cpu_loop_lp_pool_forward = {
@@ -328,14 +289,10 @@ typedef void backward_task(const lamina_loop_pool *s, const plane *at, double *m
 BACKWARD(f32, false)
 BACKWARD(bf16, true)
 
-static int64_t backward_room(const lamina_loop_pool *s, double p) {
-  return one_by_one(s, p) ? s->x_plane : collector_size(s);
-}
-
 static lamina_status prepare_backward(lamina_plan *plan) {
-  LAMINA_TRY(lamina_loop_pool_open(plan, DX, DY, false));
-  plan->numerics.u_acc = lamina_dtype_roundoff(LAMINA_F64);
-  plan->workspace = (size_t)plan->threads * (size_t)backward_room(plan->state, p_of(plan)) * sizeof(double);
+  LAMINA_TRY(open_pool(plan, DX, DY));
+  const lamina_loop_pool *s = plan->state;
+  lamina_loop_pool_scratch(plan, (size_t)(s->direct ? s->x_plane : collector_size(s)) * sizeof(double));
   return LAMINA_OK;
 }
 
@@ -346,15 +303,15 @@ static lamina_status run_backward(const lamina_plan *plan, const lamina_args *ar
   const lamina_loop_pool *s = plan->state;
   const double p = p_of(plan);
   const bool bf16 = lamina_loop_is_bf16(plan, DX);
-  backward_task *const task = tasks_of[one_by_one(s, p)][bf16];
+  backward_task *const task = tasks_of[s->direct][bf16];
   (void)stream;
-#pragma omp parallel for schedule(static) if (s->planes * s->x_plane >= LAMINA_LOOP_PARALLEL)
+#pragma omp parallel for schedule(static) if (s->planes * s->x_plane >= s->alone)
   for (int64_t i = 0; i < s->planes; i++) {
     const plane at = {lamina_loop_at(args->p[BACKWARD_X], i * s->x_plane, bf16),
                       lamina_loop_at(args->p[BACKWARD_Y], i * s->y_plane, bf16),
                       lamina_loop_at(args->p[DY], i * s->y_plane, bf16),
                       lamina_loop_to(args->p[DX], i * s->x_plane, bf16)};
-    task(s, &at, (double *)workspace + lamina_loop_thread() * backward_room(s, p), p);
+    task(s, &at, (double *)((char *)workspace + (size_t)lamina_loop_thread() * s->scratch), p);
   }
   return LAMINA_OK;
 }

@@ -26,47 +26,19 @@ typedef struct scratch {
   int32_t *offset;       /* and the index of their first element less the padding */
 } scratch;
 
-enum { PARTS = 10 };
-
-/* Bytes of it; `at` receives where its parts lie. */
-static size_t scratch_size(const lamina_loop_pool *s, size_t at[PARTS]) {
-  const size_t kept = (size_t)(s->kernel[0] * s->ring), rows = kept * (size_t)s->width;
-  const size_t taps = (size_t)(s->kernel[0] * s->kernel[1]);
-  const size_t width = (size_t)s->width;
-  const size_t size[PARTS] = {lamina_loop_line_size(s),
-                              rows * 4,
-                              rows * 4,
-                              kept * sizeof(int64_t),
-                              width * 4,
-                              width * 4,
-                              width * 2,
-                              taps * sizeof(float *),
-                              taps * sizeof(int32_t *),
-                              taps * sizeof(int32_t)};
-  size_t total = 0;
-  for (int i = 0; i < PARTS; i++) {
-    at[i] = total;
-    total += lamina_align_up(size[i], 64);
-  }
-  return total;
-}
-
-/* The calling thread's; all NULL where there is no workspace. */
-static scratch scratch_of(const lamina_loop_pool *s, void *workspace) {
-  size_t at[PARTS];
-  const size_t size = scratch_size(s, at);
-  if (!workspace) return (scratch){0};
-  char *mine = (char *)workspace + (size_t)lamina_loop_thread() * size;
-  return (scratch){.line = lamina_loop_line_at(s, mine + at[0]),
-                   .rows = (void *)(mine + at[1]),
-                   .places = (void *)(mine + at[2]),
-                   .pooled = (void *)(mine + at[3]),
-                   .best = (void *)(mine + at[4]),
-                   .index = (void *)(mine + at[5]),
-                   .bf16 = (void *)(mine + at[6]),
-                   .row = (void *)(mine + at[7]),
-                   .place = (void *)(mine + at[8]),
-                   .offset = (void *)(mine + at[9])};
+static scratch scratch_of(const lamina_loop_pool *s, lamina_loop_room *room) {
+  const int64_t kept = s->kernel[0] * s->ring, taps = s->kernel[0] * s->kernel[1];
+  scratch m = {.line = lamina_loop_line_at(s, lamina_loop_part(room, 1, lamina_loop_line_size(s)))};
+  m.rows = lamina_loop_part(room, kept * s->width, sizeof(float));
+  m.places = lamina_loop_part(room, kept * s->width, sizeof(int32_t));
+  m.pooled = lamina_loop_part(room, kept, sizeof(int64_t));
+  m.best = lamina_loop_part(room, s->width, sizeof(float));
+  m.index = lamina_loop_part(room, s->width, sizeof(int32_t));
+  m.bf16 = lamina_loop_part(room, s->width, sizeof(uint16_t));
+  m.row = lamina_loop_part(room, taps, sizeof(float *));
+  m.place = lamina_loop_part(room, taps, sizeof(int32_t *));
+  m.offset = lamina_loop_part(room, taps, sizeof(int32_t));
+  return m;
 }
 
 /* ---- Rows of windows -------------------------------------------------------------------------------------------- */
@@ -83,13 +55,8 @@ LAMINA_INLINE void pool_row(const lamina_loop_pool *s, const void *x, int64_t la
     lamina_loop_take(n, phases + s->column[c], NULL, (int32_t)(c * s->dilation[2]), best, place, indices, min);
 }
 
-/* The slices and rows of the input that an output row is made of. */
-typedef struct reach {
-  int64_t d0, d1, h0, h1;
-} reach;
-
 /* Pools the rows that are new and lists all in row-major order; returns how many. */
-LAMINA_INLINE int64_t pool_rows(const lamina_loop_pool *s, const reach *r, const void *x, int64_t lanes,
+LAMINA_INLINE int64_t pool_rows(const lamina_loop_pool *s, const lamina_loop_reach *r, const void *x, int64_t lanes,
                                 const scratch *m, bool bf16, bool indices, bool min) {
   int64_t taps = 0, slice = 0;
   for (int64_t d = r->d0; d < r->d1; d += s->dilation[0], slice++)
@@ -122,34 +89,33 @@ LAMINA_INLINE void join_rows(const lamina_loop_pool *s, int64_t taps, const scra
     for (int64_t o = 0; o < n; o++) index[o] += base[o];
 }
 
-/* Output rows [oh, end) of slice od, of `lanes` planes: x is the first one's input, y and index its output. */
-LAMINA_INLINE void forward_rows(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, int64_t lanes,
-                                const void *x, void *y, int32_t *index, const scratch *m, bool bf16, bool indices,
+LAMINA_INLINE void forward_rows(const lamina_loop_pool *s, const lamina_loop_task *t, bool bf16, bool indices,
                                 bool min) {
-  reach r;
-  lamina_loop_line_clear(s, &m->line, lamina_loop_worst(min), bf16);
-  for (int64_t i = 0; i < s->kernel[0] * s->ring; i++) m->pooled[i] = -1;
-  lamina_loop_window(s, 0, od, &r.d0, &r.d1);
-  for (; oh < end; oh++) {
-    const int64_t at = (od * s->y[1] + oh) * s->y[2];
+  const scratch m = scratch_of(s, &(lamina_loop_room){t->scratch, 0});
+  lamina_loop_reach r = {0};
+  lamina_loop_line_clear(s, &m.line, lamina_loop_worst(min), bf16);
+  for (int64_t i = 0; i < s->kernel[0] * s->ring; i++) m.pooled[i] = -1;
+  lamina_loop_window(s, 0, t->d, &r.d0, &r.d1);
+  for (int64_t oh = t->h; oh < t->end; oh++) {
+    const int64_t at = (t->d * s->y[1] + oh) * s->y[2];
     lamina_loop_window(s, 1, oh, &r.h0, &r.h1);
-    const int64_t taps = pool_rows(s, &r, x, lanes, m, bf16, indices, min);
-    join_rows(s, taps, m, indices, min);
-    if (bf16) lamina_bf16_write(s->width, m->best, m->bf16);
-    for (int64_t p = 0; p < lanes; p++)
-      memcpy(lamina_loop_to(y, at + p * s->y_plane, bf16),
-             lamina_loop_at(bf16 ? (void *)m->bf16 : m->best, p * s->segment, bf16), (size_t)s->y[2] * (bf16 ? 2 : 4));
-    for (int64_t p = 0; p < lanes && indices; p++)
-      memcpy(index + at + p * s->y_plane, m->index + p * s->segment, (size_t)s->y[2] * sizeof *index);
+    const int64_t taps = pool_rows(s, &r, t->from, t->lanes, &m, bf16, indices, min);
+    join_rows(s, taps, &m, indices, min);
+    if (bf16) lamina_bf16_write(s->width, m.best, m.bf16);
+    for (int64_t p = 0; p < t->lanes; p++)
+      memcpy(lamina_loop_to(t->to, at + p * s->y_plane, bf16),
+             lamina_loop_at(bf16 ? (void *)m.bf16 : m.best, p * s->segment, bf16), (size_t)s->y[2] * (bf16 ? 2 : 4));
+    for (int64_t p = 0; p < t->lanes && indices; p++)
+      memcpy(t->indices + at + p * s->y_plane, m.index + p * s->segment, (size_t)s->y[2] * sizeof *m.index);
   }
 }
 
 /* ---- One window at a time --------------------------------------------------------------------------------------- */
 
-LAMINA_INLINE void forward_window(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t ow, const void *x, void *y,
-                                  int32_t *index, bool bf16, bool min) {
+LAMINA_INLINE void forward_window(const lamina_loop_pool *s, const lamina_loop_task *t, int64_t oh, int64_t ow,
+                                  bool bf16, bool min) {
   int64_t d0, d1, h0, h1, w0, w1;
-  lamina_loop_window(s, 0, od, &d0, &d1);
+  lamina_loop_window(s, 0, t->d, &d0, &d1);
   lamina_loop_window(s, 1, oh, &h0, &h1);
   lamina_loop_window(s, 2, ow, &w0, &w1);
   int64_t at = (d0 * s->x[1] + h0) * s->x[2] + w0;
@@ -157,32 +123,26 @@ LAMINA_INLINE void forward_window(const lamina_loop_pool *s, int64_t od, int64_t
   for (int64_t d = d0; d < d1; d += s->dilation[0])
     for (int64_t h = h0; h < h1; h += s->dilation[1])
       for (int64_t i = (d * s->x[1] + h) * s->x[2] + w0, end = i + w1 - w0; i < end; i += s->dilation[2]) {
-        const float v = lamina_loop_get(x, i, bf16);
+        const float v = lamina_loop_get(t->from, i, bf16);
         if ((min ? !(v >= best) : !(v <= best)) && best == best) best = v, at = i;
       }
-  const int64_t o = (od * s->y[1] + oh) * s->y[2] + ow;
-  lamina_loop_set(y, o, best, bf16);
-  if (index) index[o] = (int32_t)at;
+  const int64_t o = (t->d * s->y[1] + oh) * s->y[2] + ow;
+  lamina_loop_set(t->to, o, best, bf16);
+  if (t->indices) t->indices[o] = (int32_t)at;
 }
 
 /* ---- Forward ---------------------------------------------------------------------------------------------------- */
 
-typedef void forward_task(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, int64_t lanes, const void *x,
-                          void *y, int32_t *index, const scratch *m);
-
 #define FORWARD(kind, type, bf16, min)                                                                                 \
-  LAMINA_CLONES static void kind##_##type(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end,              \
-                                          int64_t lanes, const void *x, void *y, int32_t *index, const scratch *m) {   \
-    if (index)                                                                                                         \
-      forward_rows(s, od, oh, end, lanes, x, y, index, m, bf16, true, min);                                            \
+  LAMINA_CLONES static void kind##_##type(const lamina_loop_pool *s, const lamina_loop_task *t) {                      \
+    if (t->indices)                                                                                                    \
+      forward_rows(s, t, bf16, true, min);                                                                             \
     else                                                                                                               \
-      forward_rows(s, od, oh, end, lanes, x, y, NULL, m, bf16, false, min);                                            \
+      forward_rows(s, t, bf16, false, min);                                                                            \
   }                                                                                                                    \
-  static void kind##_direct_##type(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, int64_t lanes,      \
-                                   const void *x, void *y, int32_t *index, const scratch *m) {                         \
-    (void)lanes, (void)m;                                                                                              \
-    for (; oh < end; oh++)                                                                                             \
-      for (int64_t ow = 0; ow < s->y[2]; ow++) forward_window(s, od, oh, ow, x, y, index, bf16, min);                  \
+  static void kind##_direct_##type(const lamina_loop_pool *s, const lamina_loop_task *t) {                             \
+    for (int64_t oh = t->h; oh < t->end; oh++)                                                                         \
+      for (int64_t ow = 0; ow < s->y[2]; ow++) forward_window(s, t, oh, ow, bf16, min);                                \
   }
 FORWARD(max, f32, false, false)
 FORWARD(max, bf16, true, false)
@@ -190,37 +150,23 @@ FORWARD(min, f32, false, true)
 FORWARD(min, bf16, true, true)
 
 static lamina_status prepare_forward(lamina_plan *plan) {
-  size_t at[PARTS];
   LAMINA_TRY(lamina_loop_pool_open(plan, X, Y, true));
   const lamina_loop_pool *s = plan->state;
-  if (!s->direct) plan->workspace = (size_t)plan->threads * scratch_size(s, at);
+  lamina_loop_room room = {0};
+  if (!s->direct) scratch_of(s, &room);
+  lamina_loop_pool_scratch(plan, room.used);
   return LAMINA_OK;
 }
 
 static lamina_status run_forward(const lamina_plan *plan, const lamina_args *args, void *workspace,
                                  lamina_stream *stream) {
-  static forward_task *const tasks_of[2][2][2] = {{{max_f32, max_bf16}, {max_direct_f32, max_direct_bf16}},
-                                                  {{min_f32, min_bf16}, {min_direct_f32, min_direct_bf16}}};
+  static lamina_loop_task_fn *const tasks[2][2][2] = {{{max_f32, max_bf16}, {max_direct_f32, max_direct_bf16}},
+                                                      {{min_f32, min_bf16}, {min_direct_f32, min_direct_bf16}}};
   const lamina_loop_pool *s = plan->state;
-  const bool bf16 = lamina_loop_is_bf16(plan, X), min = strcmp(plan->engine->op, "min_pool/forward") == 0;
-  forward_task *const task = tasks_of[min][s->direct][bf16];
-  const int64_t lanes = s->lanes, groups = (s->planes + lanes - 1) / lanes;
-  const lamina_loop_tasks t = lamina_loop_tasks_of(groups * s->y[0], s->y[1], plan->threads);
-  int32_t *indices = args->p[INDICES];
+  const bool min = strcmp(plan->engine->op, "min_pool/forward") == 0;
+  const lamina_loop_pass pass = {.from = args->p[X], .to = args->p[Y], .indices = args->p[INDICES]};
   (void)stream;
-#pragma omp parallel if (s->planes * s->x_plane >= LAMINA_LOOP_PARALLEL)
-  {
-    const scratch m = scratch_of(s, workspace);
-#pragma omp for schedule(static)
-    for (int64_t i = 0; i < t.count; i++) {
-      const int64_t slice = i / t.blocks, plane = slice / s->y[0] * lanes, oh = i % t.blocks * t.rows;
-      const int64_t end = oh + t.rows < s->y[1] ? oh + t.rows : s->y[1], left = s->planes - plane;
-      task(s, slice % s->y[0], oh, end, left < lanes ? left : lanes,
-           lamina_loop_at(args->p[X], plane * s->x_plane, bf16), lamina_loop_to(args->p[Y], plane * s->y_plane, bf16),
-           indices ? indices + plane * s->y_plane : NULL, &m);
-    }
-  }
-  return LAMINA_OK;
+  return lamina_loop_pool_run(plan, &pass, tasks[min][s->direct][lamina_loop_is_bf16(plan, X)], workspace);
 }
 
 #define FORWARD_ENGINE(family)                                                                                         \

@@ -9,11 +9,14 @@
 #include "cpu/loop_pool.h"
 #include "lamina/mixed_pool.h"
 
-static float share_of(const lamina_plan *plan) {
-  return (float)((const lamina_mixed_pool *)lamina_attr(&plan->problem))->max_share;
-}
-static float rest_of(const lamina_plan *plan) {
-  return (float)(1 - ((const lamina_mixed_pool *)lamina_attr(&plan->problem))->max_share);
+/* How much of the maximum and of the average y has. */
+typedef struct blend {
+  float share, rest;
+} blend;
+
+static blend blend_of(const lamina_plan *plan) {
+  const double share = ((const lamina_mixed_pool *)lamina_attr(&plan->problem))->max_share;
+  return (blend){(float)share, (float)(1 - share)};
 }
 
 /* ---- Forward ---------------------------------------------------------------------------------------------------- */
@@ -32,36 +35,18 @@ typedef struct scratch {
   uint16_t *bf16;  /* [width] */
 } scratch;
 
-enum { PARTS = 9 };
-
-/* Bytes of it; `at` receives where its parts lie. */
-static size_t scratch_size(const lamina_loop_pool *s, size_t at[PARTS]) {
-  const size_t width = (size_t)s->width, rows = (size_t)(s->kernel[0] * s->ring) * width;
-  const size_t line = lamina_loop_line_size(s);
-  const size_t size[PARTS] = {line, line, rows * 4, rows * 4, rows * 4, width * 4, width * 4, width * 4, width * 2};
-  size_t total = 0;
-  for (int i = 0; i < PARTS; i++) {
-    at[i] = total;
-    total += lamina_align_up(size[i], 64);
-  }
-  return total;
-}
-
-/* The calling thread's; all NULL where there is no workspace. */
-static scratch scratch_of(const lamina_loop_pool *s, void *workspace) {
-  size_t at[PARTS];
-  const size_t size = scratch_size(s, at);
-  if (!workspace) return (scratch){0};
-  char *mine = (char *)workspace + (size_t)lamina_loop_thread() * size;
-  return (scratch){.for_max = lamina_loop_line_at(s, mine + at[0]),
-                   .for_sum = lamina_loop_line_at(s, mine + at[1]),
-                   .rows = (void *)(mine + at[2]),
-                   .sums = (void *)(mine + at[3]),
-                   .places = (void *)(mine + at[4]),
-                   .best = (void *)(mine + at[5]),
-                   .sum = (void *)(mine + at[6]),
-                   .index = (void *)(mine + at[7]),
-                   .bf16 = (void *)(mine + at[8])};
+static scratch scratch_of(const lamina_loop_pool *s, lamina_loop_room *room) {
+  const int64_t rows = s->kernel[0] * s->ring * s->width;
+  scratch m = {.for_max = lamina_loop_line_at(s, lamina_loop_part(room, 1, lamina_loop_line_size(s)))};
+  m.for_sum = lamina_loop_line_at(s, lamina_loop_part(room, 1, lamina_loop_line_size(s)));
+  m.rows = lamina_loop_part(room, rows, sizeof(float));
+  m.sums = lamina_loop_part(room, rows, sizeof(float));
+  m.places = lamina_loop_part(room, rows, sizeof(int32_t));
+  m.best = lamina_loop_part(room, s->width, sizeof(float));
+  m.sum = lamina_loop_part(room, s->width, sizeof(float));
+  m.index = lamina_loop_part(room, s->width, sizeof(int32_t));
+  m.bf16 = lamina_loop_part(room, s->width, sizeof(uint16_t));
+  return m;
 }
 
 /* Pools the input row at x along itself, into the rows at `at`. Where all are -inf, the first one wins. */
@@ -94,37 +79,39 @@ LAMINA_INLINE void join_row(const lamina_loop_pool *s, const scratch *m, int64_t
   lamina_loop_add_row(n, m->sums + at, sum);
 }
 
-/* Output rows [oh, end) of slice od: x is the input's plane, y and index the output's. */
-LAMINA_INLINE void forward_rows(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, const void *x, void *y,
-                                int32_t *index, const scratch *m, float share, float rest, bool bf16, bool indices) {
+LAMINA_INLINE void forward_rows(const lamina_loop_pool *s, const lamina_loop_task *t, bool bf16, bool indices) {
   const int64_t n = s->width & -LAMINA_LOOP_VECTOR;
-  int64_t d0, d1, h0, h1, next = 0;
-  lamina_loop_line_clear(s, &m->for_max, -INFINITY, bf16);
-  lamina_loop_line_clear(s, &m->for_sum, 0, bf16);
-  lamina_loop_window(s, 0, od, &d0, &d1);
-  for (; oh < end; oh++) {
-    const int64_t to = (od * s->y[1] + oh) * s->y[2];
-    const float count = (float)(lamina_loop_count(s, 0, od) * lamina_loop_count(s, 1, oh));
-    lamina_loop_window(s, 1, oh, &h0, &h1);
-    for (int64_t d = d0; d < d1; d++)
-      for (int64_t h = h0; h < h1; h++) {
-        const int64_t at = ((d - d0) * s->ring + (h & (s->ring - 1))) * s->width, from = (d * s->x[1] + h) * s->x[2];
-        if (h >= next) pool_row(s, lamina_loop_at(x, from, bf16), m, at, bf16, indices);
-        join_row(s, m, at, (int32_t)(from - s->pad[2]), d == d0 && h == h0, indices);
+  const scratch m = scratch_of(s, &(lamina_loop_room){t->scratch, 0});
+  const blend by = *(const blend *)t->user;
+  lamina_loop_reach r = {0};
+  lamina_loop_line_clear(s, &m.for_max, -INFINITY, bf16);
+  lamina_loop_line_clear(s, &m.for_sum, 0, bf16);
+  lamina_loop_window(s, 0, t->d, &r.d0, &r.d1);
+  for (int64_t oh = t->h; oh < t->end; oh++) {
+    const int64_t to = (t->d * s->y[1] + oh) * s->y[2];
+    const float count = (float)(lamina_loop_count(s, 0, t->d) * lamina_loop_count(s, 1, oh));
+    lamina_loop_window(s, 1, oh, &r.h0, &r.h1);
+    for (int64_t d = r.d0; d < r.d1; d++)
+      for (int64_t h = r.h0; h < r.h1; h++) {
+        const int64_t at = ((d - r.d0) * s->ring + (h & (s->ring - 1))) * s->width, from = (d * s->x[1] + h) * s->x[2];
+        if (h >= r.next) pool_row(s, lamina_loop_at(t->from, from, bf16), &m, at, bf16, indices);
+        join_row(s, &m, at, (int32_t)(from - s->pad[2]), d == r.d0 && h == r.h0, indices);
       }
-    next = h1;
+    r.next = r.h1;
 #pragma GCC ivdep
-    for (int64_t o = 0; o < n; o++) m->sum[o] = share * m->best[o] + rest * (m->sum[o] / (count * s->count[o]));
-    if (bf16) lamina_bf16_write(n, m->sum, m->bf16);
-    memcpy(lamina_loop_to(y, to, bf16), bf16 ? (void *)m->bf16 : m->sum, (size_t)s->y[2] * (bf16 ? 2 : 4));
-    for (int32_t o = 0; o < (int32_t)s->y[2] && indices; o++) index[to + o] = m->index[o] + o * (int32_t)s->stride[2];
+    for (int64_t o = 0; o < n; o++) m.sum[o] = by.share * m.best[o] + by.rest * (m.sum[o] / (count * s->count[o]));
+    if (bf16) lamina_bf16_write(n, m.sum, m.bf16);
+    memcpy(lamina_loop_to(t->to, to, bf16), bf16 ? (void *)m.bf16 : m.sum, (size_t)s->y[2] * (bf16 ? 2 : 4));
+    for (int32_t o = 0; o < (int32_t)s->y[2] && indices; o++)
+      t->indices[to + o] = m.index[o] + o * (int32_t)s->stride[2];
   }
 }
 
-LAMINA_INLINE void forward_window(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t ow, const void *x, void *y,
-                                  int32_t *index, float share, float rest, bool bf16) {
+LAMINA_INLINE void forward_window(const lamina_loop_pool *s, const lamina_loop_task *t, int64_t oh, int64_t ow,
+                                  bool bf16) {
+  const blend by = *(const blend *)t->user;
   int64_t d0, d1, h0, h1, w0, w1;
-  lamina_loop_window(s, 0, od, &d0, &d1);
+  lamina_loop_window(s, 0, t->d, &d0, &d1);
   lamina_loop_window(s, 1, oh, &h0, &h1);
   lamina_loop_window(s, 2, ow, &w0, &w1);
   int64_t at = (d0 * s->x[1] + h0) * s->x[2] + w0;
@@ -133,68 +120,48 @@ LAMINA_INLINE void forward_window(const lamina_loop_pool *s, int64_t od, int64_t
   for (int64_t d = d0; d < d1; d++)
     for (int64_t h = h0; h < h1; h++)
       for (int64_t i = (d * s->x[1] + h) * s->x[2] + w0, end = i + w1 - w0; i < end; i++) {
-        const float v = lamina_loop_get(x, i, bf16);
+        const float v = lamina_loop_get(t->from, i, bf16);
         if (!(v <= best) && best == best) best = v, at = i;
         sum += (double)v;
       }
-  const int64_t o = (od * s->y[1] + oh) * s->y[2] + ow;
-  const int64_t count = lamina_loop_count(s, 0, od) * lamina_loop_count(s, 1, oh) * lamina_loop_count(s, 2, ow);
-  lamina_loop_set(y, o, share * best + rest * (float)(sum / (double)count), bf16);
-  if (index) index[o] = (int32_t)at;
+  const int64_t o = (t->d * s->y[1] + oh) * s->y[2] + ow;
+  const int64_t count = lamina_loop_count(s, 0, t->d) * lamina_loop_count(s, 1, oh) * lamina_loop_count(s, 2, ow);
+  lamina_loop_set(t->to, o, by.share * best + by.rest * (float)(sum / (double)count), bf16);
+  if (t->indices) t->indices[o] = (int32_t)at;
 }
 
-typedef void forward_task(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, const void *x, void *y,
-                          int32_t *index, const scratch *m, float share, float rest);
-
 #define FORWARD(type, bf16)                                                                                            \
-  LAMINA_CLONES static void forward_##type(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end,             \
-                                           const void *x, void *y, int32_t *index, const scratch *m, float share,      \
-                                           float rest) {                                                               \
-    if (index)                                                                                                         \
-      forward_rows(s, od, oh, end, x, y, index, m, share, rest, bf16, true);                                           \
+  LAMINA_CLONES static void forward_##type(const lamina_loop_pool *s, const lamina_loop_task *t) {                     \
+    if (t->indices)                                                                                                    \
+      forward_rows(s, t, bf16, true);                                                                                  \
     else                                                                                                               \
-      forward_rows(s, od, oh, end, x, y, NULL, m, share, rest, bf16, false);                                           \
+      forward_rows(s, t, bf16, false);                                                                                 \
   }                                                                                                                    \
-  static void forward_direct_##type(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, const void *x,     \
-                                    void *y, int32_t *index, const scratch *m, float share, float rest) {              \
-    (void)m;                                                                                                           \
-    for (; oh < end; oh++)                                                                                             \
-      for (int64_t ow = 0; ow < s->y[2]; ow++) forward_window(s, od, oh, ow, x, y, index, share, rest, bf16);          \
+  static void forward_direct_##type(const lamina_loop_pool *s, const lamina_loop_task *t) {                            \
+    for (int64_t oh = t->h; oh < t->end; oh++)                                                                         \
+      for (int64_t ow = 0; ow < s->y[2]; ow++) forward_window(s, t, oh, ow, bf16);                                     \
   }
 FORWARD(f32, false)
 FORWARD(bf16, true)
 
 static lamina_status prepare_forward(lamina_plan *plan) {
-  size_t at[PARTS];
   LAMINA_TRY(lamina_loop_pool_open(plan, X, Y, false));
   const lamina_loop_pool *s = plan->state;
-  if (!s->direct) plan->workspace = (size_t)plan->threads * scratch_size(s, at);
+  lamina_loop_room room = {0};
+  if (!s->direct) scratch_of(s, &room);
+  lamina_loop_pool_scratch(plan, room.used);
   return LAMINA_OK;
 }
 
 static lamina_status run_forward(const lamina_plan *plan, const lamina_args *args, void *workspace,
                                  lamina_stream *stream) {
-  static forward_task *const tasks_of[2][2] = {{forward_f32, forward_bf16}, {forward_direct_f32, forward_direct_bf16}};
+  static lamina_loop_task_fn *const tasks[2][2] = {{forward_f32, forward_bf16},
+                                                   {forward_direct_f32, forward_direct_bf16}};
   const lamina_loop_pool *s = plan->state;
-  const bool bf16 = lamina_loop_is_bf16(plan, X);
-  const float share = share_of(plan), rest = rest_of(plan);
-  forward_task *const task = tasks_of[s->direct][bf16];
-  const lamina_loop_tasks t = lamina_loop_tasks_of(s->planes * s->y[0], s->y[1], plan->threads);
-  int32_t *indices = args->p[INDICES];
+  const blend by = blend_of(plan);
+  const lamina_loop_pass pass = {.from = args->p[X], .to = args->p[Y], .indices = args->p[INDICES], .user = &by};
   (void)stream;
-#pragma omp parallel if (s->planes * s->x_plane >= LAMINA_LOOP_PARALLEL)
-  {
-    const scratch m = scratch_of(s, workspace);
-#pragma omp for schedule(static)
-    for (int64_t i = 0; i < t.count; i++) {
-      const int64_t slice = i / t.blocks, plane = slice / s->y[0], oh = i % t.blocks * t.rows;
-      const int64_t end = oh + t.rows < s->y[1] ? oh + t.rows : s->y[1];
-      task(s, slice % s->y[0], oh, end, lamina_loop_at(args->p[X], plane * s->x_plane, bf16),
-           lamina_loop_to(args->p[Y], plane * s->y_plane, bf16), indices ? indices + plane * s->y_plane : NULL, &m,
-           share, rest);
-    }
-  }
-  return LAMINA_OK;
+  return lamina_loop_pool_run(plan, &pass, tasks[s->direct][lamina_loop_is_bf16(plan, X)], workspace);
 }
 
 const lamina_engine lamina_cpu_loop_mixed_pool_forward = {
@@ -216,26 +183,11 @@ typedef struct collector {
   float *sum;  /* [x_plane] dx, where it isn't f32 */
 } collector;
 
-/* Bytes of its parts. */
-static void collector_sizes(const lamina_loop_pool *s, bool bf16, size_t size[3]) {
-  size[0] = s->direct ? 0 : lamina_align_up(lamina_loop_line_size(s), 64);
-  size[1] = s->direct ? 0 : (size_t)(s->y[0] * s->y[1] * s->width) * sizeof(float);
-  size[2] = bf16 ? lamina_align_up((size_t)s->x_plane * sizeof(float), 64) : 0;
-}
-
-static size_t collector_size(const lamina_loop_pool *s, bool bf16) {
-  size_t size[3];
-  collector_sizes(s, bf16, size);
-  return size[0] + size[1] + size[2];
-}
-
-/* The calling thread's. */
-static collector collector_of(const lamina_loop_pool *s, void *workspace, bool bf16) {
-  size_t size[3];
-  collector_sizes(s, bf16, size);
-  char *mine = (char *)workspace + (size_t)lamina_loop_thread() * collector_size(s, bf16);
-  collector m = {.each = (void *)(mine + size[0]), .sum = (void *)(mine + size[0] + size[1])};
-  if (!s->direct) m.line = lamina_loop_line_at(s, mine);
+static collector collector_of(const lamina_loop_pool *s, bool bf16, lamina_loop_room *room) {
+  collector m = {.each = NULL};
+  if (!s->direct) m.line = lamina_loop_line_at(s, lamina_loop_part(room, 1, lamina_loop_line_size(s)));
+  if (!s->direct) m.each = lamina_loop_part(room, s->y[0] * s->y[1] * s->width, sizeof(float));
+  if (bf16) m.sum = lamina_loop_part(room, s->x_plane, sizeof(float));
   return m;
 }
 
@@ -287,33 +239,35 @@ LAMINA_INLINE void collect_windows(const lamina_loop_pool *s, const void *dy, fl
 }
 
 LAMINA_INLINE void backward_plane(const lamina_loop_pool *s, const void *dy, const int32_t *index, void *dx,
-                                  const collector *m, float share, float rest, bool bf16) {
+                                  const collector *m, blend by, bool bf16) {
   float *sum = bf16 ? m->sum : dx;
   if (s->direct) {
-    collect_windows(s, dy, rest, sum, bf16);
+    collect_windows(s, dy, by.rest, sum, bf16);
   } else {
-    fill_each(s, dy, m, rest, bf16);
+    fill_each(s, dy, m, by.rest, bf16);
     collect_rows(s, m, sum);
   }
   for (int64_t o = 0; o < s->y_plane; o++)
-    if ((uint32_t)index[o] < (uint32_t)s->x_plane) sum[index[o]] += share * lamina_loop_get(dy, o, bf16);
+    if ((uint32_t)index[o] < (uint32_t)s->x_plane) sum[index[o]] += by.share * lamina_loop_get(dy, o, bf16);
   if (bf16) lamina_bf16_write(s->x_plane, sum, dx);
 }
 
 typedef void backward_task(const lamina_loop_pool *s, const void *dy, const int32_t *index, void *dx,
-                           const collector *m, float share, float rest);
+                           const collector *m, blend by);
 
 #define BACKWARD(type, bf16)                                                                                           \
   LAMINA_CLONES static void backward_##type(const lamina_loop_pool *s, const void *dy, const int32_t *index, void *dx, \
-                                            const collector *m, float share, float rest) {                             \
-    backward_plane(s, dy, index, dx, m, share, rest, bf16);                                                            \
+                                            const collector *m, blend by) {                                            \
+    backward_plane(s, dy, index, dx, m, by, bf16);                                                                     \
   }
 BACKWARD(f32, false)
 BACKWARD(bf16, true)
 
 static lamina_status prepare_backward(lamina_plan *plan) {
   LAMINA_TRY(lamina_loop_pool_open(plan, DX, DY, false));
-  plan->workspace = (size_t)plan->threads * collector_size(plan->state, lamina_loop_is_bf16(plan, DY));
+  lamina_loop_room room = {0};
+  collector_of(plan->state, lamina_loop_is_bf16(plan, DY), &room);
+  lamina_loop_pool_scratch(plan, room.used);
   return LAMINA_OK;
 }
 
@@ -321,16 +275,18 @@ static lamina_status run_backward(const lamina_plan *plan, const lamina_args *ar
                                   lamina_stream *stream) {
   const lamina_loop_pool *s = plan->state;
   const bool bf16 = lamina_loop_is_bf16(plan, DY);
-  const float share = share_of(plan), rest = rest_of(plan);
+  const blend by = blend_of(plan);
   backward_task *const task = bf16 ? backward_bf16 : backward_f32;
   (void)stream;
-#pragma omp parallel if (s->planes * s->x_plane >= LAMINA_LOOP_PARALLEL)
+#pragma omp parallel if (s->planes * s->x_plane >= s->alone)
   {
-    const collector m = workspace ? collector_of(s, workspace, bf16) : (collector){.each = NULL};
+    lamina_loop_room room = {.memory = workspace};
+    if (workspace) room.memory += (size_t)lamina_loop_thread() * s->scratch;
+    const collector m = collector_of(s, bf16, &room);
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < s->planes; i++)
       task(s, lamina_loop_at(args->p[DY], i * s->y_plane, bf16), (const int32_t *)args->p[DY_INDICES] + i * s->y_plane,
-           lamina_loop_to(args->p[DX], i * s->x_plane, bf16), &m, share, rest);
+           lamina_loop_to(args->p[DX], i * s->x_plane, bf16), &m, by);
   }
   return LAMINA_OK;
 }

@@ -1,4 +1,4 @@
-/* What the pooling loops prepare: sizes and tables, so that runs don't divide. */
+/* What the pooling loops prepare (sizes and tables, so that runs don't divide), and how their work is cut into tasks. */
 #include "cpu/loop_pool.h"
 
 enum { MOST_COLUMNS = 1 << 20 }; /* of a row that gets tables: they are no larger than some MiB, and hold i32 */
@@ -56,6 +56,7 @@ static void fill_tables(lamina_loop_pool *s) {
 lamina_status lamina_loop_pool_open(lamina_plan *plan, int x, int y, bool lanes) {
   lamina_loop_pool s = {0};
   read_sizes(&s, &plan->problem, x, y);
+  s.alone = LAMINA_LOOP_PARALLEL;
   s.direct = s.y[2] < 4 || s.kernel[2] > 1024 || s.x[2] > MOST_COLUMNS || s.y[2] > MOST_COLUMNS;
   plan_rows(&s, lanes && !s.direct, plan->threads);
   const size_t head = lamina_align_up(sizeof s, 64), columns = (size_t)s.kernel[2] * sizeof *s.column;
@@ -78,4 +79,43 @@ lamina_status lamina_loop_pool_open(lamina_plan *plan, int x, int y, bool lanes)
 void lamina_loop_pool_close(lamina_plan *plan) {
   const lamina_loop_pool *s = plan->state;
   if (s) lamina_host_free(plan->device, plan->state, s->size);
+}
+
+void lamina_loop_pool_scratch(lamina_plan *plan, size_t size) {
+  lamina_loop_pool *s = plan->state;
+  s->scratch = size;
+  plan->workspace = (size_t)plan->threads * size;
+}
+
+/* ---- Tasks ------------------------------------------------------------------------------------------------------ */
+
+lamina_status lamina_loop_pool_run(const lamina_plan *plan, const lamina_loop_pass *pass, lamina_loop_task_fn *run,
+                                   void *workspace) {
+  const lamina_loop_pool *s = plan->state;
+  const bool bf16 = lamina_loop_is_bf16(plan, 0);
+  const int64_t slices = pass->backward ? s->x[0] : s->y[0], rows = pass->backward ? s->x[1] : s->y[1];
+  const int64_t from_plane = pass->backward ? s->y_plane : s->x_plane;
+  const int64_t to_plane = pass->backward ? s->x_plane : s->y_plane;
+  const int64_t groups = (s->planes + s->lanes - 1) / s->lanes, want = 4 * (int64_t)plan->threads;
+  const int64_t most = groups * slices < want ? (rows * groups * slices + want - 1) / want : rows; /* of a task */
+  const int64_t blocks = (rows + most - 1) / most;
+#pragma omp parallel for schedule(static) if (s->planes * s->x_plane >= s->alone)
+  for (int64_t i = 0; i < groups * slices * blocks; i++) {
+    const int64_t slice = i / blocks, plane = slice / slices * s->lanes, h = i % blocks * most;
+    const int64_t left = s->planes - plane;
+    const lamina_loop_task task = {
+        .plane = plane,
+        .lanes = left < s->lanes ? left : s->lanes,
+        .d = slice % slices,
+        .h = h,
+        .end = h + most < rows ? h + most : rows,
+        .from = lamina_loop_at(pass->from, plane * from_plane, bf16),
+        .to = lamina_loop_to(pass->to, plane * to_plane, bf16),
+        .indices = pass->indices ? pass->indices + plane * to_plane : NULL,
+        .scratch = workspace ? (char *)workspace + (size_t)lamina_loop_thread() * s->scratch : NULL,
+        .user = pass->user,
+    };
+    run(s, &task);
+  }
+  return LAMINA_OK;
 }

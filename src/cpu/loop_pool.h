@@ -30,6 +30,8 @@ enum { LAMINA_LOOP_VECTOR = 16 }; /* floats: a whole number of vectors on any ma
 /* A pool, as prepared: the plan's state. */
 typedef struct lamina_loop_pool {
   size_t size;                      /* bytes of this block, tables included */
+  size_t scratch;                   /* bytes that a thread works with */
+  int64_t alone;                    /* of fewer elements a thread takes all */
   int64_t planes, x_plane, y_plane; /* N*C; elements of one */
   int64_t x[3], y[3], kernel[3], stride[3], pad[3], pad_after[3], dilation[3];
   bool count_pad, direct;       /* direct: few windows in a row, or long ones; each is read by itself, no tables */
@@ -48,6 +50,8 @@ typedef struct lamina_loop_pool {
  * planes lie side by side? */
 lamina_status lamina_loop_pool_open(lamina_plan *plan, int x, int y, bool lanes);
 void lamina_loop_pool_close(lamina_plan *plan);
+/* Wants workspace: so many bytes for each thread. */
+void lamina_loop_pool_scratch(lamina_plan *plan, size_t size);
 
 /* How many elements window `o` of an axis counts in an average. */
 static inline int64_t lamina_loop_count(const lamina_loop_pool *s, int a, int64_t o) {
@@ -86,6 +90,7 @@ static inline size_t lamina_loop_line_size(const lamina_loop_pool *s) {
   return (size_t)(s->line_room * 6 + s->phases * s->phase_room * 4);
 }
 static inline lamina_loop_line lamina_loop_line_at(const lamina_loop_pool *s, void *memory) {
+  if (!memory) return (lamina_loop_line){0};
   float *line = memory, *phase = line + s->line_room;
   return (lamina_loop_line){line, phase, (uint16_t *)(phase + s->phases * s->phase_room)};
 }
@@ -169,20 +174,50 @@ LAMINA_INLINE void lamina_loop_merge(const lamina_loop_pool *s, const lamina_loo
     for (int64_t j = 0; j < n; j++) line[s->stride[2] * j + p] = even[p * n + j];
 }
 
+/* ---- What a thread works with ----------------------------------------------------------------------------------- */
+
+/* A thread's part of the workspace, handed out piece by piece; without memory, it is counted only. */
+typedef struct lamina_loop_room {
+  char *memory;
+  size_t used;
+} lamina_loop_room;
+
+static inline void *lamina_loop_part(lamina_loop_room *room, int64_t count, size_t size) {
+  void *part = room->memory ? room->memory + room->used : NULL;
+  room->used += lamina_align_up((size_t)count * size, 64);
+  return part;
+}
+
 /* ---- Tasks ------------------------------------------------------------------------------------------------------ */
 
-/* Work is cut into tasks: a slice of a plane each, or less where slices are few. */
-typedef struct lamina_loop_tasks {
-  int64_t rows, blocks, count; /* of a task; tasks in a slice; tasks */
-} lamina_loop_tasks;
+/* A pass goes from one argument to another, and both have `planes` planes. */
+typedef struct lamina_loop_pass {
+  const void *from;
+  void *to;
+  int32_t *indices; /* as many as there are elements of `to`, or NULL */
+  bool backward;    /* `to` is the larger argument, x */
+  const void *user; /* for the tasks */
+} lamina_loop_pass;
 
-static inline lamina_loop_tasks lamina_loop_tasks_of(int64_t slices, int64_t rows, int threads) {
-  lamina_loop_tasks t = {.rows = rows};
-  const int64_t want = 4 * (int64_t)threads;
-  if (slices < want) t.rows = (rows * slices + want - 1) / want;
-  t.blocks = (rows + t.rows - 1) / t.rows;
-  t.count = slices * t.blocks;
-  return t;
-}
+/* A task: rows [h, end) of slice d of `to`, of `lanes` planes from `plane` on. */
+typedef struct lamina_loop_task {
+  int64_t plane, lanes, d, h, end;
+  const void *from; /* this plane, whole */
+  void *to;
+  int32_t *indices;
+  void *scratch; /* the thread's */
+  const void *user;
+} lamina_loop_task;
+
+typedef void lamina_loop_task_fn(const lamina_loop_pool *s, const lamina_loop_task *t);
+
+/* Runs a pass in tasks: a slice of a plane each, or less where slices are few. */
+lamina_status lamina_loop_pool_run(const lamina_plan *plan, const lamina_loop_pass *pass, lamina_loop_task_fn *run,
+                                   void *workspace);
+
+/* The slices and rows of the input that an output row is made of, and the first row that isn't pooled yet. */
+typedef struct lamina_loop_reach {
+  int64_t d0, d1, h0, h1, next;
+} lamina_loop_reach;
 
 #endif

@@ -77,54 +77,26 @@ typedef struct scratch {
   int32_t *drawn;    /* [width] places in the plane, of the first window's offset */
 } scratch;
 
-enum { PARTS = 7 };
-
 /* Bytes that are kept of an input row. */
 static size_t kept_size(const lamina_loop_pool *s, bool forward) {
   return forward ? (size_t)(s->phases * s->phase_room) * sizeof(float) : (size_t)s->width * 2 * sizeof(double);
 }
 
-/* Bytes of the scratch; `at` receives where its parts lie. */
-static size_t scratch_size(const lamina_loop_pool *s, bool forward, size_t at[PARTS]) {
-  const size_t width = (size_t)s->width, rows = (size_t)(s->kernel[0] * s->ring);
-  const size_t size[PARTS] = {lamina_loop_line_size(s),
-                              rows * kept_size(s, forward),
-                              width * 8,
-                              width * 8,
-                              width * 8,
-                              width * 4 + 32,
-                              width * 4};
-  size_t total = 0;
-  for (int i = 0; i < PARTS; i++) {
-    at[i] = total;
-    total += lamina_align_up(size[i], 64);
-  }
-  return total;
+static scratch scratch_of(const lamina_loop_pool *s, bool forward, lamina_loop_room *room) {
+  scratch m = {.line = lamina_loop_line_at(s, lamina_loop_part(room, 1, lamina_loop_line_size(s)))};
+  m.kept = lamina_loop_part(room, s->kernel[0] * s->ring, kept_size(s, forward));
+  m.sum = lamina_loop_part(room, s->width, sizeof(double));
+  m.other = lamina_loop_part(room, s->width, sizeof(double));
+  if (!forward) return m;
+  m.threshold = lamina_loop_part(room, s->width, sizeof(double));
+  m.word = lamina_loop_part(room, s->width + 8, sizeof(uint32_t));
+  m.drawn = lamina_loop_part(room, s->width, sizeof(int32_t));
+  return m;
 }
-
-/* The calling thread's; all NULL where there is no workspace. */
-static scratch scratch_of(const lamina_loop_pool *s, bool forward, void *workspace) {
-  size_t at[PARTS];
-  const size_t size = scratch_size(s, forward, at);
-  if (!workspace) return (scratch){0};
-  char *mine = (char *)workspace + (size_t)lamina_loop_thread() * size;
-  return (scratch){.line = lamina_loop_line_at(s, mine + at[0]),
-                   .kept = mine + at[1],
-                   .sum = (void *)(mine + at[2]),
-                   .other = (void *)(mine + at[3]),
-                   .threshold = (void *)(mine + at[4]),
-                   .word = (void *)(mine + at[5]),
-                   .drawn = (void *)(mine + at[6])};
-}
-
-/* The slices and rows of the input that an output row is made of, and the first row that isn't kept yet. */
-typedef struct reach {
-  int64_t d0, d1, h0, h1, next;
-} reach;
 
 /* What is kept of row h of slice d. */
-LAMINA_INLINE void *kept_at(const lamina_loop_pool *s, const scratch *m, const reach *r, int64_t d, int64_t h,
-                            bool forward) {
+LAMINA_INLINE void *kept_at(const lamina_loop_pool *s, const scratch *m, const lamina_loop_reach *r, int64_t d,
+                            int64_t h, bool forward) {
   return (char *)m->kept + (size_t)((d - r->d0) * s->ring + (h & (s->ring - 1))) * kept_size(s, forward);
 }
 
@@ -165,6 +137,12 @@ typedef struct generator {
   uint32_t stream, step;
 } generator;
 
+static generator generator_at(const lamina_loop_pool *s, const lamina_loop_task *t) {
+  generator g = *(const generator *)t->user;
+  g.element = (uint64_t)(t->plane * s->y_plane);
+  return g;
+}
+
 /* The words of elements i … i + n - 1; those of whole blocks are written, so there are up to 7 more. Returns the first
  * one's. */
 LAMINA_INLINE const uint32_t *draw_words(const generator *g, uint64_t i, int64_t n, uint32_t *restrict word) {
@@ -178,7 +156,8 @@ LAMINA_INLINE const uint32_t *draw_words(const generator *g, uint64_t i, int64_t
 }
 
 /* Draws for the windows of an output row: m->drawn, and m->sum, which says whether that counts. */
-LAMINA_INLINE void draw_row(const lamina_loop_pool *s, const reach *r, const scratch *m, const uint32_t *word) {
+LAMINA_INLINE void draw_row(const lamina_loop_pool *s, const lamina_loop_reach *r, const scratch *m,
+                            const uint32_t *word) {
   const int64_t n = s->width & -LAMINA_LOOP_VECTOR;
   memset(m->sum, 0, (size_t)n * sizeof(double));
   memset(m->other, 0, (size_t)n * sizeof(double));
@@ -196,100 +175,81 @@ LAMINA_INLINE void draw_row(const lamina_loop_pool *s, const reach *r, const scr
       }
 }
 
-/* Output rows [oh, end) of slice od: x is the input's plane, y and index the output's. */
-LAMINA_INLINE void forward_rows(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, const void *x, void *y,
-                                int32_t *index, const generator *g, const scratch *m, bool bf16) {
-  reach r = {0};
-  lamina_loop_line_clear(s, &m->line, 0, bf16);
-  memset(m->threshold, 0, (size_t)s->width * sizeof(double));
-  memset(m->drawn, 0, (size_t)s->width * sizeof(int32_t));
-  lamina_loop_window(s, 0, od, &r.d0, &r.d1);
-  for (; oh < end; oh++) {
-    const int64_t to = (od * s->y[1] + oh) * s->y[2];
-    const uint32_t *word = draw_words(g, g->element + (uint64_t)to, s->y[2], m->word);
+LAMINA_INLINE void forward_rows(const lamina_loop_pool *s, const lamina_loop_task *t, bool bf16) {
+  const scratch m = scratch_of(s, true, &(lamina_loop_room){t->scratch, 0});
+  const generator g = generator_at(s, t);
+  lamina_loop_reach r = {0};
+  lamina_loop_line_clear(s, &m.line, 0, bf16);
+  memset(m.threshold, 0, (size_t)s->width * sizeof(double));
+  memset(m.drawn, 0, (size_t)s->width * sizeof(int32_t));
+  lamina_loop_window(s, 0, t->d, &r.d0, &r.d1);
+  for (int64_t oh = t->h; oh < t->end; oh++) {
+    const int64_t to = (t->d * s->y[1] + oh) * s->y[2];
+    const uint32_t *word = draw_words(&g, g.element + (uint64_t)to, s->y[2], m.word);
     lamina_loop_window(s, 1, oh, &r.h0, &r.h1);
     for (int64_t d = r.d0; d < r.d1; d++)
       for (int64_t h = r.h0 > r.next ? r.h0 : r.next; h < r.h1; h++) {
-        const void *row = lamina_loop_at(x, (d * s->x[1] + h) * s->x[2], bf16);
-        memcpy(kept_at(s, m, &r, d, h, true), lamina_loop_line_read(s, &m->line, row, bf16), kept_size(s, true));
+        const void *row = lamina_loop_at(t->from, (d * s->x[1] + h) * s->x[2], bf16);
+        memcpy(kept_at(s, &m, &r, d, h, true), lamina_loop_line_read(s, &m.line, row, bf16), kept_size(s, true));
       }
     r.next = r.h1;
-    draw_row(s, &r, m, word);
+    draw_row(s, &r, &m, word);
     for (int64_t o = 0; o < s->y[2]; o++) {
-      int64_t at = m->drawn[o] + o * s->stride[2];
-      if (!is_drawable(m->sum[o])) {
-        const window w = window_of(s, od, oh, o);
-        at = maximum(s, &w, x, bf16);
+      int64_t at = m.drawn[o] + o * s->stride[2];
+      if (!is_drawable(m.sum[o])) {
+        const window w = window_of(s, t->d, oh, o);
+        at = maximum(s, &w, t->from, bf16);
       }
-      lamina_loop_set(y, to + o, lamina_loop_get(x, at, bf16), bf16);
-      if (index) index[to + o] = (int32_t)at;
+      lamina_loop_set(t->to, to + o, lamina_loop_get(t->from, at, bf16), bf16);
+      if (t->indices) t->indices[to + o] = (int32_t)at;
     }
   }
 }
 
-LAMINA_INLINE void forward_windows(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, const void *x,
-                                   void *y, int32_t *index, const generator *g, bool bf16) {
-  for (; oh < end; oh++)
+LAMINA_INLINE void forward_windows(const lamina_loop_pool *s, const lamina_loop_task *t, bool bf16) {
+  const generator g = generator_at(s, t);
+  for (int64_t oh = t->h; oh < t->end; oh++)
     for (int64_t ow = 0; ow < s->y[2]; ow++) {
-      const int64_t o = (od * s->y[1] + oh) * s->y[2] + ow;
-      const window w = window_of(s, od, oh, ow);
-      const float share = philox_unit(philox_word(g->seed, g->element + (uint64_t)o, g->stream, g->step));
-      const int64_t at = draw_window(s, &w, x, share, bf16);
-      lamina_loop_set(y, o, lamina_loop_get(x, at, bf16), bf16);
-      if (index) index[o] = (int32_t)at;
+      const int64_t o = (t->d * s->y[1] + oh) * s->y[2] + ow;
+      const window w = window_of(s, t->d, oh, ow);
+      const float share = philox_unit(philox_word(g.seed, g.element + (uint64_t)o, g.stream, g.step));
+      const int64_t at = draw_window(s, &w, t->from, share, bf16);
+      lamina_loop_set(t->to, o, lamina_loop_get(t->from, at, bf16), bf16);
+      if (t->indices) t->indices[o] = (int32_t)at;
     }
 }
 
-typedef void forward_task(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, const void *x, void *y,
-                          int32_t *index, const generator *g, const scratch *m);
-
 #define FORWARD(type, bf16)                                                                                            \
-  LAMINA_CLONES static void forward_##type(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end,             \
-                                           const void *x, void *y, int32_t *index, const generator *g,                 \
-                                           const scratch *m) {                                                         \
-    forward_rows(s, od, oh, end, x, y, index, g, m, bf16);                                                             \
+  LAMINA_CLONES static void forward_##type(const lamina_loop_pool *s, const lamina_loop_task *t) {                     \
+    forward_rows(s, t, bf16);                                                                                          \
   }                                                                                                                    \
-  static void forward_direct_##type(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, const void *x,     \
-                                    void *y, int32_t *index, const generator *g, const scratch *m) {                   \
-    (void)m;                                                                                                           \
-    forward_windows(s, od, oh, end, x, y, index, g, bf16);                                                             \
+  static void forward_direct_##type(const lamina_loop_pool *s, const lamina_loop_task *t) {                            \
+    forward_windows(s, t, bf16);                                                                                       \
   }
 FORWARD(f32, false)
 FORWARD(bf16, true)
 
 static lamina_status prepare_forward(lamina_plan *plan) {
-  size_t at[PARTS];
   LAMINA_TRY(lamina_loop_pool_open(plan, X, Y, false));
-  const lamina_loop_pool *s = plan->state;
-  if (!s->direct) plan->workspace = (size_t)plan->threads * scratch_size(s, true, at);
+  lamina_loop_pool *s = plan->state;
+  lamina_loop_room room = {0};
+  s->alone /= 4; /* random numbers cost more than what is read */
+  if (!s->direct) scratch_of(s, true, &room);
+  lamina_loop_pool_scratch(plan, room.used);
   return LAMINA_OK;
 }
 
 static lamina_status run_forward(const lamina_plan *plan, const lamina_args *args, void *workspace,
                                  lamina_stream *stream) {
-  static forward_task *const tasks_of[2][2] = {{forward_f32, forward_bf16}, {forward_direct_f32, forward_direct_bf16}};
+  static lamina_loop_task_fn *const tasks[2][2] = {{forward_f32, forward_bf16},
+                                                   {forward_direct_f32, forward_direct_bf16}};
   const lamina_loop_pool *s = plan->state;
-  const bool bf16 = lamina_loop_is_bf16(plan, X);
-  forward_task *const task = tasks_of[s->direct][bf16];
-  const lamina_loop_tasks t = lamina_loop_tasks_of(s->planes * s->y[0], s->y[1], plan->threads);
   const int64_t *rng = args->p[RNG];
-  int32_t *indices = args->p[INDICES];
+  generator g = {.seed = (uint64_t)rng[0], .step = (uint32_t)rng[1]};
+  g.stream = (uint32_t)((const lamina_stochastic_pool *)lamina_attr(&plan->problem))->stream;
+  const lamina_loop_pass pass = {.from = args->p[X], .to = args->p[Y], .indices = args->p[INDICES], .user = &g};
   (void)stream;
-#pragma omp parallel if (s->planes * s->x_plane >= LAMINA_LOOP_PARALLEL / 4)
-  {
-    const scratch m = scratch_of(s, true, workspace);
-    generator g = {.seed = (uint64_t)rng[0], .step = (uint32_t)rng[1]};
-    g.stream = (uint32_t)((const lamina_stochastic_pool *)lamina_attr(&plan->problem))->stream;
-#pragma omp for schedule(static)
-    for (int64_t i = 0; i < t.count; i++) {
-      const int64_t slice = i / t.blocks, plane = slice / s->y[0], oh = i % t.blocks * t.rows;
-      const int64_t end = oh + t.rows < s->y[1] ? oh + t.rows : s->y[1];
-      g.element = (uint64_t)(plane * s->y_plane);
-      task(s, slice % s->y[0], oh, end, lamina_loop_at(args->p[X], plane * s->x_plane, bf16),
-           lamina_loop_to(args->p[Y], plane * s->y_plane, bf16), indices ? indices + plane * s->y_plane : NULL, &g, &m);
-    }
-  }
-  return LAMINA_OK;
+  return lamina_loop_pool_run(plan, &pass, tasks[s->direct][lamina_loop_is_bf16(plan, X)], workspace);
 }
 
 const lamina_engine lamina_cpu_loop_stochastic_pool_forward = {
@@ -304,24 +264,23 @@ const lamina_engine lamina_cpu_loop_stochastic_pool_forward = {
 
 enum { INFERENCE_X, INFERENCE_Y };
 
-/* Output rows [oh, end) of slice od. */
-LAMINA_INLINE void average_rows(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, const void *x, void *y,
-                                const scratch *m, bool bf16) {
+LAMINA_INLINE void average_rows(const lamina_loop_pool *s, const lamina_loop_task *t, bool bf16) {
   const int64_t n = s->width & -LAMINA_LOOP_VECTOR;
-  double *restrict sum = m->sum, *restrict squares = m->other;
-  reach r = {0};
-  lamina_loop_line_clear(s, &m->line, 0, bf16);
-  lamina_loop_window(s, 0, od, &r.d0, &r.d1);
-  for (; oh < end; oh++) {
+  const scratch m = scratch_of(s, false, &(lamina_loop_room){t->scratch, 0});
+  double *restrict sum = m.sum, *restrict squares = m.other;
+  lamina_loop_reach r = {0};
+  lamina_loop_line_clear(s, &m.line, 0, bf16);
+  lamina_loop_window(s, 0, t->d, &r.d0, &r.d1);
+  for (int64_t oh = t->h; oh < t->end; oh++) {
     lamina_loop_window(s, 1, oh, &r.h0, &r.h1);
     memset(sum, 0, (size_t)n * sizeof *sum);
     memset(squares, 0, (size_t)n * sizeof *squares);
     for (int64_t d = r.d0; d < r.d1; d++)
       for (int64_t h = r.h0; h < r.h1; h++) {
-        double *restrict row = kept_at(s, m, &r, d, h, false);
+        double *restrict row = kept_at(s, &m, &r, d, h, false);
         if (h >= r.next) {
-          const void *from = lamina_loop_at(x, (d * s->x[1] + h) * s->x[2], bf16);
-          const float *phases = lamina_loop_line_read(s, &m->line, from, bf16);
+          const void *from = lamina_loop_at(t->from, (d * s->x[1] + h) * s->x[2], bf16);
+          const float *phases = lamina_loop_line_read(s, &m.line, from, bf16);
           memset(row, 0, kept_size(s, false));
           for (int64_t c = 0; c < s->kernel[2]; c++) add_weights_and_squares(n, phases + s->column[c], row, row + n);
         }
@@ -329,63 +288,49 @@ LAMINA_INLINE void average_rows(const lamina_loop_pool *s, int64_t od, int64_t o
       }
     r.next = r.h1;
     for (int64_t o = 0; o < s->y[2]; o++) {
-      const window w = window_of(s, od, oh, o);
-      const float v =
-          is_drawable(sum[o]) ? (float)(squares[o] / sum[o]) : lamina_loop_get(x, maximum(s, &w, x, bf16), bf16);
-      lamina_loop_set(y, (od * s->y[1] + oh) * s->y[2] + o, v, bf16);
+      float v = (float)(squares[o] / sum[o]);
+      if (!is_drawable(sum[o])) {
+        const window w = window_of(s, t->d, oh, o);
+        v = lamina_loop_get(t->from, maximum(s, &w, t->from, bf16), bf16);
+      }
+      lamina_loop_set(t->to, (t->d * s->y[1] + oh) * s->y[2] + o, v, bf16);
     }
   }
 }
 
-typedef void average_task(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, const void *x, void *y,
-                          const scratch *m);
-
 #define AVERAGE(type, bf16)                                                                                            \
-  LAMINA_CLONES static void average_##type(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end,             \
-                                           const void *x, void *y, const scratch *m) {                                 \
-    average_rows(s, od, oh, end, x, y, m, bf16);                                                                       \
+  LAMINA_CLONES static void average_##type(const lamina_loop_pool *s, const lamina_loop_task *t) {                     \
+    average_rows(s, t, bf16);                                                                                          \
   }                                                                                                                    \
-  static void average_direct_##type(const lamina_loop_pool *s, int64_t od, int64_t oh, int64_t end, const void *x,     \
-                                    void *y, const scratch *m) {                                                       \
-    (void)m;                                                                                                           \
-    for (; oh < end; oh++)                                                                                             \
+  static void average_direct_##type(const lamina_loop_pool *s, const lamina_loop_task *t) {                            \
+    for (int64_t oh = t->h; oh < t->end; oh++)                                                                         \
       for (int64_t ow = 0; ow < s->y[2]; ow++) {                                                                       \
-        const window w = window_of(s, od, oh, ow);                                                                     \
-        lamina_loop_set(y, (od * s->y[1] + oh) * s->y[2] + ow, average_window(s, &w, x, bf16), bf16);                  \
+        const window w = window_of(s, t->d, oh, ow);                                                                   \
+        const float v = average_window(s, &w, t->from, bf16);                                                          \
+        lamina_loop_set(t->to, (t->d * s->y[1] + oh) * s->y[2] + ow, v, bf16);                                         \
       }                                                                                                                \
   }
 AVERAGE(f32, false)
 AVERAGE(bf16, true)
 
 static lamina_status prepare_inference(lamina_plan *plan) {
-  size_t at[PARTS];
   LAMINA_TRY(lamina_loop_pool_open(plan, INFERENCE_X, INFERENCE_Y, false));
   const lamina_loop_pool *s = plan->state;
+  lamina_loop_room room = {0};
   plan->numerics.u_acc = lamina_dtype_roundoff(LAMINA_F64);
-  if (!s->direct) plan->workspace = (size_t)plan->threads * scratch_size(s, false, at);
+  if (!s->direct) scratch_of(s, false, &room);
+  lamina_loop_pool_scratch(plan, room.used);
   return LAMINA_OK;
 }
 
 static lamina_status run_inference(const lamina_plan *plan, const lamina_args *args, void *workspace,
                                    lamina_stream *stream) {
-  static average_task *const tasks_of[2][2] = {{average_f32, average_bf16}, {average_direct_f32, average_direct_bf16}};
+  static lamina_loop_task_fn *const tasks[2][2] = {{average_f32, average_bf16},
+                                                   {average_direct_f32, average_direct_bf16}};
   const lamina_loop_pool *s = plan->state;
-  const bool bf16 = lamina_loop_is_bf16(plan, INFERENCE_X);
-  average_task *const task = tasks_of[s->direct][bf16];
-  const lamina_loop_tasks t = lamina_loop_tasks_of(s->planes * s->y[0], s->y[1], plan->threads);
+  const lamina_loop_pass pass = {.from = args->p[INFERENCE_X], .to = args->p[INFERENCE_Y]};
   (void)stream;
-#pragma omp parallel if (s->planes * s->x_plane >= LAMINA_LOOP_PARALLEL)
-  {
-    const scratch m = scratch_of(s, false, workspace);
-#pragma omp for schedule(static)
-    for (int64_t i = 0; i < t.count; i++) {
-      const int64_t slice = i / t.blocks, plane = slice / s->y[0], oh = i % t.blocks * t.rows;
-      const int64_t end = oh + t.rows < s->y[1] ? oh + t.rows : s->y[1];
-      task(s, slice % s->y[0], oh, end, lamina_loop_at(args->p[INFERENCE_X], plane * s->x_plane, bf16),
-           lamina_loop_to(args->p[INFERENCE_Y], plane * s->y_plane, bf16), &m);
-    }
-  }
-  return LAMINA_OK;
+  return lamina_loop_pool_run(plan, &pass, tasks[s->direct][lamina_loop_is_bf16(plan, INFERENCE_X)], workspace);
 }
 
 const lamina_engine lamina_cpu_loop_stochastic_pool_inference = {

@@ -11,7 +11,7 @@
  *   workspace: [ w, f32[C] ] */
 #include <math.h>
 
-#include "cpu/classes.h"
+#include "core/classes.h"
 #include "cpu/exp.h"
 #include "cpu/rows.h"
 #include "lamina/loss.h"
@@ -24,7 +24,7 @@ enum { B_PROB, B_TARGET, B_WEIGHTS, B_DY, B_DX };
 
 /* A run: what both passes know. */
 typedef struct loss {
-  sizes s;
+  lamina_classes s;
   const lamina_desc *arg;
   void *const *p;
   lamina_reduction reduction;
@@ -37,7 +37,7 @@ typedef struct loss {
 static loss loss_of(const lamina_plan *plan, const lamina_args *args) {
   const void *attr = lamina_attr(&plan->problem);
   const lamina_desc *arg = plan->problem.arg;
-  loss l = {.s = sizes_of(&arg[X]), .arg = arg, .ignore = INT64_MIN, .p = args ? args->p : NULL};
+  loss l = {.s = lamina_classes_of(&arg[X]), .arg = arg, .ignore = INT64_MIN, .p = args ? args->p : NULL};
   double smoothing;
   l.labels = plan->op->args[TARGET].type == LAMINA_INTEGER;
   if (l.labels) {
@@ -61,7 +61,7 @@ static void read_weights(loss *l, float *w) {
 }
 
 static int64_t class_of(const loss *l, int64_t m) {
-  return label_at(&l->arg[TARGET], l->p[TARGET], m, l->s.C, l->ignore);
+  return lamina_label_at(&l->arg[TARGET], l->p[TARGET], m, l->s.C, l->ignore);
 }
 
 /* What a mean divides by. */
@@ -70,7 +70,7 @@ static double divisor_of(const loss *l) {
   if (!l->labels || (!l->p[WEIGHTS] && l->ignore == INT64_MIN)) return (double)l->s.M;
   for (int64_t m = 0; m < l->s.M; m++) {
     const int64_t label = class_of(l, m);
-    by += label >= 0 ? (double)l->w[label] : label == LABEL_BAD;
+    by += label >= 0 ? (double)l->w[label] : label == LAMINA_LABEL_BAD;
   }
   return by;
 }
@@ -127,14 +127,14 @@ LAMINA_CLONES static void weigh(int64_t C, float keep, float share, const float 
 }
 
 /* Lanes beyond `n` get zeros. */
-LAMINA_INLINE void gather(const sizes *s, const void *x, bool bf16, const int64_t *at, int n, float *tile) {
+LAMINA_INLINE void gather(const lamina_classes *s, const void *x, bool bf16, const int64_t *at, int n, float *tile) {
   for (int64_t c = 0; c < s->C; c++) {
     for (int j = 0; j < n; j++) tile[c * LANES + j] = lamina_loop_get(x, at[j] + c * s->S, bf16);
     for (int j = n; j < LANES; j++) tile[c * LANES + j] = 0;
   }
 }
-LAMINA_INLINE void scatter(const sizes *s, const float *tile, const float *by, const int64_t *at, int n, void *prob,
-                           bool bf16) {
+LAMINA_INLINE void scatter(const lamina_classes *s, const float *tile, const float *by, const int64_t *at, int n,
+                           void *prob, bool bf16) {
   for (int64_t c = 0; c < s->C; c++)
     for (int j = 0; j < n; j++) lamina_loop_set(prob, at[j] + c * s->S, tile[c * LANES + j] * by[j], bf16);
 }
@@ -152,7 +152,7 @@ static void forward_tile(const loss *l, int64_t m0, int n, float *tile, double *
   float *const t = tile + C * LANES;
   int64_t at[LANES], label[LANES] = {0};
   float max[LANES], sum[LANES], f_sum[LANES], fd_sum[LANES], inverse[LANES];
-  for (int j = 0; j < n; j++) at[j] = first_score(&l->s, m0 + j);
+  for (int j = 0; j < n; j++) at[j] = lamina_classes_at(&l->s, m0 + j);
   gather_any(l, X, at, n, tile);
   maxima(C, tile, max);
   for (int j = 0; j < n && l->labels; j++) label[j] = class_of(l, m0 + j);
@@ -174,15 +174,15 @@ static void forward_tile(const loss *l, int64_t m0, int n, float *tile, double *
   exponentials(C, tile, max, sum);
   for (int j = 0; j < n; j++) {
     out[j] = (double)f_sum[j] * log((double)sum[j]) - (double)fd_sum[j];
-    if (label[j] < 0) out[j] = label[j] == LABEL_BAD ? (double)NAN : 0;
+    if (label[j] < 0) out[j] = label[j] == LAMINA_LABEL_BAD ? (double)NAN : 0;
     inverse[j] = 1 / sum[j];
   }
   if (l->arg[PROB].dtype == LAMINA_BF16) scatter(&l->s, tile, inverse, at, n, l->p[PROB], true);
   if (l->arg[PROB].dtype == LAMINA_F32) scatter(&l->s, tile, inverse, at, n, l->p[PROB], false);
 }
 
-static int64_t tiles_of(const sizes *s) { return (s->M + LANES - 1) / LANES; }
-static size_t losses_size(const sizes *s) { return lamina_align_up((size_t)tiles_of(s) * sizeof(double), 64); }
+static int64_t tiles_of(const lamina_classes *s) { return (s->M + LANES - 1) / LANES; }
+static size_t losses_size(const lamina_classes *s) { return lamina_align_up((size_t)tiles_of(s) * sizeof(double), 64); }
 /* Floats of one thread's tiles. */
 static int64_t tile_size(const loss *l) { return l->s.C * LANES * (l->spread ? 2 : 1); }
 
@@ -234,7 +234,7 @@ LAMINA_CLONES static void picked_class(int64_t n, int64_t c, const int64_t *labe
 #pragma GCC ivdep
   for (int64_t j = 0; j < n; j++) {
     const float d = (p[j] - (label[j] == c ? 1.0f : 0.0f)) * k[j];
-    dx[j] = label[j] == LABEL_IGNORED ? 0 : d;
+    dx[j] = label[j] == LAMINA_LABEL_IGNORED ? 0 : d;
   }
 }
 
@@ -268,7 +268,7 @@ LAMINA_CLONES static float sum_example(int64_t n, float keep, float share, const
 static float gradient_of(const loss *l, double by, int64_t m, int64_t label) {
   const lamina_dtype type = (lamina_dtype)l->arg[B_DY].dtype;
   const double dy = lamina_load(type, l->p[B_DY], l->reduction == LAMINA_REDUCTION_NONE ? m : 0);
-  return label == LABEL_BAD ? NAN : (float)(dy / by);
+  return label == LAMINA_LABEL_BAD ? NAN : (float)(dy / by);
 }
 
 /* n targets from element `i` on: those of class c … of example m, or of class c of the positions m … */
@@ -295,7 +295,7 @@ static void backward_example(const loss *l, double by, int64_t m) {
     const int64_t n = lamina_row_size(C, c), i = m * C + c;
     const float *p = lamina_row_read(l->arg[B_PROB].dtype, l->p[B_PROB], i, n, ps);
     float *dx = lamina_row_for(l->arg[B_DX].dtype, l->p[B_DX], i, dxs);
-    if (label == LABEL_IGNORED) {
+    if (label == LAMINA_LABEL_IGNORED) {
       memset(dx, 0, (size_t)n * sizeof *dx);
     } else if (l->spread) {
       spread_example(n, l->keep, l->share, l->w + c, target_row(l, &label, c, i, n, ts), f, dy, p, dx);
@@ -313,7 +313,7 @@ static void backward_example(const loss *l, double by, int64_t m) {
 static void backward_positions(const loss *l, double by, int64_t m, int64_t n) {
   float ps[LAMINA_ROW], ts[LAMINA_ROW], dxs[LAMINA_ROW], k[LAMINA_ROW], f[LAMINA_ROW] = {0};
   int64_t label[LAMINA_ROW] = {0};
-  const int64_t i0 = first_score(&l->s, m);
+  const int64_t i0 = lamina_classes_at(&l->s, m);
   for (int64_t j = 0; j < n; j++) {
     if (l->labels) label[j] = class_of(l, m + j);
     k[j] = gradient_of(l, by, m + j, label[j]);
@@ -330,7 +330,7 @@ static void backward_positions(const loss *l, double by, int64_t m, int64_t n) {
     } else {
       spread_class(n, l->keep, l->share, l->w[c], target_row(l, label, c, i, n, ts), f, k, p, dx);
       for (int64_t j = 0; j < n && l->ignore != INT64_MIN; j++)
-        if (label[j] == LABEL_IGNORED) dx[j] = 0;
+        if (label[j] == LAMINA_LABEL_IGNORED) dx[j] = 0;
     }
     lamina_row_write(l->arg[B_DX].dtype, l->p[B_DX], i, n, dx);
   }

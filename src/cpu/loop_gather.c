@@ -6,7 +6,7 @@
  *   workspace of backward: [ first place of each slice's indices, i64 | places of the indices in order, i64 ] */
 #include <math.h>
 
-#include "cpu/classes.h"
+#include "core/classes.h"
 #include "cpu/rows.h"
 #include "lamina/gather.h"
 
@@ -29,7 +29,7 @@ static slices slices_of(const lamina_problem *p, int x, int indices) {
 
 /* Index j; -1 where it names nothing. */
 static int64_t index_at(const slices *s, const void *indices, int64_t j) {
-  const int64_t at = integer_at(s->indices, indices, j);
+  const int64_t at = lamina_integer_at(s->indices, indices, j);
   return at >= 0 && at < s->size ? at : -1;
 }
 
@@ -129,11 +129,11 @@ static lamina_status one_hot_run(const lamina_plan *plan, const lamina_args *arg
                                  lamina_stream *stream) {
   (void)workspace, (void)stream;
   const lamina_desc *labels = &plan->problem.arg[0], *y = &plan->problem.arg[1];
-  const sizes s = sizes_of(y);
+  const lamina_classes s = lamina_classes_of(y);
   memset(args->p[1], 0, (size_t)lamina_desc_count(y) * lamina_dtype_size((lamina_dtype)y->dtype));
   for (int64_t m = 0; m < s.M; m++) {
-    const int64_t label = label_at(labels, args->p[0], m, s.C, INT64_MIN);
-    if (label >= 0) lamina_store((lamina_dtype)y->dtype, args->p[1], first_score(&s, m) + label * s.S, 1);
+    const int64_t label = lamina_label_at(labels, args->p[0], m, s.C, INT64_MIN);
+    if (label >= 0) lamina_store((lamina_dtype)y->dtype, args->p[1], lamina_classes_at(&s, m) + label * s.S, 1);
   }
   return LAMINA_OK;
 }

@@ -4,7 +4,7 @@
  *   workspace of forward: [ the loss of each example, f64 ] */
 #include <math.h>
 
-#include "cpu/classes.h"
+#include "core/classes.h"
 #include "cpu/loop.h"
 #include "lamina/label_loss.h"
 
@@ -18,7 +18,7 @@ typedef struct problem {
   const lamina_desc *arg;
   void *const *p;
   const places *at;
-  sizes s;
+  lamina_classes s;
   lamina_reduction reduction;
   int64_t ignore;            /* INT64_MIN: none */
   const lamina_hinge *hinge; /* NULL: nll */
@@ -30,7 +30,7 @@ static problem problem_of(const lamina_plan *plan, const lamina_args *args, cons
   return (problem){.arg = plan->problem.arg,
                    .p = args->p,
                    .at = at,
-                   .s = sizes_of(&plan->problem.arg[at->x < 0 ? at->out : at->x]),
+                   .s = lamina_classes_of(&plan->problem.arg[at->x < 0 ? at->out : at->x]),
                    .reduction = (lamina_reduction) * (const int64_t *)attr,
                    .ignore = nll ? ((const lamina_nll *)attr)->ignore : INT64_MIN,
                    .hinge = nll ? NULL : attr};
@@ -40,7 +40,7 @@ static double real_at(const problem *q, int arg, int64_t i) {
   return (double)lamina_loop_get(q->p[arg], i, q->arg[arg].dtype == LAMINA_BF16);
 }
 static int64_t class_of(const problem *q, int64_t m) {
-  return label_at(&q->arg[q->at->labels], q->p[q->at->labels], m, q->s.C, q->ignore);
+  return lamina_label_at(&q->arg[q->at->labels], q->p[q->at->labels], m, q->s.C, q->ignore);
 }
 static double weight_of(const problem *q, int64_t label) {
   return q->p[q->at->weights] ? real_at(q, q->at->weights, label) : 1;
@@ -53,7 +53,7 @@ static double divisor_of(const problem *q) {
   if (q->hinge) return (double)q->s.M;
   for (int64_t m = 0; m < q->s.M; m++) {
     const int64_t label = class_of(q, m);
-    by += label >= 0 ? weight_of(q, label) : label == LABEL_BAD;
+    by += label >= 0 ? weight_of(q, label) : label == LAMINA_LABEL_BAD;
   }
   return by;
 }
@@ -72,13 +72,13 @@ static double hinge_of(const problem *q, int64_t first, int64_t label) {
 }
 
 static double loss_of(const problem *q, int64_t m) {
-  const int64_t label = class_of(q, m), first = first_score(&q->s, m);
-  if (label < 0) return label == LABEL_BAD ? (double)NAN : 0;
+  const int64_t label = class_of(q, m), first = lamina_classes_at(&q->s, m);
+  if (label < 0) return label == LAMINA_LABEL_BAD ? (double)NAN : 0;
   return weight_of(q, label) * (q->hinge ? hinge_of(q, first, label) : -real_at(q, q->at->x, first + label * q->s.S));
 }
 
 static lamina_status forward_prepare(lamina_plan *plan) {
-  plan->workspace = (size_t)sizes_of(&plan->problem.arg[0]).M * sizeof(double);
+  plan->workspace = (size_t)lamina_classes_of(&plan->problem.arg[0]).M * sizeof(double);
   return LAMINA_OK;
 }
 
@@ -120,13 +120,13 @@ static void hinge_gradient(const problem *q, int64_t first, int64_t label, doubl
 }
 
 static void gradient_of(const problem *q, int64_t m, double by) {
-  const int64_t label = class_of(q, m), first = first_score(&q->s, m);
+  const int64_t label = class_of(q, m), first = lamina_classes_at(&q->s, m);
   const double dy = real_at(q, q->at->dy, q->reduction == LAMINA_REDUCTION_NONE ? m : 0) / by;
   if (label >= 0 && q->hinge) {
     hinge_gradient(q, first, label, dy * weight_of(q, label));
     return;
   }
-  for (int64_t c = 0; c < q->s.C; c++) put(q, first + c * q->s.S, label == LABEL_BAD ? (double)NAN : 0);
+  for (int64_t c = 0; c < q->s.C; c++) put(q, first + c * q->s.S, label == LAMINA_LABEL_BAD ? (double)NAN : 0);
   if (label >= 0) put(q, first + label * q->s.S, -weight_of(q, label) * dy);
 }
 

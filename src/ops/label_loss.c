@@ -1,9 +1,9 @@
 /* Negative log-likelihood and the hinge of many classes: rows, shapes, references and the typed calls. */
 #include "lamina/label_loss.h"
 
+#include "core/classes.h"
 #include "core/draw.h"
 #include "core/plan.h"
-#include "ops/classes.h"
 #include "ops/loss.h"
 
 static const lamina_attr_def nll_attrs[] = {LAMINA_REDUCTION_ATTR(lamina_nll),

@@ -2,7 +2,7 @@
 #ifndef LAMINA_OPS_SOFTMAX_CROSS_ENTROPY_H
 #define LAMINA_OPS_SOFTMAX_CROSS_ENTROPY_H
 
-#include "ops/classes.h"
+#include "core/classes.h"
 #include "ops/loss.h"
 
 /* Places in the rows; the same against labels and against a target. */

@@ -1,10 +1,10 @@
 /* Top-k hits: the row, reference and typed calls. */
 #include <math.h>
 
+#include "core/classes.h"
 #include "core/draw.h"
 #include "core/plan.h"
 #include "lamina/metric.h"
-#include "ops/classes.h"
 
 enum { X, LABELS, HITS };
 static const lamina_arg_def args[] = {{"x", LAMINA_IN, false, LAMINA_FLOATING, NULL},

@@ -1,6 +1,7 @@
-/* Class scores x [N, C, spatial…] with one label for each [N, spatial…]: what losses and metrics share. */
-#ifndef LAMINA_OPS_CLASSES_H
-#define LAMINA_OPS_CLASSES_H
+/* Class scores x [N, C, spatial…] with one label for each [N, spatial…]: what losses and metrics share, their engines
+ * too. */
+#ifndef LAMINA_CORE_CLASSES_H
+#define LAMINA_CORE_CLASSES_H
 
 #include "core/problem.h"
 
@@ -42,11 +43,23 @@ static inline lamina_status lamina_want_classes(const lamina_problem *p, int x, 
   return lamina_want_labels(p, x, labels);
 }
 
-/* A label's class; BAD where it is out of range. */
+/* A label's class; BAD where it is out of range, IGNORED where it doesn't count (`ignore` INT64_MIN: all count). */
 enum { LAMINA_LABEL_BAD = -1, LAMINA_LABEL_IGNORED = -2 };
 static inline int64_t lamina_label_class(int64_t label, int64_t C, int64_t ignore) {
   if (label == ignore && ignore != INT64_MIN) return LAMINA_LABEL_IGNORED;
   return label >= 0 && label < C ? label : LAMINA_LABEL_BAD;
+}
+
+/* Integer i of a dense tensor. */
+static inline int64_t lamina_integer_at(const lamina_desc *desc, const void *data, int64_t i) {
+  return desc->dtype == LAMINA_I64   ? ((const int64_t *)data)[i]
+         : desc->dtype == LAMINA_I32 ? ((const int32_t *)data)[i]
+                                     : ((const uint8_t *)data)[i];
+}
+/* The class of label m of a dense tensor. */
+static inline int64_t lamina_label_at(const lamina_desc *desc, const void *labels, int64_t m, int64_t C,
+                                      int64_t ignore) {
+  return lamina_label_class(lamina_integer_at(desc, labels, m), C, ignore);
 }
 
 #endif

@@ -1,0 +1,137 @@
+// What the parts of the SIMT emulation share: the state of the launch that runs.
+#ifndef SIMT_SCHEDULER_H
+#define SIMT_SCHEDULER_H
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "simt.h"
+#undef threadIdx
+#undef blockIdx
+#undef blockDim
+#undef gridDim
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#define SIMT_ASAN 1
+#endif
+
+namespace simt {
+
+// ---- Fibers (fiber.cpp) ---------------------------------------------------------------------------------------------
+struct Fiber {
+  void *sp = nullptr;
+  const char *bottom = nullptr;
+  size_t size = 0;
+  void *fake = nullptr; // ASan's fake stack while switched out
+};
+// A fiber that starts in `entry`, or one that was given back, which goes on where it was.
+Fiber *take_fiber(void (*entry)());
+void give_back(Fiber *fiber);
+void jump(Fiber *from, Fiber *to);
+// First thing in `entry`.
+void entered();
+// From a fiber whose frames nobody will return to.
+[[noreturn]] void abandon();
+// After that: the stacks are not usable as they are.
+void drop_fibers();
+Fiber *host_fiber();
+
+// ---- Blocks ---------------------------------------------------------------------------------------------------------
+enum State : unsigned { NEW, READY, BLOCKED, DONE };
+
+struct CopyInFlight {
+  void *to;
+  uint32_t group;
+  uint8_t size;
+  bool done;
+  unsigned char data[16];
+};
+struct Collective {
+  unsigned mask, have;
+  const char *what, *file;
+  int line;
+  void *lane[32];
+  WarpFn all;
+};
+struct Warp {
+  Collective collective[32]; // by the lowest lane of the mask
+  unsigned live, epoch;      // epoch: barriers of the whole warp so far
+};
+struct StaticVar {
+  const void *tag;
+  char *p;
+  size_t size;
+  const char *name;
+};
+struct BlockRace {
+  uint32_t interval = 0, uid = 0;
+};
+using WaitList = std::vector<unsigned>; // threads, by index
+
+struct Barrier {
+  uint64_t *object;
+  unsigned count, pending, phase;
+  int64_t bytes; // still to come
+  WaitList waiting;
+};
+struct WarpMeeting { // of the lanes of a warp at a wgmma
+  unsigned have = 0;
+  const char *file = nullptr;
+  int line = 0;
+  WaitList waiting;
+};
+struct Block {
+  Dims dims;
+  BlockRace race;
+  unsigned threads = 0, live = 0, arrived = 0;
+  unsigned votes = 0, yes = 0, voters = 0; // of the barrier that gathers, and of the last one
+  const char *barrier_file = nullptr;
+  int barrier_line = 0;
+  std::vector<Warp> warps;
+  WaitList waiting;
+  std::vector<std::vector<CopyInFlight>> copies; // by thread
+  std::vector<StaticVar> vars;
+  char *arena = nullptr, *dynamic = nullptr;
+  size_t used = 0, dynamic_size = 0, static_size = 0;
+  std::map<uint32_t, Barrier> barriers; // mbarriers, by offset in shared memory
+  std::map<unsigned, WarpMeeting> meetings;
+};
+
+// ---- The scheduler (scheduler.cpp) ----------------------------------------------------------------------------------
+uint64_t next_random();
+void wait_on(WaitList &list, const char *what, const char *file, int line);
+void wake(WaitList &list);
+// The current thread waits; others run.
+void wait_here(const char *what, const char *file, int line);
+void make_ready(unsigned thread);
+unsigned index_of(const Thread *thread);
+inline Block &block() { return *current->block; }
+
+// Something that takes effect by itself, some time between now and when nothing else can run.
+struct AsyncOp {
+  void (*act)(void *data);
+  alignas(16) char data[192];
+};
+void start_async(const AsyncOp &op);
+
+// ---- Shared memory (shared.cpp) -------------------------------------------------------------------------------------
+constexpr size_t arena_size = 256 * 1024 + 16 * 1024; // 227 KiB and red zones
+char *new_arena();
+void start_shared(Block &b, char *arena, size_t dynamic_size);
+// What lies there, for reports; NULL where nothing does.
+const char *shared_name(const void *p, size_t *offset);
+
+// ---- The race detector (race.cpp, or no_race.cpp) ---------------------------------------------------------------------
+void race_launch(const char *kernel);
+void race_block_start(BlockRace &b, const void *arena, size_t size);
+void race_block_barrier(BlockRace &b);
+void race_grid_barrier();
+void race_ignore(const void *p, size_t size);
+void race_finish(const char *kernel); // throws Error when there were races
+inline unsigned warp_epoch() { return block().warps[current->warp].epoch; }
+
+} // namespace simt
+#endif

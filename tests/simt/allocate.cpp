@@ -70,23 +70,26 @@ cudaError_t cudaHostGetDevicePointer(void **out, void *p, unsigned) {
   *out = p;
   return done(cudaSuccess);
 }
-cudaError_t cudaMallocAsync(void **p, size_t n, cudaStream_t stream) {
-  ENTER();
+// (Of the current device, whichever pool it is: pools of other devices are refused.)
+static cudaError_t alloc_async(void **p, size_t n, cudaStream_t stream, const char *name, const void *site) {
   cudaStream_t s;
-  if (cudaError_t e = get_stream(stream, &s)) return e;
+  if (const cudaError_t e = get_stream(stream, &s)) return e;
   if (!p) return done(cudaErrorInvalidValue);
-  if (s->capture) return refuse(cudaErrorNotSupported, "cudaMallocAsync in a capture: memory nodes are not modelled");
+  if (s->capture) return refuse(cudaErrorNotSupported, "%s in a capture: memory nodes are not modelled", name);
   AllocP a;
-  if (cudaError_t e = device_alloc(p, n, true, __builtin_return_address(0), &a)) return done(e);
+  if (const cudaError_t e = device_alloc(p, n, true, site, &a)) return done(e);
   if (!a) return done(cudaSuccess);
-  const WorkP w = make_work("cudaMallocAsync", 1);
+  const WorkP w = make_work(name, 1);
   w->run = [a] {
-    if (a->life == Life::reserved) {
-      a->life = Life::live;
-      fill_fresh(*a);
-    }
+    if (a->life != Life::reserved) return;
+    a->life = Life::live;
+    fill_fresh(*a);
   };
   return done(enqueue(s, w));
+}
+cudaError_t cudaMallocAsync(void **p, size_t n, cudaStream_t stream) {
+  ENTER();
+  return alloc_async(p, n, stream, "cudaMallocAsync", __builtin_return_address(0));
 }
 cudaError_t cudaFreeAsync(void *p, cudaStream_t stream) {
   Api api;
@@ -137,24 +140,53 @@ cudaError_t cudaPointerGetAttributes(cudaPointerAttributes *out, const void *p) 
   return done(cudaSuccess);
 }
 
-// Pools: what is set is remembered. Freed memory goes back at once, so there is nothing to trim.
+// ---- Pools: what is set is remembered. Freed memory goes back at once, so there is nothing to trim. --------------------
+static cudaMemPool_t new_pool(int d) {
+  auto pool = std::make_unique<CUmemPoolHandle_st>();
+  pool->device = d;
+  const cudaMemPool_t handle = pool.get();
+  S->pools[handle] = std::move(pool);
+  return handle;
+}
 cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t *pool, int d) {
   ENTER();
   if (!pool) return done(cudaErrorInvalidValue);
   if (d < 0 || static_cast<size_t>(d) >= S->devices.size()) return done(cudaErrorInvalidDevice);
-  std::unique_ptr<CUmemPoolHandle_st> &own = device_at(d).pool;
-  if (!own) own = std::make_unique<CUmemPoolHandle_st>();
-  *pool = own.get();
+  if (!device_at(d).pool) device_at(d).pool = new_pool(d);
+  *pool = device_at(d).pool;
   return done(cudaSuccess);
 }
 cudaError_t cudaDeviceGetMemPool(cudaMemPool_t *pool, int d) { return cudaDeviceGetDefaultMemPool(pool, d); }
-static bool is_pool(cudaMemPool_t pool) {
-  return pool &&
-         std::any_of(S->devices.begin(), S->devices.end(), [=](const Device &d) { return d.pool.get() == pool; });
+cudaError_t cudaMemPoolCreate(cudaMemPool_t *pool, const cudaMemPoolProps *properties) {
+  ENTER();
+  if (!pool || !properties) return done(cudaErrorInvalidValue);
+  const int d = properties->location.id;
+  if (properties->allocType != cudaMemAllocationTypePinned || properties->location.type != cudaMemLocationTypeDevice)
+    return refuse(cudaErrorInvalidValue, "cudaMemPoolCreate: only pinned memory of a device");
+  if (d < 0 || static_cast<size_t>(d) >= S->devices.size()) return done(cudaErrorInvalidDevice);
+  if (strike(EMULATED_ALLOC)) return refuse(cudaErrorMemoryAllocation, "cudaMemPoolCreate");
+  *pool = new_pool(d);
+  return done(cudaSuccess);
+}
+cudaError_t cudaMemPoolDestroy(cudaMemPool_t pool) { // what it gave stays until it is freed
+  Api api;
+  if (!known(S->pools, pool) || device_at(pool->device).pool == pool) {
+    report("cudaMemPoolDestroy of something that is no pool of the caller's");
+    return done(cudaErrorInvalidValue);
+  }
+  S->pools.erase(pool);
+  return done(device_now().sticky);
+}
+cudaError_t cudaMallocFromPoolAsync(void **p, size_t n, cudaMemPool_t pool, cudaStream_t stream) {
+  ENTER();
+  if (!known(S->pools, pool)) return done(cudaErrorInvalidValue);
+  if (pool->device != current_device)
+    return refuse(cudaErrorInvalidValue, "cudaMallocFromPoolAsync: the pool belongs to device %d", pool->device);
+  return alloc_async(p, n, stream, "cudaMallocFromPoolAsync", __builtin_return_address(0));
 }
 cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribute, void *value) {
   ENTER();
-  if (!is_pool(pool) || !value) return done(cudaErrorInvalidValue);
+  if (!known(S->pools, pool) || !value) return done(cudaErrorInvalidValue);
   if (attribute != cudaMemPoolAttrReleaseThreshold)
     return refuse(cudaErrorNotSupported, "cudaMemPoolSetAttribute: only the release threshold is modelled");
   pool->release_threshold = *static_cast<const uint64_t *>(value);
@@ -162,7 +194,7 @@ cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribut
 }
 cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribute, void *value) {
   ENTER();
-  if (!is_pool(pool) || !value) return done(cudaErrorInvalidValue);
+  if (!known(S->pools, pool) || !value) return done(cudaErrorInvalidValue);
   if (attribute != cudaMemPoolAttrReleaseThreshold)
     return refuse(cudaErrorNotSupported, "cudaMemPoolGetAttribute: only the release threshold is modelled");
   *static_cast<uint64_t *>(value) = pool->release_threshold;
@@ -170,5 +202,5 @@ cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribut
 }
 cudaError_t cudaMemPoolTrimTo(cudaMemPool_t pool, size_t) {
   ENTER();
-  return done(is_pool(pool) ? cudaSuccess : cudaErrorInvalidValue);
+  return done(known(S->pools, pool) ? cudaSuccess : cudaErrorInvalidValue);
 }

@@ -70,6 +70,9 @@ std::vector<std::string> leaks() {
   const auto count = [&](const char *what, size_t n) {
     if (n) v.push_back(std::to_string(n) + " " + what);
   };
+  size_t pools = S->pools.size();
+  for (const Device &d : S->devices) pools -= d.pool != nullptr;
+  count("memory pool(s)", pools);
   count("stream(s)", S->streams.size());
   count("event(s)", S->events.size());
   count("graph(s)", S->graphs.size());

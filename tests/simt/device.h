@@ -121,6 +121,7 @@ struct CUgraphExec_st {
   int device;
 };
 struct CUmemPoolHandle_st {
+  int device = 0;
   uint64_t release_threshold = 0;
 };
 
@@ -131,7 +132,7 @@ struct Device {
   size_t used = 0;              // bytes of live allocations
   uintptr_t arena = 0, top = 0; // the mapping, and its first unused byte
   std::unique_ptr<CUstream_st> legacy;
-  std::unique_ptr<CUmemPoolHandle_st> pool;
+  cudaMemPool_t pool = nullptr; // the default one, when it was asked for
   std::set<int> peers;
 };
 struct Kernel {
@@ -160,6 +161,7 @@ struct State {
   Handles<CUevent_st> events, dead_events;
   Handles<CUgraph_st> graphs, dead_graphs;
   Handles<CUgraphExec_st> execs, dead_execs;
+  Handles<CUmemPoolHandle_st> pools;
 };
 extern State *S;
 extern __thread int current_device;

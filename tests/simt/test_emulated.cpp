@@ -429,6 +429,45 @@ TEST_P(Emulated, ElapsedTime) {
   EXPECT_GT(ms, 0);
   cudaGetLastError();
 }
+TEST_P(Emulated, Pools) {
+  cudaMemPool_t pool = nullptr, preset = nullptr;
+  cudaMemPoolProps properties = {};
+  properties.allocType = cudaMemAllocationTypePinned;
+  properties.location.type = cudaMemLocationTypeDevice;
+  OK(cudaDeviceGetDefaultMemPool(&preset, 0));
+  EXPECT_STREQ(control->leaks(), "");
+  OK(cudaMemPoolCreate(&pool, &properties));
+  EXPECT_STREQ(control->leaks(), "1 memory pool(s)\n");
+  uint64_t keep = 1 << 20, kept = 0;
+  OK(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep));
+  OK(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &kept));
+  EXPECT_EQ(keep, kept);
+  float *p = nullptr;
+  const cudaStream_t s = stream();
+  OK(cudaMallocFromPoolAsync(&p, 32, pool, s));
+  fill_value(p, 3, 8, s);
+  OK(cudaStreamSynchronize(s));
+  EXPECT_EQ(3, read(p));
+  OK(cudaMemPoolDestroy(pool));
+  EXPECT_EQ(3, read(p)); // memory stays when its pool goes
+  EXPECT_EQ(cudaErrorInvalidValue, cudaMallocFromPoolAsync(&p, 32, pool, s));
+  OK(cudaFreeAsync(p, s));
+  OK(cudaMemPoolTrimTo(preset, 0));
+  OK(cudaStreamSynchronize(s));
+  OK(cudaStreamDestroy(s));
+  EXPECT_STREQ(control->leaks(), "");
+  EXPECT_EQ(cudaErrorInvalidValue, cudaMemPoolDestroy(preset));
+  EXPECT_TRUE(reported("no pool of the caller's"));
+}
+TEST_P(Emulated, CooperativeLaunch) {
+  float *d = device(4 * 32);
+  EXPECT_EQ(cudaSuccess, rotate_blocks(d, 4, nullptr));
+  EXPECT_EQ(4, read(d + 3 * 32));
+  EXPECT_EQ(cudaErrorCooperativeLaunchTooLarge, rotate_blocks(d, 132 * 32 + 1, nullptr));
+  EXPECT_EQ(cudaSuccess, nothing(nullptr)); // without arguments
+  OK(cudaDeviceSynchronize());
+  cudaGetLastError();
+}
 using EmulatedDeathTest = Emulated;
 INSTANTIATE_TEST_SUITE_P(Seed, EmulatedDeathTest, testing::Values(0u));
 

@@ -5,7 +5,8 @@
  * The CPU runs in the caller's thread, so there it is done when the call returns.
  *
  * Where a call takes a stream, NULL is the device's own.
- * Thread-safety: a device may be used from many threads; one stream, also the device's own, from one at a time. */
+ * Thread-safety: a device may be used from many threads; one stream, also the device's own, and one event from one at a
+ * time. */
 #ifndef LAMINA_DEVICE_H
 #define LAMINA_DEVICE_H
 
@@ -71,6 +72,27 @@ LAMINA_API void lamina_stream_close(lamina_stream *stream);
 /** Waits for all work on the stream. DEVICE when some of it failed. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_stream_sync(lamina_device *device, lamina_stream *stream);
 
+/** A stream of the program's own, as the device's library has them (a cudaStream_t), as one of ours: what ops put into it
+ *  is in order with the program's own work. Closing it leaves the program's stream. UNSUPPORTED on devices without such
+ *  streams (the CPU); OUT_OF_MEMORY, DEVICE. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_stream_wrap(lamina_device *device, void *native,
+                                                             lamina_stream **stream);
+
+/** A place in the work of a stream, that other streams and the host can wait for. */
+typedef struct lamina_event lamina_event;
+/** An event that has come. OUT_OF_MEMORY, DEVICE. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_event_open(lamina_device *device, lamina_event **event);
+/** No stream may still wait for it. NULL is fine. */
+LAMINA_API void lamina_event_close(lamina_event *event);
+/** It comes (again) when all work that is in the stream now is done. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_event_record(lamina_event *event, lamina_stream *stream);
+/** What is put into the stream from now on waits for the event; the host doesn't. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_event_wait(lamina_event *event, lamina_stream *stream);
+/** The host waits for it. DEVICE when some of the work before it failed. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_event_sync(lamina_event *event);
+/** Whether it has come; doesn't wait. DEVICE as above. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_event_done(lamina_event *event, bool *done);
+
 /** Memory of the device (of the CPU: from its allocator), 64-byte aligned, uninitialised. size 0 gives NULL. From any
  *  thread. OUT_OF_MEMORY, DEVICE. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_memory_alloc(lamina_device *device, size_t size, void **memory);
@@ -80,6 +102,15 @@ LAMINA_API void lamina_memory_free(lamina_device *device, void *memory, size_t s
  *  INVALID for NULL with a size, DEVICE. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_copy(lamina_device *device, void *to, const void *from, size_t size,
                                                       lamina_stream *stream);
+/** Host memory that stays in place, so that the device's copies needn't wait for the host (on the CPU: from its allocator,
+ *  like all other). Its tensors are LAMINA_MEMORY_PINNED. size 0 gives NULL. OUT_OF_MEMORY, DEVICE. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_pinned_alloc(lamina_device *device, size_t size, void **memory);
+/** Gives it back, with the size that was asked for; no copy may still use it. NULL is fine. */
+LAMINA_API void lamina_pinned_free(lamina_device *device, void *memory, size_t size);
+/** As lamina_copy, but only queues the copy: host memory must be lamina_pinned_alloc's, and stay as it is until the copy is
+ *  done. (On the CPU it is done at return.) */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_copy_async(lamina_device *device, void *to, const void *from,
+                                                            size_t size, lamina_stream *stream);
 /** Bytes that lamina_memory_alloc has handed out now, and at most at one time since the device was opened. NULL is fine
  *  for either. */
 LAMINA_API void lamina_memory_used(const lamina_device *device, size_t *now, size_t *most);

@@ -1,4 +1,4 @@
-/* Opening and closing devices: options, environment, modules, streams, memory. */
+/* Opening and closing devices: options, environment, modules. */
 #include "core/device.h"
 
 #include <dlfcn.h>
@@ -180,88 +180,14 @@ lamina_status lamina_device_open(const char *name, const lamina_device_options *
   return LAMINA_OK;
 }
 
-static void stream_free_workspace(lamina_stream *stream) {
-  lamina_memory_free(stream->device, stream->workspace, stream->workspace_size);
-  stream->workspace = NULL;
-  stream->workspace_size = 0;
-}
-
 void lamina_device_close(lamina_device *device) {
   if (!device) return;
   const lamina_allocator allocator = device->allocator;
   lamina_plan_cache_close(device->plans);
-  if (device->stream.device) stream_free_workspace(&device->stream);
+  if (device->stream.device) lamina_stream_drop_workspace(&device->stream);
   if (device->stream.state) device->module.stream_close(device->state, device->stream.state);
   if (device->state) device->module.close(device->state);
   lamina_engines_close(device);
   if (device->library) dlclose(device->library);
   lamina_free(&allocator, device);
-}
-
-lamina_status lamina_stream_open(lamina_device *device, lamina_stream **out) {
-  LAMINA_NOT_NULL(out, "stream");
-  *out = NULL;
-  LAMINA_NOT_NULL(device, "device");
-  lamina_stream *stream = lamina_alloc_zero(&device->allocator, sizeof *stream);
-  if (!stream) return LAMINA_OUT_OF_MEMORY;
-  stream->device = device;
-  const lamina_status status = device->module.stream_open(device->state, &stream->state);
-  if (status)
-    lamina_free(&device->allocator, stream);
-  else
-    *out = stream;
-  return status;
-}
-
-void lamina_stream_close(lamina_stream *stream) {
-  if (!stream) return;
-  lamina_device *device = stream->device;
-  stream_free_workspace(stream);
-  device->module.stream_close(device->state, stream->state);
-  lamina_free(&device->allocator, stream);
-}
-
-lamina_status lamina_stream_check(const lamina_device *device, const lamina_stream *stream, const char *who) {
-  if (!stream || stream->device == device) return LAMINA_OK;
-  return lamina_error(LAMINA_INVALID, "%s: stream is one of another device than %s", who, device->name);
-}
-
-lamina_status lamina_stream_sync(lamina_device *device, lamina_stream *stream) {
-  LAMINA_NOT_NULL(device, "device");
-  LAMINA_TRY(lamina_stream_check(device, stream, __func__));
-  if (!stream) stream = &device->stream;
-  return device->module.stream_sync(device->state, stream->state);
-}
-
-lamina_status lamina_memory_alloc(lamina_device *device, size_t size, void **memory) {
-  LAMINA_NOT_NULL(memory, "memory");
-  *memory = NULL;
-  LAMINA_NOT_NULL(device, "device");
-  if (size == 0) return LAMINA_OK;
-  LAMINA_TRY(device->module.alloc(device->state, size, memory));
-  const size_t now = atomic_fetch_add(&device->memory_now, size) + size;
-  size_t most = atomic_load(&device->memory_most);
-  while (now > most && !atomic_compare_exchange_weak(&device->memory_most, &most, now)) {}
-  return LAMINA_OK;
-}
-
-void lamina_memory_free(lamina_device *device, void *memory, size_t size) {
-  if (!device || !memory) return;
-  device->module.free(device->state, memory, size);
-  atomic_fetch_sub(&device->memory_now, size);
-}
-
-void lamina_memory_used(const lamina_device *device, size_t *now, size_t *most) {
-  if (now) *now = device ? atomic_load(&device->memory_now) : 0;
-  if (most) *most = device ? atomic_load(&device->memory_most) : 0;
-}
-
-lamina_status lamina_copy(lamina_device *device, void *to, const void *from, size_t size, lamina_stream *stream) {
-  LAMINA_NOT_NULL(device, "device");
-  LAMINA_TRY(lamina_stream_check(device, stream, __func__));
-  if (!stream) stream = &device->stream;
-  if (size == 0) return LAMINA_OK;
-  LAMINA_NOT_NULL(to, "to");
-  LAMINA_NOT_NULL(from, "from");
-  return device->module.copy(device->state, stream->state, to, from, size);
 }

@@ -63,6 +63,18 @@ lamina_status lamina_cpu_module(const lamina_host *host, lamina_module *module);
 
 /* INVALID, naming the function `who`, for a stream of another device; NULL is fine. */
 lamina_status lamina_stream_check(const lamina_device *device, const lamina_stream *stream, const char *who);
+/* Its work must be done. */
+void lamina_stream_drop_workspace(lamina_stream *stream);
+
+/* Captures: the work that is put into the device's own stream between begin and end is recorded; a capture does all of it
+ * again. What was captured must stay: plans, memory. Only where lamina_captures says that the device can. */
+bool lamina_captures(const lamina_device *device);
+lamina_status lamina_capture_begin(lamina_device *device);
+/* `capture` NULL: drops what was recorded. */
+lamina_status lamina_capture_end(lamina_device *device, void **capture);
+lamina_status lamina_capture_run(lamina_device *device, void *capture);
+void lamina_capture_close(lamina_device *device, void *capture); /* NULL is fine */
+
 const lamina_allocator *lamina_device_allocator(const lamina_device *device);
 void lamina_log(lamina_device *device, lamina_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -41,9 +41,25 @@ static lamina_status find_aliases(lamina_problem *problem, const lamina_op_def *
   return LAMINA_OK;
 }
 
+static const char *const memory_names[] = {"host", "pinned host", "device"};
+
+/* Is the memory of the kind that the tensor says, and one that the device works in? The driver is asked, too. */
+static lamina_status check_memory(const lamina_device *device, const char *op, const char *name,
+                                  const lamina_tensor *tensor) {
+  const bool wants_device = device->module.memory == LAMINA_MEMORY_DEVICE;
+  lamina_memory memory = tensor->memory;
+  if ((size_t)memory >= LAMINA_COUNT_OF(memory_names))
+    return lamina_error(LAMINA_INVALID, "%s: %s lies in memory of kind %d; expected a lamina_memory", op, name,
+                        (int)memory);
+  if ((memory == LAMINA_MEMORY_DEVICE) == wants_device && tensor->data && device->module.memory_of)
+    LAMINA_TRY(device->module.memory_of(device->state, tensor->data, &memory));
+  if ((memory == LAMINA_MEMORY_DEVICE) == wants_device) return LAMINA_OK;
+  return lamina_error(LAMINA_INVALID, "%s: %s lies in %s memory, but %s works in %s memory", op, name,
+                      memory_names[memory], device->name, memory_names[device->module.memory]);
+}
+
 static lamina_status from_tensors(const lamina_device *device, const char *op_name, const void *descriptor,
                                   const lamina_tensor *const *tensor, lamina_problem *problem, lamina_args *args) {
-  static const char *const memory_names[] = {"host", "pinned host", "device"};
   const int id = lamina_op_find(op_name);
   const lamina_op_def *op = lamina_op_at(id);
   const lamina_desc *shape[LAMINA_MAX_ARGS] = {NULL};
@@ -51,14 +67,7 @@ static lamina_status from_tensors(const lamina_device *device, const char *op_na
   *args = (lamina_args){{NULL}};
   for (int i = 0; op->args[i].name; i++) {
     if (!tensor[i]) continue;
-    if ((size_t)tensor[i]->memory >= LAMINA_COUNT_OF(memory_names))
-      return lamina_error(LAMINA_INVALID, "%s: %s lies in memory of kind %d; expected a lamina_memory", op_name,
-                          op->args[i].name, (int)tensor[i]->memory);
-    const bool on_device = tensor[i]->memory == LAMINA_MEMORY_DEVICE;
-    if (on_device != (device->module.memory == LAMINA_MEMORY_DEVICE))
-      return lamina_error(LAMINA_INVALID, "%s: %s lies in %s memory, but %s works in %s memory", op_name,
-                          op->args[i].name, memory_names[tensor[i]->memory], device->name,
-                          memory_names[device->module.memory]);
+    LAMINA_TRY(check_memory(device, op_name, op->args[i].name, tensor[i]));
     shape[i] = &tensor[i]->desc;
     args->p[i] = tensor[i]->data;
   }

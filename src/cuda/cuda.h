@@ -2,7 +2,8 @@
  *
  *   module.c    the one entry; opening and closing a device
  *   memory.c    device memory, copies
- *   stream.c    streams; what went wrong, and in which op
+ *   stream.c    streams and events; what went wrong, and in which op
+ *   capture.c   work that is recorded and done again
  *   engine.c    what engines share: candidates, plan states
  *   FAMILY.c    the engines of a family of ops: rows that call the launchers of kernels/FAMILY.h
  *
@@ -37,6 +38,7 @@ typedef struct cuda_device {
 typedef struct cuda_stream {
   cuda_device *device;
   cudaStream_t stream;
+  bool wrapped;             /* the program's own */
   const char *first, *last; /* the ops since it was last waited for */
   int64_t ops;
 } cuda_stream;
@@ -52,16 +54,32 @@ lamina_status cuda_enter(cuda_device *device);
 /* OK for cudaSuccess; else the status and the sentence "WHAT: CUDA's own words". Remembers an error that stays. */
 lamina_status cuda_check(cuda_device *device, cudaError_t error, const char *what);
 
-lamina_status cuda_alloc(void *state, size_t size, void **memory);
-void cuda_free(void *state, void *memory, size_t size);
-lamina_status cuda_copy(void *state, void *stream, void *to, const void *from, size_t size);
 lamina_status cuda_memory_open(cuda_device *device);
 void cuda_memory_close(cuda_device *device);
 
+/* The functions of lamina_module. */
+lamina_status cuda_alloc(void *state, size_t size, void **memory);
+void cuda_free(void *state, void *memory, size_t size);
+lamina_status cuda_copy(void *state, void *stream, void *to, const void *from, size_t size);
+lamina_status cuda_copy_async(void *state, void *stream, void *to, const void *from, size_t size);
+lamina_status cuda_pinned_alloc(void *state, size_t size, void **memory);
+void cuda_pinned_free(void *state, void *memory, size_t size);
+lamina_status cuda_memory_of(void *state, const void *pointer, lamina_memory *memory);
 lamina_status cuda_stream_open(void *state, void **stream);
+lamina_status cuda_stream_wrap(void *state, void *native, void **stream);
 void cuda_stream_close(void *state, void *stream);
 lamina_status cuda_stream_sync(void *state, void *stream);
 lamina_status cuda_run(const lamina_plan *plan, const lamina_args *args, void *workspace, lamina_stream *stream);
+lamina_status cuda_event_open(void *state, void **event);
+void cuda_event_close(void *state, void *event);
+lamina_status cuda_event_record(void *state, void *event, void *stream);
+lamina_status cuda_event_wait(void *state, void *stream, void *event);
+lamina_status cuda_event_sync(void *state, void *event);
+lamina_status cuda_event_done(void *state, void *event, bool *done);
+lamina_status cuda_capture_begin(void *state, void *stream);
+lamina_status cuda_capture_end(void *state, void *stream, void **capture);
+lamina_status cuda_capture_run(void *state, void *stream, void *capture);
+void cuda_capture_close(void *state, void *capture);
 
 /* ---- For engines ------------------------------------------------------------------------------------------------ */
 

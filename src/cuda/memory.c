@@ -9,7 +9,7 @@
 
 lamina_status cuda_memory_open(cuda_device *device) {
   const struct cudaMemPoolProps properties = {.allocType = cudaMemAllocationTypePinned,
-                                       .location = {.type = cudaMemLocationTypeDevice, .id = device->index}};
+                                              .location = {.type = cudaMemLocationTypeDevice, .id = device->index}};
   uint64_t keep = UINT64_MAX;
   lamina_status status = cuda_check(device, cudaMemPoolCreate(&device->pool, &properties), "opening a memory pool");
   if (!status)
@@ -58,12 +58,52 @@ void cuda_free(void *state, void *memory, size_t size) {
   (void)cudaFreeAsync(memory, device->memory);
 }
 
-lamina_status cuda_copy(void *state, void *stream_, void *to, const void *from, size_t size) {
+lamina_status cuda_copy_async(void *state, void *stream, void *to, const void *from, size_t size) {
   cuda_device *device = state;
-  const cuda_stream *stream = stream_;
   const lamina_status status = cuda_enter(device);
   if (status) return status;
-  const cudaError_t error = cudaMemcpyAsync(to, from, size, cudaMemcpyDefault, stream->stream);
-  if (error) return cuda_check(device, error, "copying");
-  return cuda_stream_sync(device, stream_);
+  return cuda_check(device, cudaMemcpyAsync(to, from, size, cudaMemcpyDefault, ((cuda_stream *)stream)->stream),
+                    "queueing a copy");
+}
+
+lamina_status cuda_copy(void *state, void *stream, void *to, const void *from, size_t size) {
+  const lamina_status status = cuda_copy_async(state, stream, to, from, size);
+  return status ? status : cuda_stream_sync(state, stream);
+}
+
+lamina_status cuda_pinned_alloc(void *state, size_t size, void **memory) {
+  cuda_device *device = state;
+  const lamina_status status = cuda_enter(device);
+  if (status) return status;
+  void *at = NULL;
+  const cudaError_t error = cudaHostAlloc(&at, size, cudaHostAllocPortable);
+  if (!error) *memory = at;
+  if (error != cudaErrorMemoryAllocation) return cuda_check(device, error, "allocating pinned memory");
+  (void)cudaGetLastError();
+  return cuda_host->error(LAMINA_OUT_OF_MEMORY, "cuda:%d: out of pinned memory: %zu bytes were wanted", device->index,
+                          size);
+}
+
+void cuda_pinned_free(void *state, void *memory, size_t size) {
+  cuda_device *device = state;
+  (void)size;
+  (void)cudaSetDevice(device->index);
+  (void)cudaFreeHost(memory);
+}
+
+lamina_status cuda_memory_of(void *state, const void *pointer, lamina_memory *memory) {
+  cuda_device *device = state;
+  struct cudaPointerAttributes attributes;
+  lamina_status status = cuda_enter(device);
+  if (!status)
+    status = cuda_check(device, cudaPointerGetAttributes(&attributes, pointer), "asking where a pointer points to");
+  if (status) return status;
+  switch (attributes.type) {
+  case cudaMemoryTypeDevice:
+  case cudaMemoryTypeManaged: *memory = LAMINA_MEMORY_DEVICE; break;
+  case cudaMemoryTypeHost: *memory = LAMINA_MEMORY_PINNED; break;
+  default: *memory = LAMINA_MEMORY_HOST;
+  }
+  if (attributes.type != cudaMemoryTypeDevice || attributes.device == device->index) return LAMINA_OK;
+  return cuda_host->error(LAMINA_INVALID, "memory of cuda:%d was given to cuda:%d", attributes.device, device->index);
 }

@@ -43,14 +43,14 @@ lamina_status cuda_enter(cuda_device *device) {
   return cuda_check(device, cudaSetDevice(device->index), "making it this thread's device");
 }
 
-lamina_status cuda_stream_open(void *state, void **out) {
-  cuda_device *device = state;
+/* `native` NULL: a new stream. */
+static lamina_status open_stream(cuda_device *device, cudaStream_t native, void **out) {
   const lamina_status status = cuda_enter(device);
   if (status) return status;
   cuda_stream *stream = cuda_host->alloc(device->device, sizeof *stream);
   if (!stream) return LAMINA_OUT_OF_MEMORY;
-  *stream = (cuda_stream){.device = device};
-  const cudaError_t error = cudaStreamCreateWithFlags(&stream->stream, cudaStreamNonBlocking);
+  *stream = (cuda_stream){.device = device, .stream = native, .wrapped = native != NULL};
+  const cudaError_t error = native ? cudaSuccess : cudaStreamCreateWithFlags(&stream->stream, cudaStreamNonBlocking);
   if (error) {
     cuda_host->free(device->device, stream, sizeof *stream);
     return cuda_check(device, error, "opening a stream");
@@ -59,11 +59,14 @@ lamina_status cuda_stream_open(void *state, void **out) {
   return LAMINA_OK;
 }
 
+lamina_status cuda_stream_open(void *state, void **stream) { return open_stream(state, NULL, stream); }
+lamina_status cuda_stream_wrap(void *state, void *native, void **stream) { return open_stream(state, native, stream); }
+
 void cuda_stream_close(void *state, void *stream_) {
   cuda_device *device = state;
   cuda_stream *stream = stream_;
   (void)cudaSetDevice(device->index);
-  (void)cudaStreamDestroy(stream->stream);
+  if (!stream->wrapped) (void)cudaStreamDestroy(stream->stream);
   cuda_host->free(device->device, stream, sizeof *stream);
 }
 
@@ -102,4 +105,47 @@ lamina_status cuda_run(const lamina_plan *plan, const lamina_args *args, void *w
   cuda->first = plan->op->name;
   cuda->ops = 1;
   return wait_for(cuda);
+}
+
+/* ---- Events ----------------------------------------------------------------------------------------------------- */
+
+lamina_status cuda_event_open(void *state, void **out) {
+  cudaEvent_t event = NULL;
+  lamina_status status = cuda_enter(state);
+  if (!status) status = cuda_check(state, cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "opening an event");
+  if (!status) *out = event;
+  return status;
+}
+
+void cuda_event_close(void *state, void *event) {
+  (void)cudaSetDevice(((cuda_device *)state)->index);
+  (void)cudaEventDestroy(event);
+}
+
+lamina_status cuda_event_record(void *state, void *event, void *stream) {
+  const lamina_status status = cuda_enter(state);
+  return status ? status
+                : cuda_check(state, cudaEventRecord(event, ((cuda_stream *)stream)->stream), "recording an event");
+}
+
+lamina_status cuda_event_wait(void *state, void *stream, void *event) {
+  const lamina_status status = cuda_enter(state);
+  return status ? status
+                : cuda_check(state, cudaStreamWaitEvent(((cuda_stream *)stream)->stream, event, 0),
+                             "making a stream wait for an event");
+}
+
+lamina_status cuda_event_sync(void *state, void *event) {
+  const lamina_status status = cuda_enter(state);
+  return status ? status : cuda_check(state, cudaEventSynchronize(event), "the work before an event");
+}
+
+lamina_status cuda_event_done(void *state, void *event, bool *done) {
+  const lamina_status status = cuda_enter(state);
+  if (status) return status;
+  const cudaError_t error = cudaEventQuery(event);
+  *done = error == cudaSuccess;
+  if (error != cudaErrorNotReady) return cuda_check(state, error, "the work before an event");
+  (void)cudaGetLastError();
+  return LAMINA_OK;
 }

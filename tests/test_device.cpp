@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -94,7 +95,7 @@ TEST(Device, EnvironmentIsCheckedWhenTheDeviceOpens) {
   lamina_device_close(device);
 }
 
-TEST(Device, StreamsOfTheCpuAreAlwaysDone) {
+TEST(Device, StreamsAndEventsOfTheCpuAreAlwaysDone) {
   lamina_device *device = nullptr;
   ASSERT_EQ(lamina_device_open("cpu", nullptr, &device), LAMINA_OK);
   lamina_stream *stream = nullptr;
@@ -104,6 +105,20 @@ TEST(Device, StreamsOfTheCpuAreAlwaysDone) {
   EXPECT_EQ(lamina_copy(device, y.data(), x.data(), 12, stream), LAMINA_OK);
   EXPECT_EQ(y, x);
   EXPECT_EQ(lamina_stream_sync(device, stream), LAMINA_OK);
+  lamina_event *event = nullptr;
+  bool done = false;
+  ASSERT_EQ(lamina_event_open(device, &event), LAMINA_OK);
+  EXPECT_EQ(lamina_event_record(event, stream), LAMINA_OK);
+  EXPECT_EQ(lamina_event_wait(event, nullptr), LAMINA_OK);
+  EXPECT_EQ(lamina_event_done(event, &done), LAMINA_OK);
+  EXPECT_TRUE(done);
+  EXPECT_EQ(lamina_event_sync(event), LAMINA_OK);
+  void *pinned = nullptr;
+  ASSERT_EQ(lamina_pinned_alloc(device, 12, &pinned), LAMINA_OK);
+  EXPECT_EQ(lamina_copy_async(device, pinned, x.data(), 12, stream), LAMINA_OK);
+  EXPECT_EQ(std::memcmp(pinned, x.data(), 12), 0);
+  lamina_pinned_free(device, pinned, 12);
+  lamina_event_close(event);
   lamina_stream_close(stream);
   lamina_device_close(device);
 }

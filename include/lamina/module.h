@@ -55,15 +55,15 @@ typedef struct lamina_module {
   /* For devices that work beside the host. Where these are NULL, copies are done at return, memory of the host is as good
    * as pinned, and events have always come. */
   lamina_status (*pinned_alloc)(void *state, size_t size, void **memory); /**< host memory that copies read in place */
-  void (*pinned_free)(void *state, void *memory, size_t size);
+  void (*pinned_free)(void *state, void *memory, size_t size);            /**< what pinned_alloc gave */
   /** Queues a copy; pinned memory is the queue's until it is done. */
   lamina_status (*copy_async)(void *state, void *stream, void *to, const void *from, size_t size);
   /** `pointer` points into memory of this kind; of what it doesn't know it says HOST. */
   lamina_status (*memory_of)(void *state, const void *pointer, lamina_memory *memory);
   lamina_status (*stream_wrap)(void *state, void *native,
-                               void **stream); /**< a stream of the program's; closed: not freed */
-  lamina_status (*event_open)(void *state, void **event);
-  void (*event_close)(void *state, void *event);
+                               void **stream);            /**< a stream of the program's; closed: not freed */
+  lamina_status (*event_open)(void *state, void **event); /**< one that has come */
+  void (*event_close)(void *state, void *event);          /**< nobody waits for it */
   lamina_status (*event_record)(void *state, void *event,
                                 void *stream); /**< it comes when what is in the stream is done */
   lamina_status (*event_wait)(void *state, void *stream, void *event); /**< what comes into the stream waits for it */
@@ -74,8 +74,8 @@ typedef struct lamina_module {
   lamina_status (*capture_begin)(void *state, void *stream); /**< what follows is recorded, not done */
   /** Ends it and gives what was recorded; *capture NULL: drops it. */
   lamina_status (*capture_end)(void *state, void *stream, void **capture);
-  lamina_status (*capture_run)(void *state, void *stream, void *capture);
-  void (*capture_close)(void *state, void *capture);
+  lamina_status (*capture_run)(void *state, void *stream, void *capture); /**< queues all of it */
+  void (*capture_close)(void *state, void *capture);                      /**< no run of it is pending */
 } lamina_module;
 
 /** The one symbol of a module: checks host->abi, fills *module. */

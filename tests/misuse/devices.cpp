@@ -47,6 +47,33 @@ BAD(lamina_stream_sync, "another device's stream", INVALID, "stream is one of an
   return lamina_stream_sync(w.device, w.stream);
 }
 
+WITHOUT(lamina_stream_wrap, "device", nullptr, w.numbers, &a_stream)
+WITHOUT(lamina_stream_wrap, "native", w.device, nullptr, &a_stream)
+WITHOUT(lamina_stream_wrap, "stream", w.device, w.numbers, nullptr)
+BAD(lamina_stream_wrap, "a device without native streams", UNSUPPORTED, "cpu has no streams") {
+  return lamina_stream_wrap(w.device, w.numbers, &a_stream);
+}
+
+WITHOUT(lamina_event_open, "device", nullptr, &an_event)
+WITHOUT(lamina_event_open, "event", w.device, nullptr)
+WITHOUT(lamina_event_sync, "event", nullptr)
+WITHOUT(lamina_event_done, "event", nullptr, &done)
+WITHOUT(lamina_event_done, "done", w.event, nullptr)
+WITHOUT(lamina_event_record, "event", nullptr, nullptr)
+BAD(lamina_event_record, "another device's stream", INVALID, "lamina_event_record: stream") {
+  return lamina_event_record(w.event, w.stream);
+}
+WITHOUT(lamina_event_wait, "event", nullptr, nullptr)
+BAD(lamina_event_wait, "another device's stream", INVALID, "lamina_event_wait: stream") {
+  return lamina_event_wait(w.event, w.stream);
+}
+
+WITHOUT(lamina_pinned_alloc, "device", nullptr, 16, &memory)
+WITHOUT(lamina_pinned_alloc, "memory", w.device, 16, nullptr)
+BAD(lamina_pinned_alloc, "2^62", OUT_OF_MEMORY, "out of memory") {
+  return lamina_pinned_alloc(w.device, size_t(1) << 62, &memory);
+}
+
 WITHOUT(lamina_memory_alloc, "device", nullptr, 16, &memory)
 WITHOUT(lamina_memory_alloc, "memory", w.device, 16, nullptr)
 BAD(lamina_memory_alloc, "all there is", OUT_OF_MEMORY, "18446744073709551615 bytes") {
@@ -61,6 +88,13 @@ WITHOUT(lamina_copy, "to", w.device, nullptr, w.numbers, 4, nullptr)
 WITHOUT(lamina_copy, "from", w.device, w.numbers, nullptr, 4, nullptr)
 BAD(lamina_copy, "another device's stream", INVALID, "lamina_copy: stream") {
   return lamina_copy(w.device, w.numbers, w.numbers + 4, 4, w.stream);
+}
+
+WITHOUT(lamina_copy_async, "device", nullptr, w.numbers, w.numbers, 4, nullptr)
+WITHOUT(lamina_copy_async, "to", w.device, nullptr, w.numbers, 4, nullptr)
+WITHOUT(lamina_copy_async, "from", w.device, w.numbers, nullptr, 4, nullptr)
+BAD(lamina_copy_async, "another device's stream", INVALID, "lamina_copy_async: stream") {
+  return lamina_copy_async(w.device, w.numbers, w.numbers + 4, 4, w.stream);
 }
 
 WITHOUT(lamina_engine_register, "engine", w.device, nullptr)

@@ -37,6 +37,7 @@ struct World {
     good(lamina_device_open("cpu", &options, &device));
     good(lamina_device_open("cpu", &options, &other));
     good(lamina_stream_open(other, &stream));
+    good(lamina_event_open(device, &event));
     lamina_net_options shape = {};
     shape.rank = 3, shape.dims[0] = 1, shape.dims[1] = shape.dims[2] = 9;
     good(lamina_net_open(device, &shape, &net));
@@ -80,6 +81,7 @@ struct World {
     lamina_net_close(net);
     lamina_dataset_close(digits);
     lamina_dataset_close(data);
+    lamina_event_close(event);
     lamina_stream_close(stream);
     lamina_device_close(other);
     lamina_device_close(device);
@@ -90,6 +92,7 @@ struct World {
   Temporary folder;
   lamina_device *device = nullptr, *other = nullptr;
   lamina_stream *stream = nullptr; // of `other`
+  lamina_event *event = nullptr;   // of `device`
   lamina_net *net = nullptr, *bare = nullptr;
   lamina_dataset *data = nullptr, *digits = nullptr;
   lamina_trainer *trainer = nullptr;
@@ -117,6 +120,8 @@ inline const lamina_allocator no_free = {[](void *, size_t, size_t) -> void * { 
 // What is put where results go; it must not matter.
 inline lamina_device *a_device;
 inline lamina_stream *a_stream;
+inline lamina_event *an_event;
+inline bool done;
 inline lamina_plan *a_plan;
 inline lamina_net *a_net;
 inline lamina_trainer *a_trainer;

@@ -48,12 +48,12 @@ const Mistake mistakes[] = {
     {"optimizer", "{sgd:", "{sdg:", LAMINA_INVALID,
      ":11:14: train.optimizer: there is no optimizer \"sdg\"; did you mean \"sgd\"?"},
     {"optimizer_far", "{sgd: {momentum: 0.9, decay: 1e-4}}", "lion", LAMINA_INVALID,
-     ":11:14: train.optimizer: there is no optimizer \"lion\"; expected sgd or adam"},
+     ":11:14: train.optimizer: there is no optimizer \"lion\"; expected adam or sgd"},
     {"rate_kind", "cosine", "cosin", LAMINA_INVALID,
      ":12:10: train.rate: unknown key \"cosin\"; did you mean \"cosine\"?"},
     {"loss", "batch: 16", "loss: quadratic", LAMINA_INVALID,
-     ":9:9: train.loss: there is no loss \"quadratic\"; expected softmax_cross_entropy, softmax_cross_entropy_target, "
-     "binary_cross_entropy, mse, l1, huber, nll or hinge"},
+     ":9:9: train.loss: there is no loss \"quadratic\"; expected nll, hinge, binary_cross_entropy, mse, l1, huber, "
+     "softmax_cross_entropy or softmax_cross_entropy_target"},
     {"init", "kernel: 3}", "kernel: 3, init: he}", LAMINA_INVALID,
      ":4:41: net[0].conv.init: unknown name \"he\"; expected default, he_normal, he_uniform, xavier_normal, "
      "xavier_uniform or zero"},

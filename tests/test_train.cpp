@@ -282,13 +282,13 @@ TEST_F(Train, OptionsThatCantBe) {
   EXPECT_EQ(refused([](lamina_training &t) { t.optimizer = "agd"; }),
             "there is no optimizer \"agd\"; did you mean \"sgd\"?");
   EXPECT_EQ(refused([](lamina_training &t) { t.optimizer = "lbfgs"; }),
-            "there is no optimizer \"lbfgs\"; expected sgd or adam");
+            "there is no optimizer \"lbfgs\"; expected adam or sgd");
   EXPECT_EQ(refused([](lamina_training &t) { t.loss = "quadratic"; }),
-            "there is no loss \"quadratic\"; expected softmax_cross_entropy, softmax_cross_entropy_target, "
-            "binary_cross_entropy, mse, l1, huber, nll or hinge");
+            "there is no loss \"quadratic\"; expected nll, hinge, binary_cross_entropy, mse, l1, huber, "
+            "softmax_cross_entropy or softmax_cross_entropy_target");
   EXPECT_EQ(refused([](lamina_training &t) { t.loss = "top_k"; }),
-            "there is no loss \"top_k\"; expected softmax_cross_entropy, softmax_cross_entropy_target, "
-            "binary_cross_entropy, mse, l1, huber, nll or hinge");
+            "there is no loss \"top_k\"; expected nll, hinge, binary_cross_entropy, mse, l1, huber, "
+            "softmax_cross_entropy or softmax_cross_entropy_target");
   EXPECT_EQ(refused([](lamina_training &t) { t.rate.rate = -0.1; }), "the learning rate is -0.1; expected more than 0");
   EXPECT_EQ(refused([](lamina_training &t) { t.rate.kind = LAMINA_RATE_STEP; }),
             "the rate falls every 0 epochs; expected at least 1");

@@ -49,8 +49,10 @@ private:
 
 class Net {
 public:
-  Net(lamina_device *device, const Dims &input, lamina_dtype dtype = LAMINA_F32, size_t memory_limit = 0) {
+  Net(lamina_device *device, const Dims &input, lamina_dtype dtype = LAMINA_F32, size_t memory_limit = 0,
+      lamina_dtype input_dtype = LAMINA_NONE) {
     lamina_net_options options = {};
+    options.input_dtype = input_dtype;
     options.rank = static_cast<int>(input.size());
     for (size_t i = 0; i < input.size(); i++) options.dims[i] = input[i];
     options.dtype = dtype;
@@ -114,6 +116,7 @@ public:
     return add("dropout", layer);
   }
 
+  // Of the input.
   lamina_dtype dtype() const { return static_cast<lamina_dtype>(lamina_net_input(net_).dtype); }
   int64_t inputs() const {
     const lamina_desc input = lamina_net_input(net_);
@@ -139,7 +142,8 @@ public:
   }
   void write(int index, const std::vector<double> &values) {
     std::vector<uint64_t> bytes(values.size() + 1);
-    for (size_t i = 0; i < values.size(); i++) lamina_store(dtype(), bytes.data(), static_cast<int64_t>(i), values[i]);
+    for (size_t i = 0; i < values.size(); i++)
+      lamina_store(type(index), bytes.data(), static_cast<int64_t>(i), values[i]);
     EXPECT_OK(lamina_net_parameter_write(net_, index, bytes.data()));
   }
   std::vector<double> parameter_zeros(int index) const {
@@ -165,18 +169,20 @@ public:
   }
 
 private:
+  lamina_dtype type(int index) const { return static_cast<lamina_dtype>(desc(index).dtype); }
   std::vector<double> read(int index, lamina_status (*from)(lamina_net *, int, void *)) {
     const lamina_desc d = desc(index);
     std::vector<uint64_t> bytes(static_cast<size_t>(lamina_desc_count(&d)) + 1);
     EXPECT_OK(from(net_, index, bytes.data()));
     std::vector<double> values(bytes.size() - 1);
-    for (size_t i = 0; i < values.size(); i++) values[i] = lamina_load(dtype(), bytes.data(), static_cast<int64_t>(i));
+    for (size_t i = 0; i < values.size(); i++)
+      values[i] = lamina_load(type(index), bytes.data(), static_cast<int64_t>(i));
     return values;
   }
   lamina_net *net_ = nullptr;
 };
 
-// A batch of normal numbers and labels, the same for every type.
+// A batch of normal numbers, or of integers 0 … 4, and labels, the same for every type.
 struct Batch {
   int64_t n;
   std::vector<uint64_t> x; // n examples of the net's type
@@ -187,7 +193,9 @@ struct Batch {
     std::normal_distribution<double> normal;
     const int64_t count = n * net.inputs();
     x.resize(static_cast<size_t>(count) + 1);
-    for (int64_t i = 0; i < count; i++) lamina_store(net.dtype(), x.data(), i, static_cast<float>(normal(engine)));
+    for (int64_t i = 0; i < count; i++)
+      lamina_store(net.dtype(), x.data(), i,
+                   net.dtype() == LAMINA_I32 ? static_cast<double>(engine() % 5) : static_cast<float>(normal(engine)));
     for (int64_t i = 0; i < n; i++)
       labels.push_back(static_cast<int32_t>(engine() % static_cast<unsigned>(net.outputs())));
   }

@@ -11,6 +11,7 @@ struct Case {
   const char *name;
   Dims input;
   std::function<void(Net &)> build;
+  lamina_dtype input_dtype = LAMINA_NONE;
 };
 
 void PrintTo(const Case &c, std::ostream *out) { *out << c.name; }
@@ -157,6 +158,21 @@ const Case cases[] = {
        net.add("lrn", within).add("prelu", shared).add("conv", last).add("instance_norm").add("tanh").fc(5);
        net.add("layer_norm", rows).fc(3);
      }},
+    {"embedding",
+     {2, 3},
+     [](Net &net) {
+       const lamina_embedding_layer words = {6, 4, 0};
+       net.add("embedding", words).add("tanh").conv(3, 2).fc(4);
+     },
+     LAMINA_I32},
+    {"embeddings_that_meet",
+     {7},
+     [](Net &net) {
+       const lamina_embedding_layer words = {5, 3, 0};
+       net.link("embedding", "a", {"input"}, &words).link("embedding", "b", {"input"}, &words);
+       net.link("multiply", "", {"a", "b"}).fc(3);
+     },
+     LAMINA_I32},
     {"one_layer", {5}, [](Net &net) { net.fc(3); }},
     {"relu_after_relu", {6}, [](Net &net) { net.fc(7).add("relu").add("relu").add("tanh").add("relu").fc(3); }},
     {"residual",
@@ -223,7 +239,7 @@ protected:
 // 1e-16 / h of rounding.
 TEST_P(Gradient, IsTheSlopeOfTheLoss) {
   Device device;
-  Net net(device, which().input, LAMINA_F64);
+  Net net(device, which().input, LAMINA_F64, 0, which().input_dtype);
   which().build(net);
   ASSERT_OK(lamina_net_init(net, 3));
   const Batch batch(net, this->batch());
@@ -274,7 +290,9 @@ void expect_same(Net &fast, Net &truth, const Batch &fast_batch, const Batch &tr
 
 TEST_P(Gradient, IsTheSameOnEveryEngine) {
   Device fast_device, ref_device(all_on("ref"));
-  Net fast(fast_device, which().input), ref(ref_device, which().input), wide(fast_device, which().input, LAMINA_F64);
+  const lamina_dtype as = which().input_dtype;
+  Net fast(fast_device, which().input, LAMINA_F32, 0, as), ref(ref_device, which().input, LAMINA_F32, 0, as);
+  Net wide(fast_device, which().input, LAMINA_F64, 0, as);
   for (Net *net : {&fast, &ref, &wide}) {
     which().build(*net);
     ASSERT_OK(lamina_net_init(*net, 3));

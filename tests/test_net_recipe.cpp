@@ -32,7 +32,7 @@ const Mistake mistakes[] = {
     // Keys that aren't known
     {"root", "input:", "imput:", LAMINA_INVALID, ":1:1: unknown key \"imput\"; did you mean \"input\"?"},
     {"root_far", "input:", "shape:", LAMINA_INVALID,
-     ":1:1: unknown key \"shape\"; expected input, dtype, math, data, net or train"},
+     ":1:1: unknown key \"shape\"; expected input, dtype, input_dtype, math, data, net or train"},
     {"data", "test:", "tets:", LAMINA_INVALID, ":2:40: data: unknown key \"tets\"; did you mean \"test\"?"},
     {"train", "epochs", "epoch", LAMINA_INVALID, ":10:3: train: unknown key \"epoch\"; did you mean \"epochs\"?"},
     {"conv", "filters", "filter", LAMINA_INVALID,
@@ -59,6 +59,8 @@ const Mistake mistakes[] = {
      "xavier_uniform or zero"},
     {"dtype", "input:", "dtype: f8\ninput:", LAMINA_INVALID,
      ":1:8: dtype: unknown name \"f8\"; expected f32, bf16, f16 or f64"},
+    {"input_dtype", "input:", "input_dtype: f32\ninput:", LAMINA_INVALID,
+     ":1:14: input_dtype: unknown name \"f32\"; did you mean \"i32\"?"},
     // Types
     {"word_for_number", "filters: 4", "filters: four", LAMINA_INVALID,
      ":4:21: net[0].conv.filters: expected an integer from 1 to 2147483648, got \"four\""},

@@ -95,6 +95,15 @@ typedef struct lamina_fc_layer {
   int64_t init;     /**< a lamina_initialiser, for w */
 } lamina_fc_layer;
 
+/** "embedding": y[…, d] = w[x[…], d], rows of a table, as lamina/gather.h; x of integers 0 … count-1 (the net's input, with
+ *  `input_dtype: i32`, or what only changes its shape), w [count, dim], y [x's axes, dim]. An integer outside has a row of
+ *  NaN. fan_in is 1, fan_out dim. */
+typedef struct lamina_embedding_layer {
+  int64_t count; /**< rows: must be given */
+  int64_t dim;   /**< numbers in a row: must be given */
+  int64_t init;  /**< a lamina_initialiser, for w */
+} lamina_embedding_layer;
+
 /** "max_pool", "min_pool" and "avg_pool": as lamina/pool.h. kernel, stride and dilation: an axis that is 0 is as the
  *  first one; stride 0: as the kernel. count_pad is avg_pool's, dilation that of the others.
  *  "stochastic_pool": as lamina/stochastic_pool.h, a draw in training and the average by probability otherwise; without

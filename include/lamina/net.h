@@ -37,6 +37,8 @@ typedef struct lamina_net_options {
   int rank;                          /**< axes of one example, without the batch: 1 … 7 */
   int64_t dims[LAMINA_MAX_RANK - 1]; /**< C H W for pictures */
   lamina_dtype dtype;                /**< of parameters and activations; 0: f32 */
+  lamina_dtype input_dtype;          /**< of the input; 0: as dtype; LAMINA_I32: integers, the numbers of words, say,
+                                      *   which an embedding takes. A dataset's f32 numbers are rounded to it */
   lamina_math math;                  /**< what engines may round to */
   size_t memory_limit; /**< bytes that the net and its trainer may take; 0: what the machine has available */
 } lamina_net_options;
@@ -78,6 +80,7 @@ typedef struct lamina_load_options {
  *
  *    input: [1, 28, 28]                   shape of one example; without it the training data is opened to tell
  *    dtype: f32                           of parameters and activations: f32, bf16, f16, f64; training takes f32
+ *    input_dtype: i32                     of the input, where it is of integers, for an embedding
  *    math: default                        default, strict, tf32, bf16, f16, as lamina_math
  *    data: {train: SPEC, test: SPEC, shift: 2, normalise: {mean: 0.13, deviation: 0.31}, threads: 1}
  *    net: [LAYER…]                        see layers.h
@@ -184,7 +187,7 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_class_weights(lamina_net *n
 
 /* ---- Running ----------------------------------------------------------------------------------------------------- */
 
-/** y: [n, output…] = net(x: [n, input…]), in host memory, of the net's type; inference (no dropout). n = 0 does nothing.
+/** y: [n, output…] = net(x: [n, input…]), in host memory, of the net's type, x of the input's; inference (no dropout). n = 0 does nothing.
  *  The first call with a new n plans it; plans of a few n are kept. Errors: INVALID before parameters are set;
  *  OUT_OF_MEMORY, which says what is needed, what there is and the largest batch that fits; those of the ops. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_forward(lamina_net *net, int64_t n, const void *x, void *y);

@@ -200,7 +200,7 @@ static lamina_status build(lamina_net *net, lamina_executor *executor) {
   int64_t dims[LAMINA_MAX_RANK];
   memcpy(dims, net->input.dims, sizeof dims);
   dims[0] = graph->batch;
-  const lamina_desc input = lamina_dense(graph->dtype, net->input.rank, dims);
+  const lamina_desc input = lamina_dense((lamina_dtype)net->input.dtype, net->input.rank, dims);
   if (lamina_desc_bytes(&input) < 0)
     return lamina_error(LAMINA_INVALID, "a batch of %lld examples overflows", (long long)graph->batch);
   LAMINA_TRY(lamina_graph_value(graph, "input", &input, LAMINA_BUFFER_INPUT, 0, &graph->x));

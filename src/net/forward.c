@@ -37,6 +37,18 @@ lamina_status lamina_net_forward(lamina_net *net, int64_t n, const void *x, void
   return status;
 }
 
+size_t lamina_net_input_room(const lamina_net *net, int64_t n) {
+  const lamina_dtype dtype = (lamina_dtype)net->input.dtype;
+  return dtype == LAMINA_F32 ? 0 : (size_t)(n * lamina_desc_count(&net->input)) * lamina_dtype_size(dtype);
+}
+
+const void *lamina_net_as_input(const lamina_net *net, int64_t n, const float *x, void *room) {
+  const lamina_dtype dtype = (lamina_dtype)net->input.dtype;
+  if (dtype == LAMINA_F32) return x;
+  for (int64_t i = 0; i < n * lamina_desc_count(&net->input); i++) lamina_store(dtype, room, i, (double)x[i]);
+  return room;
+}
+
 /* Rows of scores become probabilities, in f64 with the largest score taken off first. */
 static void softmax_rows(float *rows, int64_t n, int64_t classes) {
   for (int64_t i = 0; i < n; i++, rows += classes) {
@@ -55,18 +67,19 @@ lamina_status lamina_net_predict(lamina_net *net, int64_t n, const float *x, flo
   const lamina_desc in = lamina_net_input(net), out = lamina_net_output(net);
   if (out.rank != 1)
     return lamina_error(LAMINA_INVALID, "the net's output has %d axes; expected one of classes", out.rank);
-  const bool f32 = net->shape.dtype == LAMINA_F32;
+  const lamina_dtype dtype = (lamina_dtype)out.dtype;
+  const bool f32 = dtype == LAMINA_F32;
   int64_t in_count, out_count;
   if (!lamina_mul(n, lamina_desc_count(&in), &in_count) || !lamina_mul(n, out.dims[0], &out_count) ||
       in_count > INT64_MAX / 8 || out_count > INT64_MAX / 8)
     return lamina_error(LAMINA_INVALID, "lamina_net_predict: n is %lld; expected 0 to what memory can hold",
                         (long long)n);
-  void *wide_x = f32 ? NULL : lamina_alloc(net->allocator, (size_t)in_count * lamina_element(net));
-  void *wide_y = f32 ? NULL : lamina_alloc(net->allocator, (size_t)out_count * lamina_element(net));
-  lamina_status status = f32 || (wide_x && wide_y) ? LAMINA_OK : LAMINA_OUT_OF_MEMORY;
-  for (int64_t i = 0; !f32 && !status && i < in_count; i++) lamina_store(net->shape.dtype, wide_x, i, (double)x[i]);
-  if (!status) status = lamina_net_forward(net, n, f32 ? (const void *)x : wide_x, f32 ? (void *)prob : wide_y);
-  for (int64_t i = 0; !f32 && !status && i < out_count; i++) prob[i] = (float)lamina_load(net->shape.dtype, wide_y, i);
+  const size_t room = lamina_net_input_room(net, n);
+  void *wide_x = room ? lamina_alloc(net->allocator, room) : NULL;
+  void *wide_y = f32 ? NULL : lamina_alloc(net->allocator, (size_t)out_count * lamina_dtype_size(dtype));
+  lamina_status status = (room && !wide_x) || (!f32 && !wide_y) ? LAMINA_OUT_OF_MEMORY : LAMINA_OK;
+  if (!status) status = lamina_net_forward(net, n, lamina_net_as_input(net, n, x, wide_x), f32 ? (void *)prob : wide_y);
+  for (int64_t i = 0; !f32 && !status && i < out_count; i++) prob[i] = (float)lamina_load(dtype, wide_y, i);
   const char *last = net->layer_count ? net->layers[net->layer_count - 1].def->name : "";
   if (!status && strcmp(last, "softmax") != 0) softmax_rows(prob, n, out.dims[0]);
   lamina_free(net->allocator, wide_x);

@@ -9,7 +9,8 @@
   X(shape)                                                                                                             \
   X(batch_norm)                                                                                                        \
   X(norm)                                                                                                              \
-  X(join)
+  X(join)                                                                                                              \
+  X(embedding)
 
 #define X(room) extern const lamina_layer_def lamina_layers_##room[];
 ROOMS(X)

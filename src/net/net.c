@@ -35,6 +35,9 @@ static lamina_status check_options(const lamina_net_options *o) {
                           (long long)o->dims[i]);
   if (o->dtype && !lamina_dtype_is_floating(o->dtype))
     return lamina_error(LAMINA_INVALID, "a net of dtype %s; expected a floating type", lamina_dtype_name(o->dtype));
+  if (o->input_dtype && o->input_dtype != LAMINA_I32 && o->input_dtype != (o->dtype ? o->dtype : LAMINA_F32))
+    return lamina_error(LAMINA_INVALID, "a net with an input of dtype %s; expected i32, or the net's own",
+                        lamina_dtype_name(o->input_dtype));
   if (o->math < LAMINA_MATH_DEFAULT || o->math > LAMINA_MATH_F16)
     return lamina_error(LAMINA_INVALID, "a net with math %d; expected a lamina_math", (int)o->math);
   return LAMINA_OK;
@@ -56,7 +59,7 @@ lamina_status lamina_net_open(lamina_device *device, const lamina_net_options *o
   net->allocator = allocator;
   net->options = *options;
   const lamina_dtype dtype = options->dtype ? options->dtype : LAMINA_F32;
-  net->input = lamina_dense(dtype, options->rank + 1, dims);
+  net->input = lamina_dense(options->input_dtype ? options->input_dtype : dtype, options->rank + 1, dims);
   net->shape = (lamina_graph){.allocator = allocator,
                               .dtype = dtype,
                               .math = options->math,

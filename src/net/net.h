@@ -94,6 +94,10 @@ struct lamina_net {
 
 static inline size_t lamina_element(const lamina_net *net) { return lamina_dtype_size(net->shape.dtype); }
 
+/* n examples of f32 numbers as the net takes them: x itself, or copies in `room`, which is so many bytes; 0: x itself. */
+size_t lamina_net_input_room(const lamina_net *net, int64_t n);
+const void *lamina_net_as_input(const lamina_net *net, int64_t n, const float *x, void *room);
+
 /* A shape without its batch axis. */
 lamina_desc lamina_example_of(const lamina_desc *desc);
 /* build.c: a layer that could be added next, with its name, its inputs and their axes; its descriptor is still 0. */

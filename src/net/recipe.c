@@ -236,12 +236,18 @@ static lamina_status keep_recipe(outline *o, const lamina_document *document) {
 static lamina_status read_types(const lamina_node *root, lamina_net_options *options) {
   static const lamina_dtype types[] = {LAMINA_F32, LAMINA_BF16, LAMINA_F16, LAMINA_F64};
   const char *names[LAMINA_COUNT_OF(types) + 1] = {NULL};
+  static const char *const input_names[] = {"i32", NULL};
   const lamina_node *dtype = lamina_node_find(root, "dtype"), *math = lamina_node_find(root, "math");
+  const lamina_node *input = lamina_node_find(root, "input_dtype");
   int choice;
   for (size_t i = 0; i < LAMINA_COUNT_OF(types); i++) names[i] = lamina_dtype_name(types[i]);
   if (dtype) {
     LAMINA_TRY(lamina_node_choice(dtype, names, &choice));
     options->dtype = types[choice];
+  }
+  if (input) {
+    LAMINA_TRY(lamina_node_choice(input, input_names, &choice));
+    options->input_dtype = LAMINA_I32;
   }
   if (math) {
     LAMINA_TRY(lamina_node_choice(math, lamina_math_names, &choice));
@@ -268,7 +274,7 @@ static lamina_status read_input(lamina_document *document, outline *o) {
 }
 
 static lamina_status read_outline(lamina_document *document, outline *o) {
-  static const char *const known[] = {"input", "dtype", "math", "data", "net", "train", NULL};
+  static const char *const known[] = {"input", "dtype", "input_dtype", "math", "data", "net", "train", NULL};
   const lamina_node *root = lamina_document_root(document), *layers;
   o->options.memory_limit = o->load ? o->load->memory_limit : 0;
   LAMINA_TRY(lamina_node_is_map(root, known));

@@ -26,6 +26,8 @@ static lamina_status open_in(lamina_trainer *t, const lamina_training *training)
   t->executor->held = true;
   LAMINA_TRY(lamina_net_take(net, t->executor));
   LAMINA_TRY(lamina_feed_open(net, t->executor, &t->feed));
+  const size_t room = lamina_net_input_room(net, o->batch);
+  if (room && !(t->room = lamina_alloc(net->allocator, room))) return LAMINA_OUT_OF_MEMORY;
   const lamina_loader_options loader = lamina_training_loader(net, o);
   LAMINA_TRY(lamina_loader_open(o->train, &loader, &t->loader));
   t->now = (lamina_progress){
@@ -54,6 +56,7 @@ void lamina_trainer_close(lamina_trainer *t) {
   if (!t) return;
   lamina_loader_close(t->loader);
   lamina_feed_close(t->net, &t->feed);
+  lamina_free(t->net->allocator, t->room);
   if (t->executor) t->executor->held = false;
   t->net->training = false;
   lamina_free(t->net->allocator, t);
@@ -74,7 +77,8 @@ static lamina_status run_step(lamina_trainer *t, const lamina_batch *batch) {
                                    .step = t->now.total + 1,
                                    .rng = {(int64_t)t->settings.options.seed, t->now.total}};
   float loss;
-  LAMINA_TRY(lamina_feed_put(t->net, &t->feed, batch->x, batch->label));
+  const void *x = lamina_net_as_input(t->net, batch->n, batch->x, t->room);
+  LAMINA_TRY(lamina_feed_put(t->net, &t->feed, x, batch->label));
   LAMINA_TRY(lamina_net_write_step(t->net, &block));
   LAMINA_TRY(lamina_executor_run(t->net, e, 0, e->update, &t->feed));
   LAMINA_TRY(lamina_executor_read(t->net, e, e->loss, &t->feed, &loss));

@@ -23,6 +23,7 @@ struct lamina_trainer {
   lamina_loader *loader;
   lamina_executor *executor;
   lamina_feed feed;
+  void *room; /* for a batch as the net takes it, where that isn't f32 */
   lamina_progress now;
   double loss_sum; /* over the epoch's steps */
   bool ends;       /* an epoch's last step is done; its evaluation and on_epoch are still to come */

@@ -73,9 +73,9 @@ lamina_status lamina_net_check_data(const lamina_net *net, const lamina_dataset 
                         "%s has pictures of %lld channel%s, %lld rows and %lld columns, but the net's input is %s",
                         info->name, (long long)dims[0], dims[0] == 1 ? "" : "s", (long long)dims[1], (long long)dims[2],
                         lamina_desc_text(&in, shape, sizeof shape));
-  if (in.dtype != LAMINA_F32)
+  if (net->shape.dtype != LAMINA_F32)
     return lamina_error(LAMINA_INVALID, "the net's numbers are %s; a dataset's are f32",
-                        lamina_dtype_name((lamina_dtype)in.dtype));
+                        lamina_dtype_name(net->shape.dtype));
   if (out.rank != 1)
     return lamina_error(LAMINA_INVALID, "the net's output is %s; expected one number for each class",
                         lamina_desc_text(&out, shape, sizeof shape));
@@ -144,7 +144,7 @@ lamina_status lamina_training_need(lamina_net *net, const lamina_settings *s, la
   int64_t sum;
   if (bytes < 0 || test < 0 || !lamina_sum(bytes, test, &sum))
     return lamina_error(LAMINA_INVALID, "batches of %lld examples overflow", (long long)o->batch);
-  need->loader = (size_t)sum;
+  need->loader = (size_t)sum + lamina_net_input_room(net, o->batch);
   need->total = need->device + need->loader;
   return LAMINA_OK;
 }

@@ -66,7 +66,9 @@ protected:
   void verify(const lamina_case &c) {
     std::vector<lamina_verdict> verdicts(64);
     int count = static_cast<int>(verdicts.size());
-    ASSERT_EQ(lamina_verify(device, &c, nullptr, verdicts.data(), &count), LAMINA_OK) << lamina_last_error();
+    const lamina_status status = lamina_verify(device, &c, nullptr, verdicts.data(), &count);
+    if (status == LAMINA_UNSUPPORTED && !on_cpu()) return; // no kernel does this one, f64 say
+    ASSERT_EQ(status, LAMINA_OK) << lamina_last_error();
     ASSERT_LE(count, static_cast<int>(verdicts.size()));
     for (int i = 0; i < count; i++) {
       if (verdicts[i].status == LAMINA_UNSUPPORTED) continue;

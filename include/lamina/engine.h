@@ -55,7 +55,7 @@ typedef void lamina_candidate_fn(void *context, const char *variant, double seco
 /** An engine's row. */
 typedef struct lamina_engine {
   uint32_t size, abi;     /**< sizeof(lamina_engine), LAMINA_ENGINE_ABI */
-  const char *device;     /**< "cpu", "cuda" */
+  const char *device;     /**< "cpu", "cuda"; "*" for any */
   const char *name;       /**< "onednn", "kernel/implicit_gemm" */
   const char *op;         /**< "conv/forward"; "*" for any op */
   void *user;             /**< the engine's own; the library doesn't look at it */

@@ -111,8 +111,7 @@ static int by_seconds(const void *a, const void *b) {
   return x->offered - y->offered;
 }
 
-/* A sum over nothing is an identity that the reference writes; no other engine needs to know about empty inputs. */
-static bool has_empty_input(const lamina_problem *problem) {
+bool lamina_has_empty_input(const lamina_problem *problem) {
   const lamina_op_def *op = lamina_op_at(problem->op);
   for (int i = 0; op->args[i].name; i++)
     if (lamina_is_input(&op->args[i]) && problem->arg[i].dtype && lamina_desc_count(&problem->arg[i]) == 0) return true;
@@ -122,7 +121,7 @@ static bool has_empty_input(const lamina_problem *problem) {
 lamina_status lamina_choices_of(lamina_device *device, const lamina_problem *problem, const char *engine,
                                 lamina_choices *choices) {
   const char *op = lamina_op_at(problem->op)->name;
-  const bool empty = has_empty_input(problem);
+  const bool empty = lamina_has_empty_input(problem);
   asking ask = {.device = device, .choices = choices, .wanted = empty ? "ref" : engine};
   for (int i = 0; i < device->engine_count; i++) {
     ask.engine = device->engines[i];

@@ -34,4 +34,7 @@ char *lamina_choices_text(lamina_device *device, const lamina_choices *choices, 
 /* Options that belong to the problem, then infer. */
 lamina_status lamina_plan_key_problem(lamina_problem *problem, const lamina_plan_options *options);
 
+/* A sum over nothing is an identity that the reference writes; no other engine needs to know about empty inputs. */
+bool lamina_has_empty_input(const lamina_problem *problem);
+
 #endif

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "core/plan.h"
+#include "core/reference.h"
 
 const lamina_allocator *lamina_device_allocator(const lamina_device *device) { return &device->allocator; }
 const char *lamina_device_name(const lamina_device *device) { return device ? device->name : ""; }
@@ -141,6 +142,8 @@ static lamina_status open_in(lamina_device *device, const char *name, const lami
   device->plans = lamina_plan_cache_open(&device->allocator, options->plan_cache > 0 ? options->plan_cache : 256);
   if (!device->plans) return LAMINA_OUT_OF_MEMORY;
   for (int i = 0; device->module.engines[i]; i++) LAMINA_TRY(lamina_engine_register(device, device->module.engines[i]));
+  if (device->module.memory == LAMINA_MEMORY_DEVICE)
+    LAMINA_TRY(lamina_engine_register(device, &lamina_ref_elsewhere_engine));
   const char *engine = options->engine ? options->engine : getenv("LAMINA_ENGINE");
   if (engine && *engine) LAMINA_TRY(lamina_engines_override(device, engine));
   device->stream.device = device;

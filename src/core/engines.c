@@ -44,7 +44,8 @@ static lamina_status check_row(const lamina_device *device, const lamina_engine 
                         "the engine's name is \"%.80s\"; expected up to 63 letters, digits and - _ . in parts with / "
                         "between, such as kernel/direct",
                         name);
-  if (!engine->device || !device->module.kind || strcmp(engine->device, device->module.kind) != 0)
+  if (!engine->device || !device->module.kind ||
+      (strcmp(engine->device, "*") != 0 && strcmp(engine->device, device->module.kind) != 0))
     return lamina_error(LAMINA_INVALID, "engine %s: its device is %s; expected %s, for %s", name,
                         engine->device ? engine->device : "NULL", device->module.kind, device->name);
   if (!engine->op)

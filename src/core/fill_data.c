@@ -193,7 +193,7 @@ lamina_status lamina_data_fetch(lamina_data *data) {
 }
 
 void lamina_data_forbid(const lamina_data *data, bool forbid) {
-  for (int i = 0; i < LAMINA_MAX_ARGS && on_host(data); i++) {
+  for (int i = 0; i < LAMINA_MAX_ARGS; i++) {
     const block *b = &data->block[i];
     if (!b->size) continue;
     lamina_forbid(b->device, b->first - below(&data->tensor[i].desc), forbid);

@@ -3,6 +3,8 @@
  * an input. The `ref` engine is the same with nothing expected and everything stored. */
 #include <math.h>
 
+#include "core/candidates.h"
+#include "core/device.h"
 #include "core/problem.h"
 #include "core/reference.h"
 
@@ -199,4 +201,57 @@ const lamina_engine lamina_ref_engine = {
     .candidates = ref_candidates,
     .prepare = ref_prepare,
     .run = ref_run,
+};
+
+/* ---- `ref` where the device has memory of its own ---------------------------------------------------------------- */
+
+static void elsewhere_candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
+                                 lamina_candidate_fn *each, void *context) {
+  (void)device, (void)engine;
+  if (lamina_has_empty_input(problem))
+    each(context, "", 1e-3, "");
+  else
+    each(context, NULL, 0, "here it only writes what comes of empty inputs; the reference runs on the cpu");
+}
+
+static lamina_status copy_all(const lamina_plan *plan, const lamina_args *args, const lamina_args *copies, bool back,
+                              lamina_stream *stream) {
+  for (int i = 0; plan->op->args[i].name; i++) {
+    const size_t bytes = (size_t)lamina_desc_bytes(&plan->problem.arg[i]);
+    if (!copies->p[i] || (back ? !lamina_is_output(&plan->op->args[i]) : !lamina_is_input(&plan->op->args[i])))
+      continue;
+    LAMINA_TRY(
+        lamina_copy(plan->device, back ? args->p[i] : copies->p[i], back ? copies->p[i] : args->p[i], bytes, stream));
+  }
+  return LAMINA_OK;
+}
+
+/* On copies in host memory, which are small: something in the problem is empty. */
+static lamina_status elsewhere_run(const lamina_plan *plan, const lamina_args *args, void *workspace,
+                                   lamina_stream *stream) {
+  const lamina_allocator *allocator = lamina_device_allocator(plan->device);
+  lamina_args copies = {{NULL}};
+  lamina_status status = LAMINA_OK;
+  (void)workspace;
+  for (int i = 0; plan->op->args[i].name && !status; i++) {
+    const int64_t bytes = plan->problem.arg[i].dtype ? lamina_desc_bytes(&plan->problem.arg[i]) : 0;
+    if (bytes > 0 && !(copies.p[i] = lamina_alloc(allocator, (size_t)bytes))) status = LAMINA_OUT_OF_MEMORY;
+  }
+  if (!status) status = copy_all(plan, args, &copies, false, stream);
+  if (!status) status = run(&plan->problem, &copies, NULL, plan->threads, allocator);
+  if (!status) status = copy_all(plan, args, &copies, true, stream);
+  for (int i = 0; plan->op->args[i].name; i++) lamina_free(allocator, copies.p[i]);
+  return status;
+}
+
+const lamina_engine lamina_ref_elsewhere_engine = {
+    .size = sizeof(lamina_engine),
+    .abi = LAMINA_ENGINE_ABI,
+    .device = "*",
+    .name = "ref",
+    .op = "*",
+    .strides = LAMINA_STRIDES_DENSE,
+    .candidates = elsewhere_candidates,
+    .prepare = ref_prepare,
+    .run = elsewhere_run,
 };

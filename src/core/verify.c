@@ -267,7 +267,6 @@ static lamina_status workspace_check(lamina_device *device, const workspace *w, 
 
 static void forbid_zones(const session *s, const workspace *w, bool forbid) {
   lamina_data_forbid(s->data, forbid);
-  if (s->device->module.memory == LAMINA_MEMORY_DEVICE) return;
   lamina_forbid(w->memory, ZONE, forbid);
   lamina_forbid(w->memory + ZONE + w->size, ZONE, forbid);
 }

@@ -56,7 +56,7 @@ enum { LAMINA_POISON_NAN = 0xFF, LAMINA_POISON_FINITE = 0x5A };
 lamina_status lamina_data_poison(lamina_data *data, int poison);
 /* An argument's data as they were before the run. */
 const void *lamina_data_before(const lamina_data *data, int arg);
-/* Forbids the red zones to whoever runs in between, where AddressSanitizer watches host memory; nothing elsewhere. */
+/* Forbids the red zones to whoever runs in between and is watched by AddressSanitizer: the host, an emulated device. */
 void lamina_data_forbid(const lamina_data *data, bool forbid);
 static inline void lamina_forbid(const void *memory, size_t size, bool forbid) {
 #ifdef __SANITIZE_ADDRESS__

@@ -15,16 +15,16 @@ __device__ __forceinline__ float to_f32(bf16 x) { return __bfloat162float(x); }
 __device__ __forceinline__ float to_f32(f16 x) { return __half2float(x); }
 
 template <class T> struct type_of { using type = T; };
-__device__ __forceinline__ float from_f32(type_of<float>, float x) { return x; }
-__device__ __forceinline__ bf16 from_f32(type_of<bf16>, float x) { return __float2bfloat16_rn(x); }
-__device__ __forceinline__ f16 from_f32(type_of<f16>, float x) { return __float2half_rn(x); }
+__host__ __device__ __forceinline__ float from_f32(type_of<float>, float x) { return x; }
+__host__ __device__ __forceinline__ bf16 from_f32(type_of<bf16>, float x) { return __float2bfloat16_rn(x); }
+__host__ __device__ __forceinline__ f16 from_f32(type_of<f16>, float x) { return __float2half_rn(x); }
 // Rounds to nearest even.
-template <class T> __device__ __forceinline__ T as(float x) { return from_f32(type_of<T>{}, x); }
+template <class T> __host__ __device__ __forceinline__ T as(float x) { return from_f32(type_of<T>{}, x); }
 
-// Neighbours that are loaded and stored at once: 16 bytes of them.
-template <class T> struct alignas(16) vector {
-  static constexpr int width = 16 / sizeof(T);
-  T v[width];
+// Neighbours that are loaded and stored at once: 16 bytes of them where nothing else is said.
+template <class T, int N = 16 / sizeof(T)> struct alignas(N * sizeof(T)) vector {
+  static constexpr int width = N;
+  T v[N];
 };
 
 // Calls f with a value of the element type; its type is what matters.
@@ -55,6 +55,29 @@ inline dim3 blocks_for(int64_t n, int per_block = block_size) {
 // for (int64_t i = first_of_grid(); i < n; i += size_of_grid())
 __device__ __forceinline__ int64_t first_of_grid() { return int64_t(blockIdx.x) * blockDim.x + threadIdx.x; }
 __device__ __forceinline__ int64_t size_of_grid() { return int64_t(gridDim.x) * blockDim.x; }
+
+// ---- Indices ------------------------------------------------------------------------------------------------------
+
+// Division by a number that the host knows, of values below 2^31, as a multiplication and a shift.
+// Source: Granlund, Montgomery, "Division by invariant integers using multiplication", PLDI 1994, figure 4.1.
+struct divider {
+  uint32_t size = 1, factor = 1, shift = 0;
+
+  divider() = default;
+  explicit divider(int64_t size_) : size(uint32_t(size_)) { // 1 … 2^31 - 1
+    while ((uint64_t(1) << shift) < size) shift++;
+    factor = uint32_t(((((uint64_t(1) << shift) - size) << 32) / size) + 1);
+  }
+  __host__ __device__ uint32_t quotient(uint32_t n) const {
+    return (uint32_t((uint64_t(n) * factor) >> 32) + n) >> shift;
+  }
+  // Returns n % size; n becomes n / size.
+  __host__ __device__ uint32_t take(uint32_t &n) const {
+    const uint32_t before = n;
+    n = quotient(n);
+    return before - n * size;
+  }
+};
 
 // ---- Reductions ---------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "kernels/cast.h"
 #include "kernels/launch.h"
 #include "lamina/module.h"
 
@@ -137,6 +138,17 @@ static inline int64_t cuda_span(const lamina_desc *desc, int first, int last) {
 }
 
 static inline bool cuda_present(const lamina_desc *desc) { return desc->dtype != LAMINA_NONE; }
+
+/* Of any type. */
+static inline kernel_element cuda_element(const lamina_desc *desc) {
+  switch (desc->dtype) {
+#define X(name)                                                                                                        \
+  case LAMINA_##name: return KERNEL_ELEMENT_##name;
+    KERNEL_ELEMENTS(X)
+#undef X
+  }
+  return KERNEL_ELEMENT_F32;
+}
 
 /* For one of the types that cuda_takes lets through. */
 static inline kernel_type cuda_type(const lamina_desc *desc) {

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "device.h"
+#include "scheduler.h"
 
 using namespace emulated;
 
@@ -14,6 +15,11 @@ size_t extent(size_t pitch, Box box) { return box.height ? (box.height - 1) * pi
 void copy_rows(void *to, size_t to_pitch, const void *from, size_t from_pitch, Box box) {
   for (size_t i = 0; i < box.height; i++)
     memmove(static_cast<char *>(to) + i * to_pitch, static_cast<const char *>(from) + i * from_pitch, box.width);
+}
+// For the race detector: each row of what the operation reads or writes.
+void note_rows(const void *p, size_t pitch, Box box, simt::Access access) {
+  for (size_t i = 0; i < box.height; i++)
+    simt::race_access(static_cast<const char *>(p) + i * pitch, box.width, access);
 }
 bool is_host(const Where &w) { return w.kind == Where::pinned || w.kind == Where::pageable; }
 
@@ -61,9 +67,21 @@ cudaError_t copy(void *to, size_t to_pitch, const void *from, size_t from_pitch,
     if (!async && s->last) wait_for({s->last});
     const auto stage = std::make_shared<std::vector<char>>(box.width * box.height);
     copy_rows(stage->data(), box.width, from, from_pitch, box);
-    w->run = [=] { copy_rows(to, to_pitch, stage->data(), box.width, box); };
+    w->run = [=] {
+      simt::race_launch(name);
+      note_rows(to, to_pitch, box, simt::Access::write);
+      copy_rows(to, to_pitch, stage->data(), box.width, box);
+      simt::race_finish(name);
+    };
   } else {
-    w->run = [=] { copy_rows(to, to_pitch, from, from_pitch, box); };
+    const bool ours_from = w_from.kind != Where::pageable, ours_to = w_to.kind != Where::pageable;
+    w->run = [=] {
+      simt::race_launch(name);
+      if (ours_from) note_rows(from, from_pitch, box, simt::Access::read);
+      if (ours_to) note_rows(to, to_pitch, box, simt::Access::write);
+      copy_rows(to, to_pitch, from, from_pitch, box);
+      simt::race_finish(name);
+    };
     // Device to device never waits, not even cudaMemcpy.
     wait = pageable || (!async && (is_host(w_to) || is_host(w_from)));
   }
@@ -88,7 +106,12 @@ cudaError_t set(void *p, int value, size_t n, cudaStream_t stream, bool async, c
   if (w.kind == Where::pageable) return refuse(cudaErrorInvalidValue, "%s of host memory", name);
   const WorkP work = make_work(name, 1);
   work->uses = {w.alloc};
-  work->run = [=] { memset(p, value, n); };
+  work->run = [=] {
+    simt::race_launch(name);
+    simt::race_access(p, n, simt::Access::write);
+    memset(p, value, n);
+    simt::race_finish(name);
+  };
   OpP op;
   if (const cudaError_t e = enqueue(s, work, &op)) return e;
   if (!async && w.kind == Where::pinned) wait_for({op}); // device memory: asynchronous, says CUDA

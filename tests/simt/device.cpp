@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "simt.h"
+#include "scheduler.h"
 
 namespace emulated {
 
@@ -49,6 +49,7 @@ void reset(unsigned seed, int devices, size_t memory) {
     memory_reset();
     delete S;
   }
+  simt::race_forget();
   S = new State;
   S->seed = seed;
   S->memory = memory;

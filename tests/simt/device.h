@@ -35,8 +35,8 @@ struct Alloc {
 using AllocP = std::shared_ptr<Alloc>;
 struct Where {
   enum Kind { device, pinned, pageable, bad } kind;
-  AllocP alloc;
-  std::string why; // for bad
+  AllocP alloc;    // of bad: the one beside it, if any
+  std::string why; // of bad
 };
 Where where(const void *p, size_t size);
 // Lets kernels and copies in, and shuts the host out again.
@@ -76,6 +76,8 @@ struct Op {
   unsigned unmet = 0;
   std::vector<OpP> out; // who waits for this one
   std::vector<std::weak_ptr<Op>> deps;
+  int chain = 0;                 // operations of one chain follow each other
+  std::map<int, uint64_t> known; // of each chain: up to which operation it is over before this one
   bool done = false;
   double end_us = 0; // on the device's own clock
 };
@@ -110,7 +112,7 @@ struct CUevent_st {
 struct CUgraphNode_st {
   emulated::WorkP work;
   std::vector<size_t> deps;
-  int stream;
+  int stream, chain;
 };
 struct CUgraph_st {
   std::vector<std::unique_ptr<CUgraphNode_st>> nodes;
@@ -118,7 +120,7 @@ struct CUgraph_st {
 struct CUgraphExec_st {
   std::vector<CUgraphNode_st> nodes;
   emulated::OpP last;
-  int device;
+  int device, first_chain;
 };
 struct CUmemPoolHandle_st {
   int device = 0;
@@ -148,7 +150,8 @@ struct State {
   std::unordered_set<Op *> pending; // all that has not run
   std::vector<CaptureP> captures;
   uint64_t next_op = 1, next_capture = 1, next_alloc = 1, random = 1, epoch = 0;
-  int next_stream = 1;
+  int next_stream = 1, next_graph_chain = 1 << 24;
+  std::map<int, uint64_t> known; // what is over, as far as the host has waited
   emulated_counts counts{};
   emulated_fault fault = EMULATED_ALLOC;
   unsigned fault_in = 0; // events; 0: none
@@ -201,6 +204,7 @@ cudaError_t enqueue_graph(cudaStream_t s, CUgraphExec_st &x);
 void wait_for(const std::vector<OpP> &ops);
 void wait_device(int d);
 void poke(const OpP &op); // a query: lets a little work happen
+void saw_done(const OpP &op);
 cudaError_t refuse_if_capturing(const char *what);
 void invalidate(const CaptureP &capture);
 cudaError_t capture_add(cudaStream_t s, WorkP w);

@@ -18,7 +18,7 @@ cudaError_t refuse_if_capturing(const char *what) {
 }
 cudaError_t capture_add(cudaStream_t s, WorkP w) {
   auto &nodes = s->capture->graph->nodes;
-  nodes.push_back(std::make_unique<CUgraphNode_st>(CUgraphNode_st{w, s->tail, s->id}));
+  nodes.push_back(std::make_unique<CUgraphNode_st>(CUgraphNode_st{w, s->tail, s->id, 0}));
   s->tail = {nodes.size() - 1};
   return cudaSuccess;
 }
@@ -76,6 +76,23 @@ static void capture_graph(cudaStream_t s, const CUgraphExec_st &x) {
   if (!x.nodes.empty()) s->tail.clear();
   for (size_t i = 0; i < leaf.size(); i++)
     if (leaf[i]) s->tail.push_back(base + i);
+}
+
+// Gives each node its chain: that of a node which it follows and no other has continued, else one of its own. Replays
+// follow each other, so chains go on from one to the next. Returns how many there are.
+static int make_chains(std::vector<CUgraphNode_st> &nodes) {
+  int chains = 0;
+  std::vector<bool> continued(nodes.size());
+  for (CUgraphNode_st &node : nodes) {
+    const auto free = std::find_if(node.deps.begin(), node.deps.end(), [&](size_t d) { return !continued[d]; });
+    if (free == node.deps.end()) {
+      node.chain = chains++;
+    } else {
+      node.chain = nodes[*free].chain;
+      continued[*free] = true;
+    }
+  }
+  return chains;
 }
 
 } // namespace emulated
@@ -136,6 +153,8 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t g, unsigned l
   auto x = std::make_unique<CUgraphExec_st>();
   for (const auto &node : g->nodes) x->nodes.push_back(*node);
   x->device = current_device;
+  x->first_chain = S->next_graph_chain;
+  S->next_graph_chain += make_chains(x->nodes);
   *out = x.get();
   S->execs[*out] = std::move(x);
   return done(cudaSuccess);

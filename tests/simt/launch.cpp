@@ -8,25 +8,24 @@
 namespace emulated {
 namespace {
 
-// Which allocations one word of an argument names; false, with the reason, where it is no pointer for a kernel. A pointer
-// must be one of device or pinned memory. In a struct, each aligned word that falls into device memory, or looks much like
-// the host's, is taken for one.
+// What is wrong with the memory that an argument points to, for a kernel; "" for nothing.
+std::string complaint(const Where &w, int device) {
+  if (w.kind == Where::pageable) return "is a host pointer";
+  if (w.kind == Where::bad) return w.why;
+  if (w.kind == Where::device && w.alloc->device != device && !device_at(device).peers.count(w.alloc->device))
+    return "lies on another device: " + describe(*w.alloc);
+  return "";
+}
+
+// Which allocation one word of an argument names; false, with the reason, where it is no pointer for a kernel. In a struct,
+// a word that falls into an allocation, or looks much like a pointer of the host's, is taken for one; numbers and padding,
+// which has what the stack had, must not be.
 bool check_word(const void *p, bool pointer, int device, std::vector<AllocP> &uses, std::string &why) {
   if (!p || (!pointer && reinterpret_cast<uintptr_t>(p) < 4096)) return true;
   const Where w = where(p, 0);
-  if (w.kind == Where::pageable) {
-    if (!pointer && !looks_like_host(p)) return true;
-    why = "is a host pointer";
-    return false;
-  }
-  if (w.kind == Where::bad) {
-    why = w.why;
-    return false;
-  }
-  if (w.kind == Where::device && w.alloc->device != device && !device_at(device).peers.count(w.alloc->device)) {
-    why = "lies on another device: " + describe(*w.alloc);
-    return false;
-  }
+  if (!pointer && (w.kind == Where::pageable ? !looks_like_host(p) : w.kind == Where::bad && !w.alloc)) return true;
+  why = complaint(w, device);
+  if (!why.empty()) return false;
   uses.push_back(w.alloc);
   return true;
 }

@@ -16,6 +16,7 @@
 #include <deque>
 
 #include "device.h"
+#include "scheduler.h"
 
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
@@ -138,25 +139,35 @@ Where where(const void *ptr, size_t n) {
       return {Where::pageable, nullptr, ""};
     if (off + n <= a->size) return {Where::pinned, a, ""};
   } else {
-    if (!a || a->device != d) {
+    const bool near = a && a->device == d && off < a->size + 2 * red_zone;
+    if (!near) {
       snprintf(b, sizeof b, "%p is in no allocation of device %d", ptr, d);
       return {Where::bad, nullptr, b};
     }
     if (a->life == Life::dead) {
       snprintf(b, sizeof b, "%p is byte %zu of %s", ptr, off, describe(*a).c_str());
-      return {Where::bad, nullptr, b};
+      return {Where::bad, a, b};
     }
     if (off <= a->size && off + n <= a->size) return {Where::device, a, ""};
   }
   snprintf(b, sizeof b, "bytes %zu..%zu of %s", off, off + n, describe(*a).c_str());
-  return {Where::bad, nullptr, b};
+  return {Where::bad, a, b};
+}
+
+std::string name_of(const void *p) {
+  const AllocP a = nearest(address(p));
+  const size_t byte = a ? address(p) - a->base : 0;
+  if (a && byte < a->size) return "byte " + std::to_string(byte) + " of " + describe(*a);
+  char text[32];
+  snprintf(text, sizeof text, "memory at %p", p);
+  return text;
 }
 
 // Whether a word of a struct looks like a pointer to host memory: only where programs, heaps and stacks lie on x86-64
-// Linux, so that packed integers and numbers don't, and only if it is mapped.
+// Linux, not where an integer lies beside what happens to be above it, and only if it is mapped.
 bool looks_like_host(const void *p) {
   const uintptr_t a = address(p);
-  return a >= 0x500000000000 && a < 0x7ffffffff000 && a % 4 == 0 &&
+  return a >= 0x500000000000 && a < 0x7ffffffff000 && a % 4 == 0 && (a & 0xffffffff) >= 1 << 24 &&
          msync(reinterpret_cast<void *>(a & ~(page - 1)), page, MS_ASYNC) == 0;
 }
 AllocP find_base(const void *p, bool device) {

@@ -3,13 +3,20 @@
 #include <algorithm>
 
 #include "device.h"
-#include "simt.h"
+#include "scheduler.h"
 
 namespace emulated {
 namespace {
 
+// What is over before an operation is needed by the race detector alone.
+void learn(simt::Known &known, const simt::Known &more) {
+  if (!simt::detects_races()) return;
+  for (const auto &[chain, number] : more) known[chain] = std::max(known[chain], number);
+}
+
 void follow(const OpP &op, const OpP &before) {
   if (!before || before == op) return;
+  learn(op->known, before->known);
   op->end_us = std::max(op->end_us, before->end_us);
   if (before->done) return;
   before->out.push_back(op);
@@ -67,7 +74,9 @@ void run(Work &w) {
 }
 
 void execute(const OpP &op) {
+  simt::race_place({op->chain, op->id, &op->known});
   if (op->work->run) run(*op->work);
+  simt::race_place({});
   op->end_us += op->work->cost_us;
   op->done = true;
   S->pending.erase(op.get());
@@ -144,18 +153,25 @@ void after_enqueue() {
   }
 }
 
+// Once it follows all that it must.
 void add(const OpP &op) {
+  op->known[op->chain] = op->id;
   S->pending.insert(op.get());
   if (!op->unmet) S->ready.push_back(op);
 }
 
-OpP make_op(WorkP w, int stream) {
+OpP make_op(WorkP w, int stream, int chain) {
   const OpP op = std::make_shared<Op>();
   op->work = std::move(w);
   op->id = S->next_op++;
   op->stream = stream;
+  op->chain = chain;
+  learn(op->known, S->known); // the host queues it after what it has waited for
   return op;
 }
+
+// (The legacy streams of all devices are number 0.)
+int chain_of(const CUstream_st &s) { return s.legacy ? 1 << 30 | s.device : s.id; }
 
 // Calls `each` with every blocking stream of a device, destroyed ones with work left as well.
 template <class Each> void for_blocking_streams(int d, Each each) {
@@ -173,11 +189,17 @@ WorkP make_work(const char *name, double cost_us) {
   return w;
 }
 
+void saw_done(const OpP &op) {
+  if (op) learn(S->known, op->known);
+}
+
 void wait_for(const std::vector<OpP> &ops) {
   const auto all_done = [&] { return std::all_of(ops.begin(), ops.end(), [](const OpP &o) { return !o || o->done; }); };
-  if (all_done()) return;
-  const std::unordered_set<Op *> needed = closure(ops);
-  while (!all_done()) execute(pick(needed));
+  if (!all_done()) {
+    const std::unordered_set<Op *> needed = closure(ops);
+    while (!all_done()) execute(pick(needed));
+  }
+  for (const OpP &op : ops) saw_done(op);
 }
 
 void wait_device(int d) {
@@ -227,7 +249,7 @@ cudaError_t enqueue(cudaStream_t s, WorkP w, OpP *out, OpP extra) {
         invalidate(c);
         return refuse(cudaErrorStreamCaptureImplicit, "%s on the legacy stream during a capture", w->name.c_str());
       }
-  const OpP op = make_op(std::move(w), s->id);
+  const OpP op = make_op(std::move(w), s->id, chain_of(*s));
   follow(op, s->last);
   follow(op, extra);
   if (s->legacy)
@@ -248,7 +270,8 @@ cudaError_t enqueue_graph(cudaStream_t s, CUgraphExec_st &x) {
   std::vector<OpP> ops;
   std::vector<bool> leaf(x.nodes.size(), true);
   for (const CUgraphNode_st &node : x.nodes) {
-    const OpP op = make_op(node.work, node.stream); // of the capture: its branches compete as streams do
+    // Streams of the capture: its branches compete as streams do.
+    const OpP op = make_op(node.work, node.stream, x.first_chain + node.chain);
     if (node.deps.empty()) follow(op, first);
     for (size_t d : node.deps) {
       follow(op, ops[d]);
@@ -257,7 +280,7 @@ cudaError_t enqueue_graph(cudaStream_t s, CUgraphExec_st &x) {
     add(op);
     ops.push_back(op);
   }
-  const OpP last = make_op(make_work("graph ends", 1), s->id);
+  const OpP last = make_op(make_work("graph ends", 1), s->id, chain_of(*s));
   last->work->device = s->device;
   follow(last, first);
   for (size_t i = 0; i < ops.size(); i++)

@@ -1,6 +1,8 @@
 // The race detector. Kernels are compiled with -fsanitize=thread, but its library is not linked: the entry points are at
-// the end of this file, so every load and store of a kernel comes here. What happens before what is told by intervals: a
-// launch's, a phase between grid barriers, between a block's barriers, between __syncwarps. Memory is watched by the byte.
+// the end of this file, so every load and store of a kernel comes here, and every copy besides. Memory is watched by the
+// byte. What happens before what is told, within a launch, by intervals: phases between grid barriers, between a block's
+// barriers, between __syncwarps; among launches and copies by the queue: streams, events and synchronisations, so that a
+// missing wait is named in whatever order things ran.
 #include <dlfcn.h>
 
 #include <map>
@@ -13,14 +15,19 @@ namespace {
 
 // The widest circle of threads that read a byte in one interval.
 enum Scope : uint8_t { THREAD, WARP, BLOCK, GRID };
-// What is known of one byte: its last write, its last reads.
+// What is known of one byte: its last write, its last reads, and reads that nothing orders against those.
 struct Cell {
-  uint32_t write_interval, write_pc, read_interval, read_pc;
-  uint16_t writer, write_epoch, reader, read_epoch;
+  uint32_t write_interval, write_pc, read_interval, read_pc, other_interval, other_pc;
+  uint16_t writer, write_epoch, reader, read_epoch, other_reader;
   uint8_t atomic, scope;
 };
 struct Interval {
-  uint32_t block, phase;
+  uint32_t block, phase, launch;
+};
+struct Launch {
+  const char *name;
+  int chain;
+  uint64_t number;
 };
 struct Report {
   std::string text;
@@ -31,7 +38,9 @@ struct Page {
   Cell cells[page_size];
 };
 
-std::vector<Interval> intervals{{0, 0}}; // number 0: never
+std::vector<Interval> intervals{{0, 0, 0}}; // number 0: never
+std::vector<Launch> launches{{"", -1, 0}};  // the last one runs
+QueuePlace current_place;
 uint32_t phase, block_uid;
 std::unordered_map<uintptr_t, Page *> pages;
 uintptr_t last_key = UINTPTR_MAX;
@@ -57,7 +66,7 @@ std::string place(uint32_t pc) {
     pclose(p);
   }
   std::string text = line;
-  text.erase(text.find_last_not_of('\n') + 1);
+  text.erase(text.find_first_of(" \n")); // without its "(discriminator 3)"
   return text;
 }
 
@@ -79,39 +88,69 @@ struct Point {
   uint16_t epoch;
 };
 
+uint32_t launch_now() { return static_cast<uint32_t>(launches.size()) - 1; }
+
+// Whether a launch is over before the one that runs.
+bool over(uint32_t launch) {
+  if (launch == launch_now()) return false;
+  const Launch &l = launches[launch];
+  if (l.chain < 0 || !current_place.known) return true;
+  const auto known = current_place.known->find(l.chain);
+  return known != current_place.known->end() && known->second >= l.number;
+}
+
 // Whether an access, of an interval, a thread and an epoch of its warp, is ordered before this one.
 bool ordered(uint32_t interval, unsigned thread, uint16_t epoch, const Point &now) {
   if (interval == now.interval) return thread == now.rank || (thread / 32 == now.warp && epoch != now.epoch);
   const Interval &a = intervals[interval], &b = intervals[now.interval];
+  if (a.launch != b.launch) return over(a.launch);
   return a.block == b.block || a.phase != b.phase;
 }
 
-void report(const char *kind, uintptr_t address, size_t size, uint32_t old_pc, uint32_t old_interval,
-            unsigned old_thread, const Point &now) {
+// "thread 3 of the same block at sum.cu:12", "cudaMemcpyAsync"
+std::string who(uint32_t interval, unsigned thread, uint32_t pc, const Point &now) {
+  const Interval &a = intervals[interval];
+  if (!pc) return launches[a.launch].name;
+  std::string text = "thread " + std::to_string(thread);
+  if (a.launch != launch_now())
+    text += std::string(" of ") + launches[a.launch].name;
+  else
+    text += a.block == intervals[now.interval].block ? " of the same block" : " of another block";
+  return text + " at " + place(pc);
+}
+
+void report(const char *kind, uintptr_t address, size_t size, uint32_t old_interval, unsigned old_thread,
+            uint32_t old_pc, const Point &now) {
   Report &r = reports[{old_pc, now.pc}];
   if (r.times++) return;
-  char where[200], text[900];
+  const void *p = reinterpret_cast<const void *>(address);
   size_t offset = 0;
-  if (const char *name = shared_name(reinterpret_cast<const void *>(address), &offset))
-    snprintf(where, sizeof where, "'%s' byte %zu", name, offset);
-  else
-    snprintf(where, sizeof where, "global memory at %#zx", static_cast<size_t>(address));
-  const bool same_block = intervals[old_interval].block == block().race.uid;
-  const uint3 b = current->bid;
-  snprintf(text, sizeof text,
-           "%s race on %s (%zu bytes): thread %u of %s at %s, then thread %u of block (%u,%u,%u) at %s", kind, where,
-           size, old_thread, same_block ? "the same block" : "another block", place(old_pc).c_str(), now.rank, b.x, b.y,
-           b.z, place(now.pc).c_str());
-  r.text = text;
+  const char *shared = shared_name(p, &offset);
+  r.text = std::string(kind) + " race on " +
+           (shared ? "'" + std::string(shared) + "' byte " + std::to_string(offset) : emulated::name_of(p)) + " (" +
+           std::to_string(size) + " bytes): " + who(old_interval, old_thread, old_pc, now) + ", then ";
+  if (current) {
+    const uint3 b = current->bid;
+    r.text += "thread " + std::to_string(now.rank) + " of block (" + std::to_string(b.x) + "," + std::to_string(b.y) +
+              "," + std::to_string(b.z) + ") at " + place(now.pc);
+  } else {
+    r.text += launches.back().name;
+  }
+  if (intervals[old_interval].launch != launch_now()) r.text += ", which nothing in the queue orders";
 }
 
 void saw_read(Cell &c, const Point &now) {
-  if (c.read_interval &&
-      !ordered(c.read_interval, c.reader, c.read_epoch, now)) { // readers at the same time: a wider circle
-    const Scope scope = intervals[c.read_interval].block != intervals[now.interval].block ? GRID
-                        : c.reader / 32 != now.warp                                       ? BLOCK
-                                                                                          : WARP;
-    if (c.scope < scope) c.scope = scope;
+  if (c.read_interval && !ordered(c.read_interval, c.reader, c.read_epoch, now)) { // at the same time: a wider circle
+    const Interval &last = intervals[c.read_interval];
+    if (last.launch != launch_now()) {
+      c.other_interval = c.read_interval;
+      c.other_reader = c.reader;
+      c.other_pc = c.read_pc;
+      c.scope = THREAD;
+    } else {
+      const Scope scope = last.block != intervals[now.interval].block ? GRID : c.reader / 32 != now.warp ? BLOCK : WARP;
+      if (c.scope < scope) c.scope = scope;
+    }
   } else if (c.read_interval != now.interval ||
              (c.scope <= WARP && (c.reader != now.rank || c.read_epoch != now.epoch))) {
     c.scope = THREAD;
@@ -131,42 +170,38 @@ bool races_with_reads(const Cell &c, const Point &now) {
   return c.scope == BLOCK || (c.scope == WARP && c.read_epoch == now.epoch);
 }
 
-void saw(uintptr_t address, size_t size, Access access, const void *pc) {
-  if (!current || (address >= stacks_from && address < stacks_to)) return; // a thread's own
-  const Point now{
-      block().race.interval,
-      static_cast<uint32_t>(reinterpret_cast<uintptr_t>(pc) - reinterpret_cast<uintptr_t>(image().dli_fbase)),
-      current->rank, current->warp, static_cast<uint16_t>(warp_epoch())};
-  for (size_t i = 0; i < size; i++) {
-    Cell &c = cell(address + i);
-    const bool unordered = c.write_interval && !ordered(c.write_interval, c.writer, c.write_epoch, now);
-    if (access == Access::read) {
-      if (unordered && i == 0) report("write-read", address, size, c.write_pc, c.write_interval, c.writer, now);
-      saw_read(c, now);
-      continue;
-    }
-    const bool atomic = access == Access::atomic;
-    if (unordered && !(atomic && c.atomic) && i == 0)
-      report("write-write", address, size, c.write_pc, c.write_interval, c.writer, now);
-    if (i == 0 && races_with_reads(c, now))
-      report("read-write", address, size, c.read_pc, c.read_interval, c.reader, now);
-    c.write_interval = now.interval;
-    c.writer = static_cast<uint16_t>(now.rank);
-    c.write_epoch = now.epoch;
-    c.write_pc = now.pc;
-    c.atomic = atomic;
-  }
+// One byte; `tell`: the first of an access, which stands for all.
+void saw_byte(uintptr_t address, size_t size, bool tell, Access access, const Point &now) {
+  Cell &c = cell(address);
+  const bool atomic = access == Access::atomic;
+  const bool unordered = c.write_interval && !ordered(c.write_interval, c.writer, c.write_epoch, now);
+  if (tell && unordered && !(atomic && c.atomic))
+    report(access == Access::read ? "write-read" : "write-write", address, size, c.write_interval, c.writer, c.write_pc,
+           now);
+  if (access == Access::read) return saw_read(c, now);
+  if (tell && races_with_reads(c, now)) report("read-write", address, size, c.read_interval, c.reader, c.read_pc, now);
+  if (tell && c.other_interval && !ordered(c.other_interval, c.other_reader, 0, now))
+    report("read-write", address, size, c.other_interval, c.other_reader, c.other_pc, now);
+  c.write_interval = now.interval;
+  c.writer = static_cast<uint16_t>(now.rank);
+  c.write_epoch = now.epoch;
+  c.write_pc = now.pc;
+  c.atomic = atomic;
 }
 
 void new_interval(BlockRace &b) {
   b.interval = static_cast<uint32_t>(intervals.size());
-  intervals.push_back({b.uid, phase});
+  intervals.push_back({b.uid, phase, launch_now()});
 }
 
 } // namespace
 
 bool detects_races() { return true; }
-void race_launch(const char *) { phase++; }
+void race_place(const QueuePlace &p) { current_place = p; }
+void race_launch(const char *name) {
+  launches.push_back({name, current_place.chain, current_place.number});
+  phase++;
+}
 void race_block_start(BlockRace &b, const void *arena, size_t size) {
   b.uid = ++block_uid;
   new_interval(b);
@@ -191,8 +226,27 @@ void race_finish(const char *kernel) {
   reports.clear();
   throw Error(text);
 }
+void race_forget() {
+  for (const auto &[key, page] : pages) free(page);
+  pages.clear();
+  last_key = UINTPTR_MAX;
+  intervals.resize(1);
+  launches.resize(1);
+  current_place = {};
+}
+void race_access(const void *p, size_t size, Access access) {
+  BlockRace own{0, ++block_uid};
+  new_interval(own);
+  const uintptr_t address = reinterpret_cast<uintptr_t>(p);
+  for (size_t i = 0; i < size; i++) saw_byte(address + i, size, true, access, {own.interval, 0, 0, 0, 0});
+}
 void note(const void *p, size_t size, Access access, const void *pc) {
-  saw(reinterpret_cast<uintptr_t>(p), size, access, pc);
+  const uintptr_t address = reinterpret_cast<uintptr_t>(p);
+  if (!current || (address >= stacks_from && address < stacks_to)) return; // a thread's own
+  const uintptr_t image_pc = reinterpret_cast<uintptr_t>(pc) - reinterpret_cast<uintptr_t>(image().dli_fbase);
+  const Point now{block().race.interval, static_cast<uint32_t>(image_pc), current->rank, current->warp,
+                  static_cast<uint16_t>(warp_epoch())};
+  for (size_t i = 0; i < size; i++) saw_byte(address + i, size, i == 0, access, now);
 }
 
 } // namespace simt

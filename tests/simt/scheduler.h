@@ -124,14 +124,30 @@ void start_shared(Block &b, char *arena, size_t dynamic_size);
 // What lies there, for reports; NULL where nothing does.
 const char *shared_name(const void *p, size_t *offset);
 
-// ---- The race detector (race.cpp, or no_race.cpp) ---------------------------------------------------------------------
-void race_launch(const char *kernel);
+// ---- The race detector (race.cpp, or no_race.cpp) -------------------------------------------------------------------
+// Where an operation stands in a queue. Operations of one chain follow each other; `known` says of each chain up to which
+// number it is over by then. Outside of a queue (no chain) everything before is over.
+using Known = std::map<int, uint64_t>;
+struct QueuePlace {
+  int chain = -1;
+  uint64_t number = 0;
+  const Known *known = nullptr;
+};
+void race_place(const QueuePlace &place); // of what runs next
+void race_launch(const char *name);       // a kernel, or a copy, begins
 void race_block_start(BlockRace &b, const void *arena, size_t size);
 void race_block_barrier(BlockRace &b);
 void race_grid_barrier();
+void race_access(const void *p, size_t size, Access access); // by what is no kernel
+void race_finish(const char *name);                          // throws Error when there were races
 void race_ignore(const void *p, size_t size);
-void race_finish(const char *kernel); // throws Error when there were races
+void race_forget(); // all memory is new
 inline unsigned warp_epoch() { return block().warps[current->warp].epoch; }
 
 } // namespace simt
+
+namespace emulated {
+// "byte 8 of device allocation #3 of 32 bytes", for reports.
+std::string name_of(const void *p);
+} // namespace emulated
 #endif

@@ -56,7 +56,10 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) {
     return refuse(cudaErrorStreamCaptureUnsupported, "querying a stream that is being captured");
   }
   const bool ready = !s->last || s->last->done;
-  if (!ready) poke(s->last); // not ready this time, even if that was the last one
+  if (ready)
+    saw_done(s->last);
+  else
+    poke(s->last); // not ready this time, even if that was the last one
   return done(device_at(s->device).sticky ? device_at(s->device).sticky : ready ? cudaSuccess : cudaErrorNotReady);
 }
 cudaError_t cudaDeviceSynchronize(void) {
@@ -180,7 +183,10 @@ cudaError_t cudaEventQuery(cudaEvent_t e) {
   if (const cudaError_t err = captured(e)) return err;
   if (const cudaError_t err = refuse_if_capturing("cudaEventQuery")) return err;
   const bool ready = !e->op || e->op->done;
-  if (!ready) poke(e->op);
+  if (ready)
+    saw_done(e->op);
+  else
+    poke(e->op);
   return done(device_at(e->device).sticky ? device_at(e->device).sticky : ready ? cudaSuccess : cudaErrorNotReady);
 }
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t a, cudaEvent_t b) {

@@ -4,56 +4,15 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <cstring>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "emulated.h"
-#include "simple.h"
+#include "emulated_fixture.h"
 
 namespace {
 
-#define OK(call) ASSERT_EQ(cudaSuccess, call)
-
-const emulated_control *const control = emulated_device_control();
-
-class Emulated : public testing::TestWithParam<unsigned> {
-protected:
-  void start(unsigned seed, int devices = 1) { control->reset(seed, devices, 64 << 20); }
-  void SetUp() override { start(GetParam()); }
-  void TearDown() override {
-    EXPECT_STREQ(control->take_reports(), "");
-    start(0);
-  }
-  static float *device(size_t n) {
-    float *p = nullptr;
-    EXPECT_EQ(cudaSuccess, cudaMalloc(&p, n * 4));
-    return p;
-  }
-  static float *pinned(size_t n) {
-    float *p = nullptr;
-    EXPECT_EQ(cudaSuccess, cudaMallocHost(&p, n * 4));
-    return p;
-  }
-  static cudaStream_t stream(unsigned flags = cudaStreamNonBlocking) {
-    cudaStream_t s = nullptr;
-    EXPECT_EQ(cudaSuccess, cudaStreamCreateWithFlags(&s, flags));
-    return s;
-  }
-  static cudaEvent_t event() {
-    cudaEvent_t e = nullptr;
-    EXPECT_EQ(cudaSuccess, cudaEventCreate(&e));
-    return e;
-  }
-  static float read(const float *d) {
-    float v = 0;
-    EXPECT_EQ(cudaSuccess, cudaMemcpy(&v, d, 4, cudaMemcpyDeviceToHost));
-    return v;
-  }
-  static bool reported(const char *what) {
-    return std::string(control->take_reports()).find(what) != std::string::npos;
-  }
-};
 INSTANTIATE_TEST_SUITE_P(Seeds, Emulated, testing::Range(0u, 6u));
 
 // What only shows where nothing runs before it must.
@@ -252,6 +211,18 @@ TEST_P(Emulated, HostPointerInStruct) {
   copy_view({v.data(), 8}, {d, 8}, nullptr);
   EXPECT_EQ(cudaErrorIllegalAddress, cudaDeviceSynchronize());
   EXPECT_TRUE(reported("argument 1 (byte 0) is a host pointer"));
+}
+TEST_P(Emulated, NumbersAndPaddingOfAStructAreNoPointers) {
+  int local = 0;
+  const uintptr_t high = reinterpret_cast<uintptr_t>(&local) >> 32,
+                  high_of_device = reinterpret_cast<uintptr_t>(device(8)) >> 32;
+  for (const uintptr_t above : {high, high_of_device, uintptr_t{0x7fff}}) {
+    View to = {device(8), 8};
+    const uint32_t padding = static_cast<uint32_t>(above);
+    memcpy(reinterpret_cast<char *>(&to) + 12, &padding, sizeof padding);
+    EXPECT_EQ(cudaSuccess, copy_view({device(8), 8}, to, nullptr));
+  }
+  OK(cudaDeviceSynchronize());
 }
 TEST_P(Emulated, ThreadsShareADevice) {
   float *d[2] = {device(1000), device(1000)}, sum = 0;

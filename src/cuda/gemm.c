@@ -1,0 +1,147 @@
+/* Matrix products: tiles, splits, and what they cost. */
+#include "cuda/gemm.h"
+
+#include <stdio.h>
+
+typedef struct tile {
+  int rows, columns, depth, threads, resident;
+} tile;
+
+static const tile tiles[] = {
+#define X(place, ...) [place] = {__VA_ARGS__},
+    KERNEL_GEMM_TILES(X)
+#undef X
+};
+enum { TILES = sizeof tiles / sizeof *tiles, MOST_SPLITS = 64 };
+
+typedef struct state {
+  kernel_gemm gemm;
+  bool swapped; /* the product is that of the transposes: c = (b' a')' */
+} state;
+
+/* ---- The problem ------------------------------------------------------------------------------------------------ */
+
+cuda_gemm_view cuda_gemm_view_of(const lamina_desc *desc, bool swap) {
+  const int row = desc->rank - (swap ? 1 : 2), column = desc->rank - (swap ? 2 : 1);
+  cuda_gemm_view view = {.rows = desc->dims[row],
+                         .columns = desc->dims[column],
+                         .steps = {.row = desc->strides[row], .column = desc->strides[column]}};
+  for (int i = 0; i < desc->rank - 2; i++)
+    view.steps.batch[i] = desc->dims[desc->rank - 3 - i] > 1 ? desc->strides[desc->rank - 3 - i] : 0;
+  return view;
+}
+
+static int64_t count_of(const kernel_gemm *g, int first, int axes) {
+  int64_t count = 1;
+  for (int i = first; i < first + axes; i++) count *= g->size[i];
+  return count;
+}
+
+static int64_t steps_of(const kernel_gemm *g, const tile *t) {
+  return ((g->K - 1) / t->depth + 1) * count_of(g, g->kept, g->summed);
+}
+
+static int64_t tiles_of(const kernel_gemm *g, const tile *t) {
+  return (int64_t)((g->M - 1) / t->rows + 1) * ((g->N - 1) / t->columns + 1) * count_of(g, 0, g->kept);
+}
+
+static double elements_of(const kernel_gemm *g) { return (double)g->M * g->N * (double)count_of(g, 0, g->kept); }
+
+/* Rows of c should be neighbours: where its columns are, the transposes are multiplied. */
+static state state_of(const kernel_gemm *gemm) {
+  state s = {.gemm = *gemm};
+  if (gemm->c.column == 1 || gemm->c.row != 1) return s;
+  const kernel_gemm_steps *const from[] = {&gemm->b, &gemm->a, &gemm->c};
+  kernel_gemm_steps *const to[] = {&s.gemm.a, &s.gemm.b, &s.gemm.c};
+  for (int i = 0; i < 3; i++) {
+    *to[i] = *from[i];
+    to[i]->row = from[i]->column, to[i]->column = from[i]->row;
+  }
+  s.gemm.M = gemm->N, s.gemm.N = gemm->M;
+  s.gemm.bias_row = gemm->bias_column, s.gemm.bias_column = gemm->bias_row;
+  s.swapped = true;
+  return s;
+}
+
+/* ---- The choice ------------------------------------------------------------------------------------------------- */
+
+/* Seconds. A block's step takes its share of the arithmetic, or as long as the loads of the next one; blocks take
+ * turns on the multiprocessors. */
+static double seconds_of(lamina_device *device, const kernel_gemm *g, const tile *t, int splits, double bytes) {
+  const cuda_device *cuda = cuda_device_of(device);
+  const double latency = 0.8e-6, ends = 2e-6;
+  /* what a tile reads for a product falls with its sides; small ones wait more for shared memory */
+  const double share = t->rows >= 128 ? 0.85 : t->rows >= 64 ? 0.7 : 0.4;
+  const double blocks = (double)tiles_of(g, t) * splits, steps = (double)((steps_of(g, t) - 1) / splits + 1);
+  const double step = 2.0 * t->rows * t->columns * t->depth * cuda->multiprocessors / (cuda->flops * share);
+  const double turns = (double)(int64_t)((blocks - 1) / cuda->multiprocessors + 1);
+  const double waves = (double)(int64_t)((blocks - 1) / (cuda->multiprocessors * (double)t->resident) + 1);
+  const double compute = turns * steps * step, waiting = waves * steps * latency;
+  const double parts = splits > 1 ? 2.0 * sizeof(float) * splits * elements_of(g) : 0;
+  const double memory = cuda_seconds(device, 0, bytes + parts) + (splits > 1 ? cuda_seconds(device, 0, 0) : 0);
+  return memory + ends + (compute > waiting ? compute : waiting);
+}
+
+/* Into how many parts a sum is best divided, each of two steps or more; 1 where it is too short. */
+static int splits_of(lamina_device *device, const kernel_gemm *g, const tile *t, double bytes) {
+  int best = 1;
+  double least = 0;
+  for (int splits = 2; splits <= MOST_SPLITS && steps_of(g, t) >= 2 * splits; splits *= 2) {
+    const double seconds = seconds_of(device, g, t, splits, bytes);
+    if (splits == 2 || seconds < least) best = splits, least = seconds;
+  }
+  return best;
+}
+
+static const char *name_of(const tile *t, bool split, char name[64]) {
+  snprintf(name, 64, "%dx%d%s", t->rows, t->columns, split ? "_split" : "");
+  return name;
+}
+
+/* f32 has every tile; narrower types, which tensor cores are for, one. */
+static bool has_tile(const kernel_gemm *g, int tile) {
+  return g->type == KERNEL_F32 || tile == KERNEL_GEMM_NARROW_TILE;
+}
+
+void cuda_gemm_candidates(lamina_device *device, const lamina_problem *problem, const kernel_gemm *gemm,
+                          lamina_candidate_fn *each, void *context) {
+  const kernel_gemm g = state_of(gemm).gemm;
+  const double bytes = cuda_bytes(problem);
+  bool any = false;
+  for (int i = 0; i < TILES; i++) {
+    const tile *t = &tiles[i];
+    char name[64];
+    if (!has_tile(&g, i) || tiles_of(&g, t) > INT32_MAX / MOST_SPLITS || steps_of(&g, t) > INT32_MAX) continue;
+    each(context, name_of(t, false, name), seconds_of(device, &g, t, 1, bytes), "");
+    const int splits = splits_of(device, &g, t, bytes);
+    if (splits > 1) each(context, name_of(t, true, name), seconds_of(device, &g, t, splits, bytes), "");
+    any = true;
+  }
+  if (!any) each(context, NULL, 0, "it takes up to 2^25 tiles, and 2^31 - 1 steps of a sum");
+}
+
+lamina_status cuda_gemm_prepare(lamina_plan *plan, const kernel_gemm *gemm) {
+  state *s = cuda_state(plan, sizeof *s);
+  if (!s) return LAMINA_OUT_OF_MEMORY;
+  *s = state_of(gemm);
+  s->gemm.splits = 1;
+  for (int i = 0; i < TILES; i++) {
+    char name[64];
+    const bool split = strcmp(plan->variant, name_of(&tiles[i], true, name)) == 0;
+    if (!split && strcmp(plan->variant, name_of(&tiles[i], false, name)) != 0) continue;
+    s->gemm.tile = i;
+    if (split) s->gemm.splits = splits_of(plan->device, &s->gemm, &tiles[i], cuda_bytes(&plan->problem));
+  }
+  if (s->gemm.splits > 1) snprintf(plan->note, sizeof plan->note, "sums in %d parts", s->gemm.splits);
+  plan->workspace = kernel_gemm_workspace(&s->gemm);
+  return LAMINA_OK;
+}
+
+lamina_status cuda_gemm_run(const lamina_plan *plan, const kernel_gemm_pointers *p, void *workspace,
+                            lamina_stream *stream) {
+  const state *s = plan->state;
+  kernel_gemm_pointers q = *p;
+  if (s->swapped) q.a = p->b, q.b = p->a;
+  q.partial = workspace;
+  return cuda_launched(plan, kernel_gemm_run(&s->gemm, &q, cuda_stream_of(stream)));
+}

@@ -12,15 +12,17 @@ class Sgd : public OnEngine {
 protected:
   Sgd() : OnEngine("sgd") {}
 
-  // One step with rate 0.5; m, segments and decay are left out where they are empty.
-  void step(lamina_sgd sgd, Values &w, Values g, Values &m, std::vector<int64_t> segments = {}, Values decay = {}) {
+  // One step with rate 0.5; m, segments, decay and gate are left out where they are empty.
+  void step(lamina_sgd sgd, Values &w, Values g, Values &m, std::vector<int64_t> segments = {}, Values decay = {},
+            Values gate = {}) {
     float rate = 0.5f;
     const auto vector = [](Values &v) { return lamina_vector(LAMINA_F32, static_cast<int64_t>(v.size()), v.data()); };
     const lamina_tensor wt = vector(w), gt = vector(g), mt = vector(m), rt = lamina_vector(LAMINA_F32, 1, &rate),
                         st = lamina_vector(LAMINA_I64, static_cast<int64_t>(segments.size()), segments.data()),
-                        dt = vector(decay);
+                        dt = vector(decay), kt = vector(gate);
     EXPECT_OK(lamina_sgd_update(device, &sgd, &wt, &gt, m.empty() ? nullptr : &mt, &rt,
-                                segments.empty() ? nullptr : &st, decay.empty() ? nullptr : &dt, nullptr));
+                                segments.empty() ? nullptr : &st, decay.empty() ? nullptr : &dt,
+                                gate.empty() ? nullptr : &kt, nullptr));
   }
 };
 
@@ -86,9 +88,9 @@ TEST_P(Sgd, MomentumNeedsM) {
   const lamina_sgd sgd = {0.9, 0}, wild = {1.5, 0};
   const lamina_tensor wt = lamina_vector(LAMINA_F32, 3, w.data()), gt = lamina_vector(LAMINA_F32, 3, g.data()),
                       rt = lamina_vector(LAMINA_F32, 1, &rate);
-  EXPECT_INVALID(lamina_sgd_update(device, &sgd, &wt, &gt, nullptr, &rt, nullptr, nullptr, nullptr),
+  EXPECT_INVALID(lamina_sgd_update(device, &sgd, &wt, &gt, nullptr, &rt, nullptr, nullptr, nullptr, nullptr),
                  "sgd/update: a momentum of 0.9 needs m, which is missing");
-  EXPECT_INVALID(lamina_sgd_update(device, &wild, &wt, &gt, nullptr, &rt, nullptr, nullptr, nullptr),
+  EXPECT_INVALID(lamina_sgd_update(device, &wild, &wt, &gt, nullptr, &rt, nullptr, nullptr, nullptr, nullptr),
                  "sgd/update: momentum is 1.5; expected 0 to 1");
 }
 
@@ -100,17 +102,17 @@ TEST_P(Sgd, WrongShapesAreNamed) {
                       few = lamina_vector(LAMINA_F32, 2, g.data()), rt = lamina_vector(LAMINA_F32, 1, &rate),
                       st = lamina_vector(LAMINA_I64, 3, ends.data()), si = lamina_vector(LAMINA_I32, 3, ends.data()),
                       dt = lamina_vector(LAMINA_F32, 2, decay.data());
-  EXPECT_INVALID(lamina_sgd_update(device, nullptr, &wt, &few, nullptr, &rt, nullptr, nullptr, nullptr),
+  EXPECT_INVALID(lamina_sgd_update(device, nullptr, &wt, &few, nullptr, &rt, nullptr, nullptr, nullptr, nullptr),
                  "sgd/update: g is f32[2]; expected f32[3]");
-  EXPECT_INVALID(lamina_sgd_update(device, nullptr, &wt, &gt, nullptr, &gt, nullptr, nullptr, nullptr),
+  EXPECT_INVALID(lamina_sgd_update(device, nullptr, &wt, &gt, nullptr, &gt, nullptr, nullptr, nullptr, nullptr),
                  "sgd/update: rate is f32[3]; expected f32[1]");
-  EXPECT_INVALID(lamina_sgd_update(device, nullptr, &wt, &gt, nullptr, &rt, &st, &dt, nullptr),
+  EXPECT_INVALID(lamina_sgd_update(device, nullptr, &wt, &gt, nullptr, &rt, &st, &dt, nullptr, nullptr),
                  "sgd/update: decay is f32[2]; expected f32[3]");
-  EXPECT_INVALID(lamina_sgd_update(device, nullptr, &wt, &gt, nullptr, &rt, nullptr, &dt, nullptr),
+  EXPECT_INVALID(lamina_sgd_update(device, nullptr, &wt, &gt, nullptr, &rt, nullptr, &dt, nullptr, nullptr),
                  "sgd/update: decay is f32[2]; expected f32[1]");
-  EXPECT_INVALID(lamina_sgd_update(device, nullptr, &wt, &gt, nullptr, &rt, &si, &dt, nullptr),
+  EXPECT_INVALID(lamina_sgd_update(device, nullptr, &wt, &gt, nullptr, &rt, &si, &dt, nullptr, nullptr),
                  "sgd/update: segments is i32[3]; expected i64");
-  EXPECT_INVALID(lamina_sgd_update(device, nullptr, &wt, &wt, nullptr, &rt, nullptr, nullptr, nullptr),
+  EXPECT_INVALID(lamina_sgd_update(device, nullptr, &wt, &wt, nullptr, &rt, nullptr, nullptr, nullptr, nullptr),
                  "sgd/update: w overlaps g in memory");
 }
 
@@ -118,21 +120,33 @@ INSTANTIATE_TEST_SUITE_P(Engines, Sgd, testing::Values("ref", "loop"));
 
 // ---- Adam ----------------------------------------------------------------------------------------------------------
 
+TEST_P(Sgd, AGateThatIsNotFiniteIsShut) {
+  for (const float shut : {NAN, INFINITY, -INFINITY}) {
+    Values w = {1, 2}, m = {3, 4};
+    step({0.5, 0}, w, {NAN, -4}, m, {}, {}, {shut});
+    EXPECT_EQ(w, (Values{1, 2}));
+    EXPECT_EQ(m, (Values{3, 4}));
+  }
+  Values w = {1, 2}, m = {0, 0};
+  step({0.5, 0}, w, {2, -4}, m, {}, {}, {1e30f});
+  EXPECT_EQ(w, (Values{0, 4}));
+}
+
 class Adam : public OnEngine {
 protected:
   Adam() : OnEngine("adam") {}
 
   // One step with rate 0.5.
   void update(lamina_adam adam, int64_t step, Values &w, Values g, Values &m, Values &v,
-              std::vector<int64_t> segments = {}, Values decay = {}) {
+              std::vector<int64_t> segments = {}, Values decay = {}, Values gate = {}) {
     float rate = 0.5f;
     const auto vector = [](Values &x) { return lamina_vector(LAMINA_F32, static_cast<int64_t>(x.size()), x.data()); };
     const lamina_tensor wt = vector(w), gt = vector(g), mt = vector(m), vt = vector(v),
                         rt = lamina_vector(LAMINA_F32, 1, &rate), tt = lamina_vector(LAMINA_I64, 1, &step),
                         st = lamina_vector(LAMINA_I64, static_cast<int64_t>(segments.size()), segments.data()),
-                        dt = vector(decay);
+                        dt = vector(decay), kt = vector(gate);
     EXPECT_OK(lamina_adam_update(device, &adam, &wt, &gt, &mt, &vt, &rt, &tt, segments.empty() ? nullptr : &st,
-                                 decay.empty() ? nullptr : &dt, nullptr));
+                                 decay.empty() ? nullptr : &dt, gate.empty() ? nullptr : &kt, nullptr));
   }
 };
 
@@ -148,6 +162,14 @@ void expect_near(const Values &got, const Values &want) {
 }
 
 // m = 1, then 1.5; v = 1, then 1.75; without their bias 2 and 4 both times, so w moves by 0.5 * 2 / (2 + 2).
+TEST_P(Adam, AGateThatIsNotFiniteIsShut) {
+  Values w = {1, 2}, m = {3, 4}, v = {5, 6};
+  update({}, 1, w, {NAN, -4}, m, v, {}, {}, {NAN});
+  EXPECT_EQ(w, (Values{1, 2}));
+  EXPECT_EQ(m, (Values{3, 4}));
+  EXPECT_EQ(v, (Values{5, 6}));
+}
+
 TEST_P(Adam, TwoSteps) {
   Values w = {1}, m = {0}, v = {0};
   update(dyadic(), 1, w, {2}, m, v);
@@ -208,14 +230,15 @@ TEST_P(Adam, WhatItRefuses) {
                       few = lamina_vector(LAMINA_F32, 2, v.data()), rt = lamina_vector(LAMINA_F32, 1, &rate),
                       st = lamina_vector(LAMINA_I64, 1, &step), nt = lamina_vector(LAMINA_I32, 1, &narrow);
   adam.beta1 = 1;
-  EXPECT_INVALID(lamina_adam_update(device, &adam, &w, &g, &mt, &vt, &rt, &st, nullptr, nullptr, nullptr),
+  EXPECT_INVALID(lamina_adam_update(device, &adam, &w, &g, &mt, &vt, &rt, &st, nullptr, nullptr, nullptr, nullptr),
                  "adam/update: beta1 is 1; expected less");
-  EXPECT_INVALID(lamina_adam_update(device, nullptr, &w, &g, &mt, &vt, &rt, &nt, nullptr, nullptr, nullptr),
+  EXPECT_INVALID(lamina_adam_update(device, nullptr, &w, &g, &mt, &vt, &rt, &nt, nullptr, nullptr, nullptr, nullptr),
                  "adam/update: step is i32[1]; expected i64");
-  EXPECT_INVALID(lamina_adam_update(device, nullptr, &w, &g, &mt, &few, &rt, &st, nullptr, nullptr, nullptr),
+  EXPECT_INVALID(lamina_adam_update(device, nullptr, &w, &g, &mt, &few, &rt, &st, nullptr, nullptr, nullptr, nullptr),
                  "adam/update: v is f32[2]; expected f32[3]");
-  EXPECT_INVALID(lamina_adam_update(device, nullptr, &w, &g, &mt, nullptr, &rt, &st, nullptr, nullptr, nullptr),
-                 "adam/update: v is missing");
+  EXPECT_INVALID(
+      lamina_adam_update(device, nullptr, &w, &g, &mt, nullptr, &rt, &st, nullptr, nullptr, nullptr, nullptr),
+      "adam/update: v is missing");
 }
 
 INSTANTIATE_TEST_SUITE_P(Engines, Adam, testing::Values("ref", "loop"));

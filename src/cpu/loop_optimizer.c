@@ -65,9 +65,15 @@ static bool takes(const lamina_problem *p, int last, lamina_candidate_fn *each, 
   return true;
 }
 
+/* Is the gate there and not finite? Then nothing is updated. */
+static bool shut(const lamina_plan *plan, const lamina_args *args, int gate) {
+  const lamina_dtype type = (lamina_dtype)plan->problem.arg[gate].dtype;
+  return type != LAMINA_NONE && !isfinite(lamina_load(type, args->p[gate], 0));
+}
+
 /* ---- SGD -------------------------------------------------------------------------------------------------------- */
 
-enum { W, G, M, SGD_RATE, SGD_SEGMENTS, SGD_DECAY };
+enum { W, G, M, SGD_RATE, SGD_SEGMENTS, SGD_DECAY, SGD_GATE };
 
 typedef enum sgd_kind { PLAIN, KEEP, MOMENTUM, NESTEROV } sgd_kind; /* KEEP: no momentum, but m is wanted */
 
@@ -109,6 +115,7 @@ static lamina_status sgd_run(const lamina_plan *plan, const lamina_args *args, v
   const lamina_desc *arg = plan->problem.arg;
   const lamina_sgd *sgd = lamina_attr(&plan->problem);
   const int64_t count = lamina_desc_count(&arg[W]);
+  if (shut(plan, args, SGD_GATE)) return LAMINA_OK;
   piece *const pieces = workspace;
   const int64_t last = cut(plan, args, SGD_SEGMENTS, SGD_DECAY, count, pieces);
   const bool has_m = arg[M].dtype != LAMINA_NONE;
@@ -143,7 +150,7 @@ const lamina_engine lamina_cpu_loop_sgd = {
 
 /* ---- Adam ------------------------------------------------------------------------------------------------------- */
 
-enum { V = M + 1, RATE, STEP, SEGMENTS, DECAY };
+enum { V = M + 1, RATE, STEP, SEGMENTS, DECAY, GATE };
 
 /* What all elements of a segment share. */
 typedef struct adam_numbers {
@@ -200,6 +207,7 @@ static lamina_status adam_run(const lamina_plan *plan, const lamina_args *args, 
   const lamina_desc *arg = plan->problem.arg;
   const bool decoupled = ((const lamina_adam *)lamina_attr(&plan->problem))->decoupled != 0;
   const int64_t count = lamina_desc_count(&arg[W]);
+  if (shut(plan, args, GATE)) return LAMINA_OK;
   piece *const pieces = workspace;
   const int64_t last = cut(plan, args, SEGMENTS, DECAY, count, pieces);
   const double rate = lamina_load((lamina_dtype)arg[RATE].dtype, args->p[RATE], 0);

@@ -61,6 +61,13 @@ static lamina_status step_value(lamina_graph *graph, const char *name, lamina_dt
   return lamina_graph_value(graph, name, &desc, LAMINA_BUFFER_STEP, offset, value);
 }
 
+static lamina_status result_value(lamina_graph *graph, const char *name, size_t offset, int *value) {
+  const int64_t one = 1;
+  lamina_desc desc = lamina_dense(graph->dtype, 1, &one);
+  desc.align = 64;
+  return lamina_graph_value(graph, name, &desc, LAMINA_BUFFER_RESULT, offset, value);
+}
+
 /* What the loss holds the output against: the labels, or, for a loss of numbers, 1 for the class of the label and 0 for
  * all others. */
 static lamina_status add_target(lamina_executor *executor, const lamina_op_def *op, int *arg) {
@@ -112,10 +119,12 @@ static lamina_status add_loss(const lamina_net *net, lamina_executor *executor) 
   LAMINA_TRY(lamina_graph_value(graph, "labels", &labels, LAMINA_BUFFER_LABELS, 0, &executor->labels));
   LAMINA_TRY(add_target(executor, op, arg));
   arg[x] = graph->x, arg[y] = LAMINA_FRESH;
+  if (executor->mode == LAMINA_MODE_TRAIN) LAMINA_TRY(result_value(graph, "loss", LAMINA_RESULT_LOSS, &arg[y]));
   LAMINA_TRY(add_weights(net, graph, op, arg));
   LAMINA_TRY(lamina_graph_emit(graph, name, executor->criterion.attr, arg));
   executor->loss = arg[y];
   graph->values[executor->loss].kept = true;
+  graph->values[executor->loss].varies = true;
   return LAMINA_OK;
 }
 
@@ -164,21 +173,32 @@ static lamina_status add_update(const lamina_net *net, lamina_executor *executor
       LAMINA_TRY(
           lamina_graph_value(graph, vectors[i].name, vectors[i].desc, vectors[i].buffer, vectors[i].offset, &arg[at]));
   }
-  const int rate = lamina_op_arg(op, "rate"), step = lamina_op_arg(op, "step");
+  const int rate = lamina_op_arg(op, "rate"), step = lamina_op_arg(op, "step"), gate = lamina_op_arg(op, "gate");
   if (rate >= 0) LAMINA_TRY(step_value(graph, "rate", LAMINA_F32, 1, offsetof(lamina_step_block, rate), &arg[rate]));
   if (step >= 0) LAMINA_TRY(step_value(graph, "step", LAMINA_I64, 1, offsetof(lamina_step_block, step), &arg[step]));
+  if (gate >= 0) arg[gate] = executor->sum;
   graph->layer = -1;
   graph->layer_name = "update";
   return lamina_graph_emit(graph, update->op, update->attr, arg);
 }
 
+/* The sum of losses, in place. */
+static lamina_status add_sum(lamina_executor *executor) {
+  lamina_graph *graph = &executor->graph;
+  LAMINA_TRY(result_value(graph, "loss_sum", LAMINA_RESULT_SUM, &executor->sum));
+  int arg[] = {executor->sum, executor->loss, executor->sum};
+  const int y = lamina_op_arg(lamina_op_at(lamina_op_find("add/forward")), "y");
+  LAMINA_TRY(lamina_graph_emit(graph, "add/forward", NULL, arg));
+  graph->nodes[graph->node_count - 1].aliased |= 1u << y;
+  return LAMINA_OK;
+}
+
 /* States take their next values with the update, so that a step that fails before leaves them. */
-static lamina_status add_states(lamina_graph *graph) {
-  graph->layer = -1;
-  graph->layer_name = "update";
+static lamina_status add_states(lamina_executor *executor) {
+  lamina_graph *graph = &executor->graph;
   for (int v = 0, count = graph->value_count; v < count; v++) {
-    int arg[] = {graph->values[v].next, v};
-    if (arg[0] >= 0) LAMINA_TRY(lamina_graph_emit(graph, "copy/forward", NULL, arg));
+    int arg[] = {graph->values[v].next, executor->sum, v};
+    if (arg[0] >= 0) LAMINA_TRY(lamina_graph_emit(graph, "commit/forward", NULL, arg));
   }
   return LAMINA_OK;
 }
@@ -190,7 +210,10 @@ static lamina_status add_training(const lamina_net *net, lamina_executor *execut
   graph->values[executor->loss].gradient = one;
   LAMINA_TRY(lamina_graph_backward(graph));
   executor->update = graph->node_count;
-  LAMINA_TRY(add_states(graph));
+  graph->layer = -1;
+  graph->layer_name = "update";
+  LAMINA_TRY(add_sum(executor));
+  LAMINA_TRY(add_states(executor));
   return net->params.trained && executor->applied.op[0] ? add_update(net, executor) : LAMINA_OK;
 }
 
@@ -231,7 +254,7 @@ static lamina_status executor_open(lamina_net *net, lamina_mode mode, int64_t ba
   executor->k = k;
   if (mode == LAMINA_MODE_TRAIN) executor->applied = net->update;
   executor->criterion = *loss;
-  executor->loss = executor->hits[0] = executor->hits[1] = LAMINA_ABSENT;
+  executor->labels = executor->loss = executor->sum = executor->hits[0] = executor->hits[1] = LAMINA_ABSENT;
   executor->graph = (lamina_graph){.allocator = net->allocator,
                                    .dtype = net->shape.dtype,
                                    .math = net->options.math,
@@ -311,11 +334,16 @@ void lamina_executor_need(const lamina_net *net, const lamina_executor *e, lamin
     const size_t workspace = e->graph.nodes[n].plan ? lamina_plan_workspace(e->graph.nodes[n].plan) : 0;
     if (workspace > need->workspace) need->workspace = workspace;
   }
-  if (!lamina_net_on_host(net)) need->input = (size_t)lamina_desc_bytes(&e->graph.values[0].desc);
-  if (e->mode == LAMINA_MODE_TRAIN) {
+  const bool training = e->mode == LAMINA_MODE_TRAIN;
+  if (!lamina_net_on_host(net)) {
+    need->input = (size_t)lamina_desc_bytes(&e->graph.values[0].desc);
+    if (e->labels >= 0) need->input += (size_t)lamina_desc_bytes(&e->graph.values[e->labels].desc);
+    if (training) need->input = LAMINA_SLOTS * (need->input + sizeof(lamina_step_block));
+  }
+  if (training) {
     need->gradients = net->params.bytes;
     need->optimizer = (size_t)e->applied.moments * net->params.bytes;
-    need->other = constants_size(net) + sizeof(lamina_step_block);
+    need->other = constants_size(net) + sizeof(lamina_step_block) + LAMINA_RESULT_BYTES;
   }
   need->other += net->size[LAMINA_BUFFER_CLASS_WEIGHTS];
   need->device = need->parameters + need->gradients + need->optimizer + need->activations + need->input + need->other;
@@ -341,6 +369,7 @@ lamina_status lamina_net_take(lamina_net *net, const lamina_executor *executor) 
   LAMINA_TRY(take(net, LAMINA_BUFFER_ARENA, executor->graph.arena, false));
   if (executor->mode != LAMINA_MODE_TRAIN) return LAMINA_OK;
   LAMINA_TRY(take(net, LAMINA_BUFFER_STEP, sizeof(lamina_step_block), false));
+  LAMINA_TRY(take(net, LAMINA_BUFFER_RESULT, LAMINA_RESULT_BYTES, true));
   LAMINA_TRY(take(net, LAMINA_BUFFER_GRADIENTS, net->params.bytes, true)); /* zeros: the gaps between parameters */
   if (executor->applied.moments > 0) LAMINA_TRY(take(net, LAMINA_BUFFER_MOMENT1, net->params.bytes, true));
   if (executor->applied.moments > 1) LAMINA_TRY(take(net, LAMINA_BUFFER_MOMENT2, net->params.bytes, true));
@@ -407,9 +436,10 @@ lamina_status lamina_net_write_step(const lamina_net *net, const lamina_step_blo
 
 void *lamina_executor_at(const lamina_net *net, const lamina_executor *executor, int value, const lamina_feed *feed) {
   const lamina_value *v = &executor->graph.values[value];
-  const char *base = v->buffer == LAMINA_BUFFER_INPUT    ? feed->x
-                     : v->buffer == LAMINA_BUFFER_LABELS ? feed->labels
-                                                         : net->block[v->buffer];
+  const char *base = v->buffer == LAMINA_BUFFER_INPUT                ? feed->x
+                     : v->buffer == LAMINA_BUFFER_LABELS             ? feed->labels
+                     : v->buffer == LAMINA_BUFFER_STEP && feed->step ? feed->step
+                                                                     : net->block[v->buffer];
   return (void *)(uintptr_t)(base + v->offset);
 }
 

@@ -23,6 +23,13 @@ typedef struct lamina_step_block {
   int64_t rng[2];      /* seed, step from 0 */
 } lamina_step_block;
 
+/* What a training step leaves behind, in the device's memory: two numbers of the net's type. The sum of all losses since
+ * the trainer was opened stops being finite with the first that isn't, and holds back all updates from there on. */
+enum { LAMINA_RESULT_LOSS = 0, LAMINA_RESULT_SUM = 64, LAMINA_RESULT_BYTES = 128 };
+
+/* Training steps that may be in flight at once, on a device that works beside the host. */
+enum { LAMINA_SLOTS = 2 };
+
 typedef enum lamina_mode {
   LAMINA_MODE_INFER,
   LAMINA_MODE_EVALUATE, /* mean loss, and hits */
@@ -48,12 +55,12 @@ typedef struct lamina_executor {
   lamina_mode mode;
   lamina_criterion criterion;
   int64_t k;
-  lamina_update applied;             /* what the update nodes do */
-  bool held;                         /* by a trainer, so it stays */
-  int output, labels, loss, hits[2]; /* values */
-  int update;                        /* the first node of the update; node_count without one */
-  int *layer_output;                 /* [layers]: the value that each gives */
-  struct lamina_executor *next;      /* asked for longer ago */
+  lamina_update applied;                  /* what the update nodes do */
+  bool held;                              /* by a trainer, so it stays */
+  int output, labels, loss, sum, hits[2]; /* values; sum: of all losses */
+  int update;                             /* the first node of the update; node_count without one */
+  int *layer_output;                      /* [layers]: the value that each gives */
+  struct lamina_executor *next;           /* asked for longer ago */
 } lamina_executor;
 
 /* What a recipe says beside the layers; all zero without one. Strings are the net's. */
@@ -127,8 +134,8 @@ void lamina_executor_need(const lamina_net *net, const lamina_executor *executor
 
 /* A batch where the device can read it. */
 typedef struct lamina_feed {
-  const void *x, *labels;
-  void *own_x, *own_labels; /* copies, where the device has memory of its own */
+  const void *x, *labels, *step; /* step NULL: the net's step block */
+  void *own_x, *own_labels;      /* copies, where the device has memory of its own */
   size_t x_size, labels_size;
 } lamina_feed;
 lamina_status lamina_feed_open(lamina_net *net, const lamina_executor *executor, lamina_feed *feed);

@@ -2,6 +2,7 @@
 #include "net/trainer.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #include "core/device.h"
 
@@ -14,6 +15,14 @@ static lamina_status need_at(void *user, int64_t batch, lamina_memory_need *need
   return lamina_training_need(t->net, &settings, need);
 }
 
+/* The device's pinned memory as an allocator, whose blocks start at pages. */
+static void *pinned_alloc(void *user, size_t size, size_t align) {
+  void *memory;
+  (void)align;
+  return lamina_pinned_alloc(user, size, &memory) ? NULL : memory;
+}
+static void pinned_free(void *user, void *memory, size_t size) { lamina_pinned_free(user, memory, size); }
+
 static lamina_status open_in(lamina_trainer *t, const lamina_training *training) {
   lamina_net *net = t->net;
   LAMINA_TRY(lamina_training_settle(net, training, &t->settings));
@@ -25,10 +34,10 @@ static lamina_status open_in(lamina_trainer *t, const lamina_training *training)
   LAMINA_TRY(lamina_net_executor(net, LAMINA_MODE_TRAIN, o->batch, &t->settings.loss, 0, &t->executor));
   t->executor->held = true;
   LAMINA_TRY(lamina_net_take(net, t->executor));
-  LAMINA_TRY(lamina_feed_open(net, t->executor, &t->feed));
-  const size_t room = lamina_net_input_room(net, o->batch);
-  if (room && !(t->room = lamina_alloc(net->allocator, room))) return LAMINA_OUT_OF_MEMORY;
-  const lamina_loader_options loader = lamina_training_loader(net, o);
+  LAMINA_TRY(lamina_slots_open(t));
+  lamina_loader_options loader = lamina_training_loader(net, o);
+  t->pinned = (lamina_allocator){.alloc = pinned_alloc, .free = pinned_free, .user = net->device};
+  if (!lamina_net_on_host(net)) loader.buffers = &t->pinned;
   LAMINA_TRY(lamina_loader_open(o->train, &loader, &t->loader));
   t->now = (lamina_progress){
       .epochs = o->epochs, .steps = lamina_loader_batches(t->loader), .loss = (double)NAN, .mean_loss = (double)NAN};
@@ -54,9 +63,8 @@ lamina_status lamina_trainer_open(lamina_net *net, const lamina_training *traini
 
 void lamina_trainer_close(lamina_trainer *t) {
   if (!t) return;
+  lamina_slots_close(t);
   lamina_loader_close(t->loader);
-  lamina_feed_close(t->net, &t->feed);
-  lamina_free(t->net->allocator, t->room);
   if (t->executor) t->executor->held = false;
   t->net->training = false;
   lamina_free(t->net->allocator, t);
@@ -70,23 +78,63 @@ const lamina_training *lamina_trainer_training(const lamina_trainer *t) { return
 
 /* ---- Stepping --------------------------------------------------------------------------------------------------- */
 
-static lamina_status run_step(lamina_trainer *t, const lamina_batch *batch) {
-  const lamina_executor *e = t->executor;
-  const lamina_step_block block = {.rate = (float)t->now.rate,
-                                   .loss_gradient = 1,
-                                   .step = t->now.total + 1,
-                                   .rng = {(int64_t)t->settings.options.seed, t->now.total}};
-  float loss;
-  const void *x = lamina_net_as_input(t->net, batch->n, batch->x, t->room);
-  LAMINA_TRY(lamina_feed_put(t->net, &t->feed, x, batch->label));
-  LAMINA_TRY(lamina_net_write_step(t->net, &block));
-  LAMINA_TRY(lamina_executor_run(t->net, e, 0, e->update, &t->feed));
-  LAMINA_TRY(lamina_executor_read(t->net, e, e->loss, &t->feed, &loss));
-  if (!isfinite(loss)) return lamina_trainer_blame(t);
-  LAMINA_TRY(lamina_executor_run(t->net, e, e->update, e->graph.node_count, &t->feed));
+/* What is in flight is given up: the next step is the one of this slot, again. */
+static lamina_status go_back(lamina_trainer *t, const lamina_slot *slot) {
+  const double loss = t->now.loss, mean = t->now.mean_loss;
+  t->collected = t->queued;
+  t->now = slot->before;
+  t->now.loss = loss, t->now.mean_loss = mean;
+  t->ends = false;
+  return lamina_loader_seek(t->loader, slot->before.epoch, slot->before.step);
+}
+
+/* A loss that isn't finite has held back its own update and all after it. Its step runs again, watched. */
+static lamina_status look_for_the_cause(lamina_trainer *t, lamina_slot *slot) {
+  lamina_batch batch;
+  LAMINA_TRY(lamina_stream_sync(t->net->device, NULL));
+  LAMINA_TRY(go_back(t, slot));
+  LAMINA_TRY(lamina_slots_reset(t));
+  LAMINA_TRY(lamina_loader_next(t->loader, &batch));
+  LAMINA_TRY(lamina_slots_feed(t, slot, &batch));
+  const lamina_status status = lamina_trainer_blame(t, slot);
+  LAMINA_TRY(lamina_loader_seek(t->loader, t->now.epoch, t->now.step));
+  return status;
+}
+
+/* Takes the oldest step in flight into account. */
+static lamina_status collect(lamina_trainer *t) {
+  lamina_slot *slot = &t->slots[t->collected % LAMINA_SLOTS];
+  double loss;
+  const lamina_status status = lamina_slots_collect(t, &loss);
+  if (status) {
+    (void)!go_back(t, slot);
+    return status;
+  }
+  if (!isfinite(loss)) return look_for_the_cause(t, slot);
   t->net->gradients = true;
-  t->now.loss = (double)loss;
+  t->loss_sum += loss;
+  t->now.loss = loss;
+  t->now.mean_loss = t->loss_sum / (double)(slot->before.step + 1);
   return LAMINA_OK;
+}
+
+lamina_status lamina_trainer_settle(lamina_trainer *t) {
+  while (t->collected < t->queued) LAMINA_TRY(collect(t));
+  return LAMINA_OK;
+}
+
+/* The next batch's step is put into the queue; before it, those are waited for whose place it takes. */
+static lamina_status queue_step(lamina_trainer *t) {
+  lamina_batch batch;
+  while (t->queued - t->collected >= LAMINA_SLOTS) LAMINA_TRY(collect(t));
+  lamina_status status = lamina_loader_next(t->loader, &batch);
+  if (!status) status = lamina_slots_queue(t, &batch);
+  if (!status) return LAMINA_OK;
+  char sentence[1024]; /* the step isn't done: its batch comes again */
+  snprintf(sentence, sizeof sentence, "%s", lamina_last_error());
+  LAMINA_TRY(lamina_trainer_settle(t));
+  LAMINA_TRY(lamina_loader_seek(t->loader, t->now.epoch, t->now.step));
+  return lamina_error(status, "%s", sentence);
 }
 
 static lamina_status end_epoch(lamina_trainer *t) {
@@ -102,26 +150,19 @@ lamina_status lamina_trainer_step(lamina_trainer *t) {
   LAMINA_NOT_NULL(t, "trainer");
   const lamina_training *o = &t->settings.options;
   lamina_progress *now = &t->now;
-  lamina_batch batch;
   if (lamina_trainer_done(t)) return lamina_error(LAMINA_INVALID, "all %lld epochs are done", (long long)now->epochs);
   if (t->ends) LAMINA_TRY(end_epoch(t));
   if (lamina_trainer_done(t)) return LAMINA_OK;
   if (now->step == now->steps || now->step == 0) now->step = 0, t->loss_sum = 0;
   now->rate = lamina_rate_at(&o->rate, now->total, now->steps * now->epochs, now->steps);
-  lamina_status status = lamina_loader_next(t->loader, &batch);
-  if (!status) status = run_step(t, &batch);
-  if (status) { /* the step isn't done: its batch comes again */
-    LAMINA_TRY(lamina_loader_seek(t->loader, now->epoch, now->step));
-    return status;
-  }
+  LAMINA_TRY(queue_step(t));
   now->step++;
   now->total++;
-  now->examples += batch.n;
-  t->loss_sum += now->loss;
-  now->mean_loss = t->loss_sum / (double)now->step;
+  now->examples += o->batch;
   t->ends = now->step == now->steps;
   now->epoch += t->ends;
-  if (o->on_step) status = o->on_step(o->user, now);
+  while (t->ends ? t->collected < t->queued : lamina_slots_ready(t)) LAMINA_TRY(collect(t));
+  lamina_status status = o->on_step ? o->on_step(o->user, now) : LAMINA_OK;
   if (!status && t->ends) status = end_epoch(t);
   return status;
 }

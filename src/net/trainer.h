@@ -17,13 +17,31 @@ typedef struct lamina_settings {
   uint8_t optimizer_attrs[LAMINA_ATTR_BYTES];
 } lamina_settings;
 
+/* A step in flight: its batch where the device can read it, its numbers, and what came of it. */
+typedef struct lamina_slot {
+  lamina_feed feed;
+  void *own_step;           /* the step block, where the device has memory of its own */
+  lamina_step_block *block; /* the host's, in pinned memory as are the next two */
+  void *loss;
+  void *room; /* of the batch as the net takes it, where that isn't as the loader gives it */
+  size_t room_size;
+  lamina_event *uploaded, *done;
+  void *capture;                /* of the whole step; NULL: none yet */
+  void *blocks[LAMINA_BUFFERS]; /* the net's when it was captured */
+  lamina_progress before;       /* where the trainer was */
+} lamina_slot;
+
 struct lamina_trainer {
   lamina_net *net;
   lamina_settings settings;
+  lamina_allocator pinned; /* of the loader's batches */
   lamina_loader *loader;
   lamina_executor *executor;
-  lamina_feed feed;
-  void *room; /* for a batch as the net takes it, where that isn't f32 */
+  lamina_slot slots[LAMINA_SLOTS];
+  int64_t queued, collected; /* steps: put into the device's queue, known to be done */
+  lamina_stream *upload;     /* copies run beside the steps */
+  bool plain;                /* steps are not captured */
+  void *room;                /* for a batch as the net takes it, where that isn't f32 */
   lamina_progress now;
   double loss_sum; /* over the epoch's steps */
   bool ends;       /* an epoch's last step is done; its evaluation and on_epoch are still to come */
@@ -48,8 +66,25 @@ int64_t lamina_evaluation_memory(const lamina_net *net, const lamina_dataset *da
 lamina_status lamina_training_describe(const lamina_training *options, lamina_text *text);
 lamina_loader_options lamina_training_loader(const lamina_net *net, const lamina_training *options);
 
-/* NOT_FINITE with the first layer that makes it, found by running the step again node by node. */
-lamina_status lamina_trainer_blame(const lamina_trainer *trainer);
+/* slot.c: steps in flight. */
+lamina_status lamina_slots_open(lamina_trainer *trainer);
+void lamina_slots_close(lamina_trainer *trainer);
+/* Puts a step into the device's queue, in the next slot, which must be free. */
+lamina_status lamina_slots_queue(lamina_trainer *trainer, const lamina_batch *batch);
+/* Waits for the oldest step in flight, and gives its loss. */
+lamina_status lamina_slots_collect(lamina_trainer *trainer, double *loss);
+/* Is the oldest step in flight done? False where there is none. */
+bool lamina_slots_ready(const lamina_trainer *trainer);
+/* Puts a batch where the device can read it, and waits until it is there. */
+lamina_status lamina_slots_feed(lamina_trainer *trainer, lamina_slot *slot, const lamina_batch *batch);
+/* The sum of losses starts anew. */
+lamina_status lamina_slots_reset(lamina_trainer *trainer);
+
+/* Waits for all steps in flight: progress then says how they went. */
+lamina_status lamina_trainer_settle(lamina_trainer *trainer);
+
+/* NOT_FINITE with the first layer that makes it, found by running the slot's step again node by node. */
+lamina_status lamina_trainer_blame(const lamina_trainer *trainer, const lamina_slot *slot);
 
 #ifdef __cplusplus
 }

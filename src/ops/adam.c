@@ -5,16 +5,13 @@
 #include "core/plan.h"
 #include "ops/optimizer.h"
 
-enum { W, G, M, V, RATE, STEP, SEGMENTS, DECAY };
-static const lamina_arg_def args[] = {{"w", LAMINA_INOUT, false, LAMINA_FLOATING, NULL},
-                                      {"g", LAMINA_IN, false, LAMINA_FLOATING, NULL},
-                                      {"m", LAMINA_INOUT, false, LAMINA_FLOATING, NULL},
-                                      {"v", LAMINA_INOUT, false, LAMINA_FLOATING, NULL},
-                                      {"rate", LAMINA_IN, false, LAMINA_FLOATING, NULL},
-                                      {"step", LAMINA_IN, false, LAMINA_INTEGER, NULL},
-                                      {"segments", LAMINA_IN, true, LAMINA_INTEGER, NULL},
-                                      {"decay", LAMINA_IN, true, LAMINA_FLOATING, NULL},
-                                      {0}};
+enum { W, G, M, V, RATE, STEP, SEGMENTS, DECAY, GATE };
+static const lamina_arg_def args[] = {
+    {"w", LAMINA_INOUT, false, LAMINA_FLOATING, NULL},   {"g", LAMINA_IN, false, LAMINA_FLOATING, NULL},
+    {"m", LAMINA_INOUT, false, LAMINA_FLOATING, NULL},   {"v", LAMINA_INOUT, false, LAMINA_FLOATING, NULL},
+    {"rate", LAMINA_IN, false, LAMINA_FLOATING, NULL},   {"step", LAMINA_IN, false, LAMINA_INTEGER, NULL},
+    {"segments", LAMINA_IN, true, LAMINA_INTEGER, NULL}, {"decay", LAMINA_IN, true, LAMINA_FLOATING, NULL},
+    {"gate", LAMINA_IN, true, LAMINA_FLOATING, NULL},    {0}};
 LAMINA_CHECK_ARGS(adam_update, args);
 
 #define REAL(field, value, top)                                                                                        \
@@ -41,6 +38,7 @@ static lamina_status infer(lamina_problem *p) {
   LAMINA_TRY(lamina_want_one(p, RATE));
   LAMINA_TRY(lamina_want_one(p, STEP));
   LAMINA_TRY(lamina_want_dtype(p, STEP, LAMINA_I64));
+  LAMINA_TRY(lamina_want_dims(p, GATE, 1, (int64_t[]){1}));
   return lamina_want_segments(p, SEGMENTS, DECAY);
 }
 
@@ -54,6 +52,10 @@ static lamina_status infer(lamina_problem *p) {
  *   w     that of w0 and of the move, + |w'| */
 static void element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e) {
   const lamina_adam *adam = ref->attr;
+  if (lamina_gate_shut(ref, GATE)) {
+    *e = (lamina_expected){.value = ref->x[arg][index], .terms = -1};
+    return;
+  }
   const double b1 = adam->beta1, b2 = adam->beta2, step = ref->x[STEP][0], rate = ref->x[RATE][0];
   const double decay = lamina_decay_of(ref, SEGMENTS, DECAY, index), w = ref->x[W][index];
   const double added = adam->decoupled ? 0 : decay * w, shrink = adam->decoupled ? 1 - rate * decay : 1;
@@ -95,7 +97,7 @@ static void sample(lamina_problem *p, lamina_draw *draw) {
   lamina_draw_weights(p, draw, W, G);
   p->arg[M] = p->arg[V] = p->arg[W];
   p->arg[STEP] = lamina_dense(LAMINA_I64, 1, (int64_t[]){1});
-  lamina_draw_rates(p, draw, RATE, SEGMENTS, DECAY);
+  lamina_draw_rates(p, draw, RATE, SEGMENTS, DECAY, GATE);
   memcpy(p->attr, &adam, sizeof adam);
 }
 
@@ -115,7 +117,7 @@ const lamina_op_def lamina_ops_adam[] = {{.name = "adam/update",
                                           .flops = flops},
                                          {0}};
 
-LAMINA_DEFINE_CALLS(adam_update, "adam/update", adam, (w, g, m, v, rate, step, segments, decay),
+LAMINA_DEFINE_CALLS(adam_update, "adam/update", adam, (w, g, m, v, rate, step, segments, decay, gate),
                     const lamina_adam *adam, const lamina_tensor *w, const lamina_tensor *g, const lamina_tensor *m,
                     const lamina_tensor *v, const lamina_tensor *rate, const lamina_tensor *step,
-                    const lamina_tensor *segments, const lamina_tensor *decay)
+                    const lamina_tensor *segments, const lamina_tensor *decay, const lamina_tensor *gate)

@@ -2,6 +2,8 @@
 #ifndef LAMINA_OPS_OPTIMIZER_H
 #define LAMINA_OPS_OPTIMIZER_H
 
+#include <math.h>
+
 #include "core/draw.h"
 #include "core/problem.h"
 #include "lamina/optimizer.h"
@@ -34,6 +36,11 @@ static inline void lamina_fill_segments(const lamina_problem *p, int w, int segm
       (lamina_fill_def){.kind = LAMINA_FILL_ASCENDING, .low = 0, .high = (double)lamina_desc_count(&p->arg[w])};
 }
 
+/* Is the gate there and not finite? Then nothing is updated. */
+static inline bool lamina_gate_shut(const lamina_reference *ref, int gate) {
+  return ref->x[gate] && !isfinite(ref->x[gate][0]);
+}
+
 /* Weights and their gradient: any shape. */
 static inline void lamina_draw_weights(lamina_problem *p, lamina_draw *draw, int w, int g) {
   const int rank = (int)LAMINA_PICK(draw, "rank", 1, 1, 2);
@@ -41,12 +48,14 @@ static inline void lamina_draw_weights(lamina_problem *p, lamina_draw *draw, int
   p->arg[w] = p->arg[g] = lamina_draw_shape(draw, rank, dims);
 }
 
-/* The rate, and decay for some segments or for all. */
-static inline void lamina_draw_rates(lamina_problem *p, lamina_draw *draw, int rate, int segments, int decay) {
+/* The rate, decay for some segments or for all, and now and then a gate. */
+static inline void lamina_draw_rates(lamina_problem *p, lamina_draw *draw, int rate, int segments, int decay,
+                                     int gate) {
   const int64_t S = LAMINA_PICK(draw, "segments", 0, 1, 2, 5), one = 1;
   p->arg[rate] = lamina_dense((lamina_dtype)LAMINA_PICK(draw, "rate", LAMINA_F32, LAMINA_F64), 1, &one);
   if (S) p->arg[segments] = lamina_dense(LAMINA_I64, 1, &S);
   p->arg[decay] = lamina_draw_shape(draw, 1, S ? &S : &one);
+  if (LAMINA_PICK(draw, "gate", 0, 1)) p->arg[gate] = lamina_dense(LAMINA_F32, 1, &one);
 }
 
 #endif

@@ -5,14 +5,12 @@
 #include "core/plan.h"
 #include "ops/optimizer.h"
 
-enum { W, G, M, RATE, SEGMENTS, DECAY };
-static const lamina_arg_def args[] = {{"w", LAMINA_INOUT, false, LAMINA_FLOATING, NULL},
-                                      {"g", LAMINA_IN, false, LAMINA_FLOATING, NULL},
-                                      {"m", LAMINA_INOUT, true, LAMINA_FLOATING, NULL},
-                                      {"rate", LAMINA_IN, false, LAMINA_FLOATING, NULL},
-                                      {"segments", LAMINA_IN, true, LAMINA_INTEGER, NULL},
-                                      {"decay", LAMINA_IN, true, LAMINA_FLOATING, NULL},
-                                      {0}};
+enum { W, G, M, RATE, SEGMENTS, DECAY, GATE };
+static const lamina_arg_def args[] = {
+    {"w", LAMINA_INOUT, false, LAMINA_FLOATING, NULL},   {"g", LAMINA_IN, false, LAMINA_FLOATING, NULL},
+    {"m", LAMINA_INOUT, true, LAMINA_FLOATING, NULL},    {"rate", LAMINA_IN, false, LAMINA_FLOATING, NULL},
+    {"segments", LAMINA_IN, true, LAMINA_INTEGER, NULL}, {"decay", LAMINA_IN, true, LAMINA_FLOATING, NULL},
+    {"gate", LAMINA_IN, true, LAMINA_FLOATING, NULL},    {0}};
 LAMINA_CHECK_ARGS(sgd_update, args);
 
 static const lamina_attr_def attrs[] = {
@@ -29,6 +27,7 @@ static lamina_status infer(lamina_problem *p) {
     return lamina_error(LAMINA_INVALID, "sgd/update: a momentum of %g needs m, which is missing", sgd->momentum);
   LAMINA_TRY(lamina_set_output(p, M, (lamina_dtype)w->dtype, w->rank, w->dims));
   LAMINA_TRY(lamina_want_one(p, RATE));
+  LAMINA_TRY(lamina_want_dims(p, GATE, 1, (int64_t[]){1}));
   return lamina_want_segments(p, SEGMENTS, DECAY);
 }
 
@@ -39,6 +38,10 @@ static lamina_status infer(lamina_problem *p) {
  *   w     2|rate step| + |w'| + |rate| times that of the step */
 static void element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e) {
   const lamina_sgd *sgd = ref->attr;
+  if (lamina_gate_shut(ref, GATE)) {
+    *e = (lamina_expected){.value = ref->x[arg][index], .terms = -1};
+    return;
+  }
   const double w = ref->x[W][index], rate = ref->x[RATE][0], mu = sgd->momentum;
   const double decayed = lamina_decay_of(ref, SEGMENTS, DECAY, index) * w, g = ref->x[G][index] + decayed;
   const double eg = decayed != 0 ? 2 * fabs(decayed) + fabs(g) : 0;
@@ -68,7 +71,7 @@ static void sample(lamina_problem *p, lamina_draw *draw) {
                           .nesterov = LAMINA_PICK(draw, "nesterov", 0, 1)};
   lamina_draw_weights(p, draw, W, G);
   p->arg[M] = p->arg[W];
-  lamina_draw_rates(p, draw, RATE, SEGMENTS, DECAY);
+  lamina_draw_rates(p, draw, RATE, SEGMENTS, DECAY, GATE);
   memcpy(p->attr, &sgd, sizeof sgd);
 }
 
@@ -90,6 +93,6 @@ const lamina_op_def lamina_ops_sgd[] = {{.name = "sgd/update",
                                          .flops = flops},
                                         {0}};
 
-LAMINA_DEFINE_CALLS(sgd_update, "sgd/update", sgd, (w, g, m, rate, segments, decay), const lamina_sgd *sgd,
+LAMINA_DEFINE_CALLS(sgd_update, "sgd/update", sgd, (w, g, m, rate, segments, decay, gate), const lamina_sgd *sgd,
                     const lamina_tensor *w, const lamina_tensor *g, const lamina_tensor *m, const lamina_tensor *rate,
-                    const lamina_tensor *segments, const lamina_tensor *decay)
+                    const lamina_tensor *segments, const lamina_tensor *decay, const lamina_tensor *gate)

@@ -1,0 +1,147 @@
+/* Steps in flight: a device works on one while the host prepares the next.
+ *
+ *   host     batch k → upload ┐         batch k+1 → upload ┐              batch k+2: waits for step k, whose slot it takes
+ *   device                    step k → loss ┐              step k+1 → loss ┐
+ *   host                                    collected when it is there
+ *
+ * All that changes from step to step is in a slot's memory, so that a step is captured once for each slot and then is one
+ * call. On a device that works in the host's memory nothing is copied, and a step is done when it was queued. */
+#include "core/device.h"
+#include "net/trainer.h"
+
+/* ---- Opening ---------------------------------------------------------------------------------------------------- */
+
+static lamina_status slot_open(lamina_trainer *t, lamina_slot *slot) {
+  lamina_net *net = t->net;
+  lamina_device *device = net->device;
+  void *block;
+  LAMINA_TRY(lamina_feed_open(net, t->executor, &slot->feed));
+  LAMINA_TRY(lamina_pinned_alloc(device, sizeof *slot->block, &block));
+  slot->block = block;
+  LAMINA_TRY(lamina_pinned_alloc(device, lamina_element(net), &slot->loss));
+  slot->room_size = lamina_net_input_room(net, t->settings.options.batch);
+  LAMINA_TRY(lamina_pinned_alloc(device, slot->room_size, &slot->room));
+  if (!lamina_net_on_host(net)) LAMINA_TRY(lamina_memory_alloc(device, sizeof *slot->block, &slot->own_step));
+  slot->feed.step = slot->own_step ? slot->own_step : block;
+  LAMINA_TRY(lamina_event_open(device, &slot->uploaded));
+  return lamina_event_open(device, &slot->done);
+}
+
+lamina_status lamina_slots_open(lamina_trainer *t) {
+  t->plain = !lamina_captures(t->net->device);
+  LAMINA_TRY(lamina_stream_open(t->net->device, &t->upload));
+  for (int i = 0; i < LAMINA_SLOTS; i++) LAMINA_TRY(slot_open(t, &t->slots[i]));
+  return lamina_slots_reset(t);
+}
+
+static void slot_close(lamina_trainer *t, lamina_slot *slot) {
+  lamina_device *device = t->net->device;
+  lamina_capture_close(device, slot->capture);
+  lamina_event_close(slot->uploaded);
+  lamina_event_close(slot->done);
+  lamina_memory_free(device, slot->own_step, sizeof *slot->block);
+  lamina_pinned_free(device, slot->room, slot->room_size);
+  lamina_pinned_free(device, slot->loss, lamina_element(t->net));
+  lamina_pinned_free(device, slot->block, sizeof *slot->block);
+  lamina_feed_close(t->net, &slot->feed);
+}
+
+/* Steps may still be under way; whatever comes of them, nothing may be freed before. */
+void lamina_slots_close(lamina_trainer *t) {
+  if (t->upload) (void)!lamina_stream_sync(t->net->device, t->upload);
+  (void)!lamina_stream_sync(t->net->device, NULL);
+  for (int i = 0; i < LAMINA_SLOTS; i++) slot_close(t, &t->slots[i]);
+  lamina_stream_close(t->upload);
+}
+
+lamina_status lamina_slots_reset(lamina_trainer *t) {
+  static const char zeros[LAMINA_RESULT_BYTES];
+  return lamina_copy(t->net->device, t->net->block[LAMINA_BUFFER_RESULT], zeros, sizeof zeros, NULL);
+}
+
+/* ---- Queueing --------------------------------------------------------------------------------------------------- */
+
+static lamina_status upload(lamina_trainer *t, lamina_slot *slot, const lamina_batch *batch) {
+  lamina_net *net = t->net;
+  lamina_device *device = net->device;
+  lamina_feed *feed = &slot->feed;
+  const void *x = lamina_net_as_input(net, batch->n, batch->x, slot->room);
+  *slot->block = (lamina_step_block){.rate = (float)t->now.rate,
+                                     .loss_gradient = 1,
+                                     .step = t->now.total + 1,
+                                     .rng = {(int64_t)t->settings.options.seed, t->now.total}};
+  feed->x = feed->own_x ? feed->own_x : x;
+  feed->labels = feed->own_labels ? feed->own_labels : batch->label;
+  if (lamina_net_on_host(net)) return LAMINA_OK;
+  LAMINA_TRY(lamina_copy_async(device, feed->own_x, x, feed->x_size, t->upload));
+  LAMINA_TRY(lamina_copy_async(device, feed->own_labels, batch->label, feed->labels_size, t->upload));
+  LAMINA_TRY(lamina_copy_async(device, slot->own_step, slot->block, sizeof *slot->block, t->upload));
+  return lamina_event_record(slot->uploaded, t->upload);
+}
+
+lamina_status lamina_slots_feed(lamina_trainer *t, lamina_slot *slot, const lamina_batch *batch) {
+  LAMINA_TRY(upload(t, slot, batch));
+  return lamina_stream_sync(t->net->device, t->upload);
+}
+
+static lamina_status run_nodes(lamina_trainer *t, const lamina_slot *slot) {
+  return lamina_executor_run(t->net, t->executor, 0, t->executor->graph.node_count, &slot->feed);
+}
+
+/* Records the step. Where that can't be, the ops are launched one by one from now on, and the log says why. */
+static void capture(lamina_trainer *t, lamina_slot *slot) {
+  lamina_device *device = t->net->device;
+  lamina_status status = lamina_capture_begin(device);
+  if (!status) {
+    status = run_nodes(t, slot);
+    if (status)
+      (void)!lamina_capture_end(device, NULL);
+    else
+      status = lamina_capture_end(device, &slot->capture);
+  }
+  if (!status) {
+    memcpy(slot->blocks, t->net->block, sizeof slot->blocks);
+    return;
+  }
+  t->plain = true;
+  lamina_log(device, status == LAMINA_UNSUPPORTED ? LAMINA_LOG_INFO : LAMINA_LOG_WARNING,
+             "training steps are not captured, their ops are launched one by one: %s", lamina_last_error());
+}
+
+static lamina_status run(lamina_trainer *t, lamina_slot *slot) {
+  if (slot->capture && memcmp(slot->blocks, t->net->block, sizeof slot->blocks) != 0) { /* an evaluation moved them */
+    lamina_capture_close(t->net->device, slot->capture);
+    slot->capture = NULL;
+  }
+  if (!slot->capture && !t->plain) capture(t, slot);
+  return slot->capture ? lamina_capture_run(t->net->device, slot->capture) : run_nodes(t, slot);
+}
+
+lamina_status lamina_slots_queue(lamina_trainer *t, const lamina_batch *batch) {
+  lamina_net *net = t->net;
+  lamina_slot *slot = &t->slots[t->queued % LAMINA_SLOTS];
+  slot->before = t->now;
+  LAMINA_TRY(upload(t, slot, batch));
+  LAMINA_TRY(lamina_event_wait(slot->uploaded, NULL));
+  LAMINA_TRY(run(t, slot));
+  const char *loss = (const char *)net->block[LAMINA_BUFFER_RESULT] + LAMINA_RESULT_LOSS;
+  LAMINA_TRY(lamina_copy_async(net->device, slot->loss, loss, lamina_element(net), NULL));
+  LAMINA_TRY(lamina_event_record(slot->done, NULL));
+  t->queued++;
+  return LAMINA_OK;
+}
+
+bool lamina_slots_ready(const lamina_trainer *t) {
+  bool done = false;
+  if (t->collected == t->queued) return false;
+  const lamina_slot *slot = &t->slots[t->collected % LAMINA_SLOTS];
+  return lamina_event_done(slot->done, &done) != LAMINA_OK || done; /* what failed is told when it is collected */
+}
+
+lamina_status lamina_slots_collect(lamina_trainer *t, double *loss) {
+  const lamina_slot *slot = &t->slots[t->collected % LAMINA_SLOTS];
+  LAMINA_TRY(lamina_event_sync(slot->done));
+  t->collected++;
+  *loss = lamina_load(t->net->shape.dtype, slot->loss, 0);
+  return LAMINA_OK;
+}

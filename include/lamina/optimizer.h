@@ -46,7 +46,7 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_sgd_update(lamina_device *devic
                                                             const lamina_tensor *w, const lamina_tensor *g,
                                                             const lamina_tensor *m, const lamina_tensor *rate,
                                                             const lamina_tensor *segments, const lamina_tensor *decay,
-                                                            lamina_stream *stream);
+                                                            const lamina_tensor *gate, lamina_stream *stream);
 
 /** All zero: the paper's settings. */
 typedef struct lamina_adam {

@@ -5,6 +5,9 @@
  * A layer computes the next values of what it keeps (running statistics) with the forward pass; they take their place
  * with the update of the parameters, under the same condition: see the gate in lamina/optimizer.h.
  *
+ * Source: our own; it mirrors what a loss scaler does with a step whose gradients overflow (Micikevicius et al., "Mixed
+ * precision training", ICLR 2018, section 3.2), with the loss in place of the gradients.
+ *
  * Shapes   x and y alike, any rank; gate [1]
  * Dtypes   x and y of one type, any; gate floating
  * Strides  any; nothing may overlap

@@ -99,9 +99,13 @@ TEST(NetEmbedding, LearnsAndIsSaved) {
   Net net(device, (folder / "words.yaml").c_str());
   lamina_training training = {};
   training.train = sentences;
-  lamina_memory_need need = {};
+  lamina_memory_need need = {}, of_floats = {}; // and no rounded batch beside the loader's
+  Net floats(device, {1, 1, 5});
+  floats.fc(3);
   ASSERT_OK(lamina_training_memory(net, &training, &need));
-  EXPECT_GE(need.loader, 12 * 5 * sizeof(int32_t));
+  training.batch = 12;
+  ASSERT_OK(lamina_training_memory(floats, &training, &of_floats));
+  EXPECT_EQ(need.loader, of_floats.loader + 12 * 5 * sizeof(int32_t));
   {
     Trainer trainer(net, training);
     ASSERT_OK(lamina_trainer_run(trainer));

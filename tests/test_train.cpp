@@ -397,6 +397,19 @@ TEST_F(Train, TheConfusionMatrixCountsAnswers) {
     EXPECT_EQ(counts[3 * label] + counts[3 * label + 1] + counts[3 * label + 2], label < 2 ? 17 : 16);
 }
 
+TEST_F(Train, OfEqualScoresTheFirstIsTheAnswerAndOfNoneThereIsNone) {
+  Net net(device, {1, 4, 4});
+  net.fc(3);
+  net.write(0, std::vector<double>(48, 0)), net.write(1, {1, 2, 2});
+  Examples data(50, 1, 4, 3);
+  int64_t counts[9];
+  ASSERT_OK(lamina_net_confusion(net, data, 8, counts));
+  EXPECT_EQ(std::vector<int64_t>(counts, counts + 9), (std::vector<int64_t>{0, 17, 0, 0, 17, 0, 0, 16, 0}));
+  net.write(1, {NAN, NAN, NAN});
+  ASSERT_OK(lamina_net_confusion(net, data, 8, counts));
+  EXPECT_EQ(std::vector<int64_t>(counts, counts + 9), std::vector<int64_t>(9, 0));
+}
+
 // ---- A loss that is not finite
 
 TEST_F(Train, ANanInThePicturesIsToldAndChangesNothing) {

@@ -1,4 +1,4 @@
-// Kernels with planted bugs, and some without, for test_simt.
+// Kernels with planted bugs, and some that look like them, for test_simt.
 #ifndef PLANTED_H
 #define PLANTED_H
 
@@ -39,16 +39,5 @@ __global__ void neighbours(unsigned char *p);
 __global__ void over_the_grid(float *p);
 __global__ void over_the_grid_unordered(float *p);
 __global__ void copy_without_barrier(const float *from, float *to);
-
-// Right ones.
-__global__ void warp_values(int *p);
-__global__ void votes(int *p);
-__global__ void barrier_votes(int *p);
-__global__ void coordinates(int *p);
-__global__ void reverse_by_copy(const float *from, float *to);
-__global__ void multiply_fragments(const uint32_t *a, const uint32_t *b, float *d, int kind);
-__global__ void load_matrices(const uint16_t *from, uint32_t *to, int transposed);
-__global__ void conversions(float *to);
-__global__ void all_atomics(int *i, unsigned long long *u, float *f, double *d);
 
 #endif

@@ -1,0 +1,26 @@
+/* What the engines of convolution share: one description of a problem, whatever family it comes from. */
+#ifndef LAMINA_CUDA_CONV_H
+#define LAMINA_CUDA_CONV_H
+
+#include "cuda/cuda.h"
+#include "kernels/conv.h"
+
+/* Where the tensors of a row are, as kernels/conv.h names them: an engine row's `user`. */
+typedef struct cuda_conv_row {
+  int x, w, b, y;  /* b: -1 for none */
+  bool transposed; /* the attributes are a transposed convolution's */
+} cuda_conv_row;
+
+extern const cuda_conv_row cuda_conv_forward, cuda_conv_data, cuda_conv_weights;
+extern const cuda_conv_row cuda_conv_transpose_forward, cuda_conv_transpose_data, cuda_conv_transpose_weights;
+
+kernel_conv cuda_conv_of(const lamina_problem *problem, const cuda_conv_row *row);
+/* Refuses other types and sizes than kernels take. */
+bool cuda_conv_takes(const lamina_problem *problem, const cuda_conv_row *row, lamina_candidate_fn *each, void *context);
+/* Multiplications and additions, as the field counts them: of padding, too. */
+double cuda_conv_flops(const kernel_conv *c);
+static inline int64_t cuda_conv_weights_count(const kernel_conv *c) {
+  return c->K * (c->C / c->groups) * kernel_conv_area(c->w);
+}
+
+#endif

@@ -56,7 +56,7 @@ struct conv_way {
   int phases;
 };
 
-inline int conv_tiles(int n, int size) { return n / size + (n % size != 0); }
+__host__ __device__ inline int conv_tiles(int n, int size) { return n / size + (n % size != 0); }
 
 inline int conv_divisor(int a, int b) { // the greatest common one
   while (b) {

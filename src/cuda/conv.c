@@ -3,24 +3,35 @@
 
 #include "lamina/conv.h"
 #include "lamina/conv_transpose.h"
+#include "lamina/local_conv.h"
 
 const cuda_conv_row cuda_conv_forward = {.x = 0, .w = 1, .b = 2, .y = 3},
                     cuda_conv_data = {.y = 0, .w = 1, .b = -1, .x = 2},
                     cuda_conv_weights = {.x = 0, .y = 1, .b = -1, .w = 2};
-const cuda_conv_row cuda_conv_transpose_forward = {.y = 0, .w = 1, .b = 2, .x = 3, .transposed = true},
-                    cuda_conv_transpose_data = {.x = 0, .w = 1, .b = -1, .y = 2, .transposed = true},
-                    cuda_conv_transpose_weights = {.y = 0, .x = 1, .b = -1, .w = 2, .transposed = true};
+const cuda_conv_row cuda_conv_transpose_forward = {CUDA_CONV_TRANSPOSE, .y = 0, .w = 1, .b = 2, .x = 3},
+                    cuda_conv_transpose_data = {CUDA_CONV_TRANSPOSE, .x = 0, .w = 1, .b = -1, .y = 2},
+                    cuda_conv_transpose_weights = {CUDA_CONV_TRANSPOSE, .y = 0, .x = 1, .b = -1, .w = 2};
 
-/* A transposed convolution's attributes are those of the convolution that it turns around. */
-static lamina_conv attributes(const lamina_problem *problem, bool transposed) {
-  const lamina_conv_transpose *from = cuda_attr(problem);
-  lamina_conv conv = {.groups = from->groups};
-  if (!transposed) return *(const lamina_conv *)cuda_attr(problem);
-  memcpy(conv.pad, from->pad, sizeof conv.pad);
-  memcpy(conv.stride, from->stride, sizeof conv.stride);
-  memcpy(conv.dilation, from->dilation, sizeof conv.dilation);
+/* The attributes as a convolution's: a transposed one's are those of the convolution that it turns around. */
+#define COPY(family)                                                                                                   \
+  do {                                                                                                                 \
+    const lamina_##family *from = cuda_attr(problem);                                                                  \
+    memcpy(conv.pad, from->pad, sizeof conv.pad);                                                                      \
+    memcpy(conv.stride, from->stride, sizeof conv.stride);                                                             \
+    memcpy(conv.dilation, from->dilation, sizeof conv.dilation);                                                       \
+    conv.groups = from->groups;                                                                                        \
+  } while (0)
+static lamina_conv attributes(const lamina_problem *problem, const cuda_conv_row *row) {
+  lamina_conv conv = {0};
+  if (row->family == CUDA_CONV_TRANSPOSE)
+    COPY(conv_transpose);
+  else if (row->family == CUDA_LOCAL_CONV)
+    COPY(local_conv);
+  else
+    conv = *(const lamina_conv *)cuda_attr(problem);
   return conv;
 }
+#undef COPY
 
 /* An axis of the problem; what changes nothing on it is made small. */
 typedef struct axis {
@@ -28,8 +39,10 @@ typedef struct axis {
 } axis;
 
 static axis axis_of(const lamina_problem *problem, const cuda_conv_row *row, const lamina_conv *conv, int a) {
-  axis to = {.x = problem->arg[row->x].dims[2 + a],
-             .w = problem->arg[row->w].dims[2 + a],
+  const lamina_desc *x = &problem->arg[row->x], *w = &problem->arg[row->w];
+  const int before = row->family == CUDA_LOCAL_CONV ? x->rank : 2; /* axes of w before the filter's */
+  axis to = {.x = x->dims[2 + a],
+             .w = w->dims[before + a],
              .y = problem->arg[row->y].dims[2 + a],
              .stride = conv->stride[a],
              .dilation = conv->dilation[a],
@@ -40,7 +53,7 @@ static axis axis_of(const lamina_problem *problem, const cuda_conv_row *row, con
 }
 
 kernel_conv cuda_conv_of(const lamina_problem *problem, const cuda_conv_row *row) {
-  const lamina_conv conv = attributes(problem, row->transposed);
+  const lamina_conv conv = attributes(problem, row);
   const int axes = problem->arg[row->x].rank - 2;
   kernel_conv c = {.type = cuda_type(&problem->arg[row->x]),
                    .N = problem->arg[row->x].dims[0],
@@ -61,7 +74,7 @@ kernel_conv cuda_conv_of(const lamina_problem *problem, const cuda_conv_row *row
 /* As kernels/conv.h wants it; 2^16 less, so that whole tiles fit, too. Each factor is less than 2^31 where it is used. */
 static bool fits(const lamina_problem *problem, const cuda_conv_row *row) {
   const int64_t most = INT32_MAX - (1 << 16);
-  const lamina_conv conv = attributes(problem, row->transposed);
+  const lamina_conv conv = attributes(problem, row);
   const lamina_desc *x = &problem->arg[row->x], *y = &problem->arg[row->y];
   if (cuda_count(x) / x->dims[1] > most || cuda_count(y) / y->dims[1] > most || x->dims[1] > most || y->dims[1] > most)
     return false;

@@ -5,10 +5,12 @@
 #include "cuda/cuda.h"
 #include "kernels/conv.h"
 
+typedef enum cuda_conv_family { CUDA_CONV, CUDA_CONV_TRANSPOSE, CUDA_LOCAL_CONV } cuda_conv_family;
+
 /* Where the tensors of a row are, as kernels/conv.h names them: an engine row's `user`. */
 typedef struct cuda_conv_row {
-  int x, w, b, y;  /* b: -1 for none */
-  bool transposed; /* the attributes are a transposed convolution's */
+  cuda_conv_family family;
+  int x, w, b, y; /* b: -1 for none */
 } cuda_conv_row;
 
 extern const cuda_conv_row cuda_conv_forward, cuda_conv_data, cuda_conv_weights;

@@ -4,9 +4,9 @@
 //   gather     any problem  128 threads, a tile of ROWS channels out x 128*   input: M / ROWS, from caches  loads of the
 //              (forward,    COLUMNS positions; the filter by way of shared    output: 1                     input, 2 for
 //              data)        memory, DEPTH of taps x channels at a time                                      16 products
-//   weights    any problem  256 threads for 4 filters x 8 taps, each with     x: K / 4, y: C*taps / 8,      loads, 12 for
-//                           its positions; parts of them in blocks of their   from caches; w: 1             32 products
-//                           own, then added
+//   weights    any problem  256 threads for 4 filters x 8 taps (1 x 9 where   x: K / 4, y: C*taps / 8,      loads, 12 for
+//                           a group has one filter), each with its positions; from caches; w: 1             32 products
+//                           parts of them in blocks of their own, then added
 //   channels   any size     256 threads for a channel, parts as above         1                             memory
 //
 // Sums have a fixed order: the parts depend on the problem and the device only.
@@ -119,11 +119,12 @@ int run_gather(const kernel_conv *c, bool forward, const void *in, const void *w
 
 // ---- The filter's gradient ----------------------------------------------------------------------------------------
 
-constexpr int sum_threads = 256, filters = 4, entries = 8; // of a block: filters x (channel, tap)
+constexpr int sum_threads = 256;
 
 struct weights_sizes {
   int C, K, groups, positions, per_part; // channels and filters of a group
   int x_area, y_area, width;             // width: entries of a filter
+  bool single;                           // filters of a group: tiles of 1 x 9, else of 4 x 8
   int filter_tiles, entry_tiles;
 };
 
@@ -133,14 +134,15 @@ struct conv_entry {
   int offset[3];
 };
 
-template <class T>
+// FILTERS x ENTRIES of them, (channel, tap) each, in a block.
+template <int FILTERS, int ENTRIES, class T>
 __global__ void __launch_bounds__(sum_threads)
     weights(kernel_conv c, weights_sizes s, const T *x, const T *y, T *w, float *part) {
-  const int tile = blockIdx.x, e = tile % s.entry_tiles * entries;
-  const int k = tile / s.entry_tiles % s.filter_tiles * filters, g = tile / s.entry_tiles / s.filter_tiles;
-  conv_entry entry[entries];
+  const int tile = blockIdx.x, e = tile % s.entry_tiles * ENTRIES;
+  const int k = tile / s.entry_tiles % s.filter_tiles * FILTERS, g = tile / s.entry_tiles / s.filter_tiles;
+  conv_entry entry[ENTRIES];
 #pragma unroll
-  for (int j = 0; j < entries; j++) {
+  for (int j = 0; j < ENTRIES; j++) {
     int rest = e + j < s.width ? e + j : e;
 #pragma unroll
     for (int a = 2; a >= 0; a--) {
@@ -150,30 +152,30 @@ __global__ void __launch_bounds__(sum_threads)
     }
     entry[j].plane = int64_t(g * s.C + rest) * s.x_area;
   }
-  float sum[filters * entries] = {};
+  float sum[FILTERS * ENTRIES] = {};
   const int64_t first = int64_t(blockIdx.y) * s.per_part;
   const int64_t end = s.positions - first < s.per_part ? s.positions : first + s.per_part;
   for (int64_t position = first + threadIdx.x; position < end; position += sum_threads) {
     const int n = int(position) / s.y_area, o = int(position) % s.y_area, o0 = o / (c.y[1] * c.y[2]),
               o1 = o / c.y[2] % c.y[1], o2 = o % c.y[2];
     const int at0 = o0 * c.stride[0], at1 = o1 * c.stride[1], at2 = o2 * c.stride[2];
-    float dy[filters];
+    float dy[FILTERS];
 #pragma unroll
-    for (int i = 0; i < filters; i++)
+    for (int i = 0; i < FILTERS; i++)
       dy[i] = k + i < s.K ? to_f32(y[(int64_t(n * s.groups + g) * s.K + k + i) * s.y_area + o]) : 0;
 #pragma unroll
-    for (int j = 0; j < entries; j++) {
+    for (int j = 0; j < ENTRIES; j++) {
       const int i0 = at0 + entry[j].offset[0], i1 = at1 + entry[j].offset[1], i2 = at2 + entry[j].offset[2];
       const bool inside = i0 >= 0 && i0 < c.x[0] && i1 >= 0 && i1 < c.x[1] && i2 >= 0 && i2 < c.x[2];
       const int64_t from = int64_t(n) * s.groups * s.C * s.x_area + entry[j].plane + (i0 * c.x[1] + i1) * c.x[2] + i2;
       const float in = inside ? to_f32(x[from]) : 0;
 #pragma unroll
-      for (int i = 0; i < filters; i++) sum[i * entries + j] += dy[i] * in;
+      for (int i = 0; i < FILTERS; i++) sum[i * ENTRIES + j] += dy[i] * in;
     }
   }
   const float total = conv_reduce<sum_threads>(sum);
-  const int filter = k + threadIdx.x / entries, at = e + threadIdx.x % entries;
-  if (threadIdx.x < filters * entries && filter < s.K && at < s.width) {
+  const int filter = k + threadIdx.x / ENTRIES, at = e + threadIdx.x % ENTRIES;
+  if (threadIdx.x < FILTERS * ENTRIES && filter < s.K && at < s.width) {
     const int64_t to = int64_t(g * s.K + filter) * s.width + at;
     if (part)
       part[int64_t(blockIdx.y) * s.groups * s.K * s.width + to] = total;
@@ -187,7 +189,8 @@ weights_sizes weights_sizes_of(const kernel_conv &c) {
   s.C = int(c.C / c.groups), s.K = int(c.K / c.groups), s.groups = int(c.groups);
   s.x_area = int(kernel_conv_area(c.x)), s.y_area = int(kernel_conv_area(c.y));
   s.width = s.C * int(kernel_conv_area(c.w)), s.positions = int(c.N) * s.y_area;
-  s.filter_tiles = conv_tiles(s.K, filters), s.entry_tiles = conv_tiles(s.width, entries);
+  s.single = s.K == 1;
+  s.filter_tiles = conv_tiles(s.K, s.single ? 1 : 4), s.entry_tiles = conv_tiles(s.width, s.single ? 9 : 8);
   return s;
 }
 
@@ -237,11 +240,15 @@ int kernel_conv_direct_weights(const kernel_conv *c, const void *x, const void *
   const dim3 grid(unsigned(s.groups * s.filter_tiles * s.entry_tiles), unsigned(parts));
   return by_type(c->type, [&](auto element) {
     using T = decltype(element);
-    const int error = LAUNCH((weights<T>), grid, dim3(sum_threads), 0, stream, *c, s, static_cast<const T *>(x),
-                             static_cast<const T *>(y), static_cast<T *>(w), parts > 1 ? part : nullptr);
+    const T *in = static_cast<const T *>(x), *dy = static_cast<const T *>(y);
+    T *to = static_cast<T *>(w);
+    float *sums = parts > 1 ? part : nullptr;
+    const int error = s.single
+                          ? LAUNCH((weights<1, 9, T>), grid, dim3(sum_threads), 0, stream, *c, s, in, dy, to, sums)
+                          : LAUNCH((weights<4, 8, T>), grid, dim3(sum_threads), 0, stream, *c, s, in, dy, to, sums);
     const int64_t n = c->K * s.width;
     if (error || parts == 1) return error;
-    return LAUNCH((conv_add_parts<T>), blocks_for(n), dim3(block_size), 0, stream, n, parts, part, static_cast<T *>(w));
+    return LAUNCH((conv_add_parts<T>), blocks_for(n), dim3(block_size), 0, stream, n, parts, part, to);
   });
 }
 

@@ -21,6 +21,9 @@ kernel_conv cuda_conv_of(const lamina_problem *problem, const cuda_conv_row *row
 bool cuda_conv_takes(const lamina_problem *problem, const cuda_conv_row *row, lamina_candidate_fn *each, void *context);
 /* Multiplications and additions, as the field counts them: of padding, too. */
 double cuda_conv_flops(const kernel_conv *c);
+static inline const void *cuda_conv_bias(const cuda_conv_row *row, const lamina_args *args) {
+  return row->b >= 0 ? args->p[row->b] : NULL;
+}
 static inline int64_t cuda_conv_weights_count(const kernel_conv *c) {
   return c->K * (c->C / c->groups) * kernel_conv_area(c->w);
 }

@@ -5,10 +5,6 @@
 /* Of the f32 rate that the device has: what loads and addresses leave for arithmetic. */
 static const double gather_share = 0.15, weights_share = 0.06;
 
-static const void *bias_of(const cuda_conv_row *row, const lamina_args *args) {
-  return row->b >= 0 ? args->p[row->b] : NULL;
-}
-
 static void candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine, double share,
                        lamina_candidate_fn *each, void *context) {
   const cuda_conv_row *row = engine->user;
@@ -28,7 +24,7 @@ static lamina_status run_forward(const lamina_plan *plan, const lamina_args *arg
   const cuda_conv_row *row = plan->engine->user;
   const kernel_conv c = cuda_conv_of(&plan->problem, row);
   (void)workspace;
-  return cuda_launched(plan, kernel_conv_direct_forward(&c, args->p[row->x], args->p[row->w], bias_of(row, args),
+  return cuda_launched(plan, kernel_conv_direct_forward(&c, args->p[row->x], args->p[row->w], cuda_conv_bias(row, args),
                                                         args->p[row->y], cuda_stream_of(stream)));
 }
 
@@ -38,7 +34,7 @@ static lamina_status run_data(const lamina_plan *plan, const lamina_args *args, 
   const cuda_conv_row *row = plan->engine->user;
   const kernel_conv c = cuda_conv_of(&plan->problem, row);
   (void)workspace;
-  return cuda_launched(plan, kernel_conv_direct_data(&c, args->p[row->y], args->p[row->w], bias_of(row, args),
+  return cuda_launched(plan, kernel_conv_direct_data(&c, args->p[row->y], args->p[row->w], cuda_conv_bias(row, args),
                                                      args->p[row->x], cuda_stream_of(stream)));
 }
 

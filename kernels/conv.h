@@ -11,11 +11,11 @@
 #include "launch.h"
 
 typedef struct kernel_conv {
-  kernel_type type;
   int64_t N, C, K, groups;
   /* Less than 2^31 are: w's elements; N times a plane; (y - 1)*stride + (w - 1)*dilation + pad + x on every axis. */
   int32_t x[3], w[3], y[3], stride[3], dilation[3], pad[3];
-  bool flip; /* tap r has the weight w - 1 - r, on every axis */
+  int32_t flip; /* 1: tap r has the weight w - 1 - r, on every axis; else 0 */
+  kernel_type type;
 } kernel_conv;
 
 static inline int64_t kernel_conv_area(const int32_t size[3]) { return (int64_t)size[0] * size[1] * size[2]; }

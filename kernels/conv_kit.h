@@ -20,7 +20,7 @@
 struct conv_phase {
   int first, count;    // positions
   int taps;            // how many
-  int r, r_step;       // of the first tap; from one to the next
+  int r, r_step;       // the weight of the first tap; from one to the next, more than 0
   int offset, advance; // `at` of the first tap; from one to the next
 };
 
@@ -40,7 +40,11 @@ struct conv_axis {
       p.r_step = spacing;
       p.advance = -advance;
     }
-    if (flip) p.r = filter - 1 - p.r, p.r_step = -p.r_step;
+    if (flip) { // in the order of the weights, so from the last tap on
+      p.r = filter - 1 - (p.r + (p.taps - 1) * p.r_step);
+      p.offset += (p.taps - 1) * p.advance;
+      p.advance = -p.advance;
+    }
     return p;
   }
 };
@@ -83,7 +87,7 @@ inline conv_way conv_way_of(const kernel_conv &c, bool forward) {
     to.phases = to.every < to.out ? to.every : to.out;
     to.filter = c.w[a], to.dilation = c.dilation[a], to.pad = c.pad[a];
     to.spacing = c.stride[a] / divisor, to.advance = c.dilation[a] / divisor;
-    to.forward = forward, to.flip = c.flip;
+    to.forward = forward, to.flip = c.flip != 0;
     way.columns *= (to.out + to.every - 1) / to.every;
     way.phases *= to.phases;
   }

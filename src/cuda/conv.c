@@ -60,7 +60,7 @@ kernel_conv cuda_conv_of(const lamina_problem *problem, const cuda_conv_row *row
                    .C = problem->arg[row->x].dims[1],
                    .K = problem->arg[row->y].dims[1],
                    .groups = conv.groups,
-                   .flip = conv.flip != 0};
+                   .flip = (int32_t)conv.flip};
   for (int a = 0; a < 3; a++) c.x[a] = c.w[a] = c.y[a] = c.stride[a] = c.dilation[a] = 1;
   for (int a = 0; a < axes; a++) {
     const axis from = axis_of(problem, row, &conv, a);

@@ -29,7 +29,7 @@ static bool matrix_of(const lamina_problem *p, kernel_conv_matrix *m) {
                                   .C = w->dims[1] * attr->conv.groups,
                                   .K = w->dims[0],
                                   .groups = attr->conv.groups,
-                                  .flip = attr->conv.flip != 0},
+                                  .flip = (int32_t)attr->conv.flip},
                             .size = cuda_size_of(w->dtype),
                             .each = cuda_count(&p->arg[VALUES]) / w->dims[0],
                             .wide_columns = p->arg[COLUMNS].dtype == LAMINA_I64,

@@ -64,7 +64,7 @@ struct divider {
   uint32_t size = 1, factor = 1, shift = 0;
 
   divider() = default;
-  explicit divider(int64_t size_) : size(uint32_t(size_)) { // 1 … 2^31 - 1
+  __host__ __device__ explicit divider(int64_t size_) : size(uint32_t(size_)) { // 1 … 2^31 - 1
     while ((uint64_t(1) << shift) < size) shift++;
     factor = uint32_t(((((uint64_t(1) << shift) - size) << 32) / size) + 1);
   }

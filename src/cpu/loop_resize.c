@@ -7,7 +7,7 @@
 
 typedef struct tap {
   int32_t low, high;
-  float weight; /* of `high` */
+  float rest, weight; /* of `low` and of `high`, each rounded by itself: a small one keeps its digits */
 } tap;
 
 typedef struct state {
@@ -35,7 +35,7 @@ static lamina_status prepare(lamina_plan *plan, const lamina_desc *x, const lami
     made->axis[a] = next;
     for (int64_t o = 0; o < s.out[a]; o++, next++) {
       const lamina_tap t = lamina_tap_of(resize, s.in[a], s.out[a], o);
-      *next = (tap){(int32_t)t.low, (int32_t)t.low + (t.weight > 0), (float)t.weight};
+      *next = (tap){(int32_t)t.low, (int32_t)t.low + (t.weight > 0), (float)(1 - t.weight), (float)t.weight};
     }
   }
   return LAMINA_OK;
@@ -53,7 +53,7 @@ LAMINA_CLONES static void add_row(int64_t n, float factor, const float *x, float
 /* Where the weight is 0 nothing is taken, be it infinite. */
 LAMINA_CLONES static void widen_row(int64_t n, const tap *w, const float *x, float *y) {
   for (int64_t i = 0; i < n; i++)
-    y[i] = w[i].high == w[i].low ? x[w[i].low] : (1 - w[i].weight) * x[w[i].low] + w[i].weight * x[w[i].high];
+    y[i] = w[i].high == w[i].low ? x[w[i].low] : w[i].rest * x[w[i].low] + w[i].weight * x[w[i].high];
 }
 static void narrow_row(int64_t n, const tap *w, const float *dy, float *dx) {
   for (int64_t i = 0; i < n; i++) {
@@ -61,7 +61,7 @@ static void narrow_row(int64_t n, const tap *w, const float *dy, float *dx) {
       dx[w[i].low] += dy[i];
       continue;
     }
-    dx[w[i].low] += (1 - w[i].weight) * dy[i];
+    dx[w[i].low] += w[i].rest * dy[i];
     dx[w[i].high] += w[i].weight * dy[i];
   }
 }
@@ -73,7 +73,7 @@ static int rows_of(const state *s, int64_t d, int64_t h, int64_t row[4], float w
   for (int i = 0; i <= td.high - td.low; i++)
     for (int j = 0; j <= th.high - th.low; j++) {
       row[count] = (td.low + i) * s->in[1] + th.low + j;
-      weight[count++] = (i ? td.weight : 1 - td.weight) * (j ? th.weight : 1 - th.weight);
+      weight[count++] = (i ? td.weight : td.rest) * (j ? th.weight : th.rest);
     }
   return count;
 }

@@ -1,0 +1,121 @@
+// Pools of sizes that the oracle test's small cases don't have, and indices that lie in no window, on the device that
+// LAMINA_TEST_DEVICE names: "cpu" where it is not set.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <sstream>
+#include <vector>
+
+#include "lamina/lamina.h"
+
+namespace {
+
+class PoolShapes : public testing::Test {
+protected:
+  void SetUp() override {
+    const char *name = std::getenv("LAMINA_TEST_DEVICE");
+    ASSERT_EQ(lamina_device_open(name ? name : "cpu", nullptr, &device), LAMINA_OK) << lamina_last_error();
+  }
+  void TearDown() override { lamina_device_close(device); }
+
+  // Every candidate, with normal numbers and, where it can be, exactly.
+  void verify(const std::string &line) {
+    std::vector<std::string> words;
+    std::istringstream in(line);
+    for (std::string word; in >> word;) words.push_back(word);
+    std::vector<const char *> list;
+    for (const std::string &word : words) list.push_back(word.c_str());
+    lamina_case c;
+    ASSERT_EQ(lamina_case_parse(static_cast<int>(list.size()), list.data(), nullptr, &c), LAMINA_OK)
+        << lamina_last_error();
+    for (const bool exact : {false, true}) {
+      lamina_verdict verdicts[16];
+      int count = 16;
+      c.exact = exact;
+      if (exact && !lamina_case_can_be_exact(&c)) continue;
+      EXPECT_EQ(lamina_verify(device, &c, nullptr, verdicts, &count), LAMINA_OK) << lamina_last_error();
+    }
+  }
+
+  // A copy in the device's memory, as a tensor.
+  template <class T> lamina_tensor tensor(lamina_dtype dtype, std::vector<int64_t> dims, const std::vector<T> &values) {
+    const size_t size = values.size() * sizeof(T);
+    void *memory = nullptr;
+    EXPECT_EQ(lamina_memory_alloc(device, size, &memory), LAMINA_OK) << lamina_last_error();
+    EXPECT_EQ(lamina_copy(device, memory, values.data(), size, nullptr), LAMINA_OK) << lamina_last_error();
+    lamina_tensor t = lamina_tensor_of(lamina_dense(dtype, static_cast<int>(dims.size()), dims.data()), memory);
+    t.memory = on_device() ? LAMINA_MEMORY_DEVICE : LAMINA_MEMORY_HOST;
+    return t;
+  }
+  bool on_device() const { return std::string(lamina_device_name(device)) != "cpu"; }
+
+  // dx of two planes of a pool without overlap, 2 x 2; every `every`-th index of the second one is moved elsewhere.
+  void scatter(int64_t side, int64_t every) {
+    const int64_t wide = side * side, narrow = wide / 4;
+    std::vector<float> dy(static_cast<size_t>(2 * narrow)), dx(static_cast<size_t>(2 * wide), -1), want(dx.size(), 0);
+    std::vector<int32_t> indices(dy.size());
+    for (int64_t o = 0; o < 2 * narrow; o++) {
+      const int64_t in = o % narrow, row = in / (side / 2), column = in % (side / 2);
+      int64_t at = (2 * row + o % 2) * side + 2 * column + o % 3 % 2;
+      if (o >= narrow && o % every == 0) at = (7 * o) % (wide + 2) - 1; // and now and then outside the plane
+      dy[static_cast<size_t>(o)] = static_cast<float>(o % 17 - 8);
+      indices[static_cast<size_t>(o)] = static_cast<int32_t>(at);
+      if (at >= 0 && at < wide) want[static_cast<size_t>(o / narrow * wide + at)] += dy[static_cast<size_t>(o)];
+    }
+    const lamina_tensor tensors[] = {tensor(LAMINA_F32, {1, 2, side / 2, side / 2}, dy),
+                                     tensor(LAMINA_I32, {1, 2, side / 2, side / 2}, indices),
+                                     tensor(LAMINA_F32, {1, 2, side, side}, dx)};
+    lamina_pool pool = {};
+    pool.kernel[0] = pool.kernel[1] = 2;
+    ASSERT_EQ(lamina_max_pool_backward(device, &pool, &tensors[0], &tensors[1], &tensors[2], nullptr), LAMINA_OK)
+        << lamina_last_error();
+    ASSERT_EQ(lamina_copy(device, dx.data(), tensors[2].data, dx.size() * sizeof(float), nullptr), LAMINA_OK);
+    EXPECT_EQ(dx, want);
+    for (const lamina_tensor &t : tensors)
+      lamina_memory_free(device, t.data, static_cast<size_t>(lamina_desc_bytes(&t.desc)));
+  }
+
+  lamina_device *device = nullptr;
+};
+
+TEST_F(PoolShapes, LargeWindows) {
+  verify("max_pool/forward x=2x3x20x20 indices=2x3x13x13:i32 kernel=8,8 stride=1,1");
+  verify("max_pool/forward x=1x2x30x30 indices=1x2x9x12:i32 kernel=7,7 stride=3,2 dilation=2,3 pad=3,5 ceil_mode=1");
+  verify("max_pool/forward x=1x2x66x70 indices=1x2x1x1:i32 global=1");
+  verify("min_pool/forward x=1x2x66x70 indices=1x2x1x1:i32 global=1");
+  verify("avg_pool/forward x=1x3x20x20 kernel=8,8 stride=1,1 pad=3,3");
+  verify("avg_pool/forward x=1x2x64x64 global=1");
+  verify("mixed_pool/forward x=1x3x20x20 indices=1x3x8x15:i32 kernel=6,6 stride=2,1");
+  verify("mixed_pool/forward x=1x2x66x70 indices=1x2x1x1:i32 global=1");
+  verify("lp_pool/forward x=1x3x20x20 kernel=6,6 stride=2,1 p=3");
+  verify("lp_pool/forward x=1x2x66x70 global=1");
+  verify("stochastic_pool/forward x=1x3x20x20 rng=2:i64 indices=1x3x8x15:i32 kernel=6,6 stride=2,1");
+  verify("stochastic_pool/inference x=1x3x20x20 kernel=6,6 stride=2,1");
+  verify("stochastic_pool/inference x=1x2x66x70 global=1");
+}
+
+TEST_F(PoolShapes, LargePlanes) {
+  verify("max_pool/backward dx=1x2x190x190 kernel=2,2");
+  verify("max_pool/backward dx=1x2x193x191 kernel=3,3 stride=2,2");
+  verify("max_pool/backward dx=1x1x40000 kernel=3 stride=2");
+  verify("mixed_pool/backward dx=1x2x193x191 kernel=3,3 stride=2,2");
+  verify("max_unpool/forward x=1x2x30x30 indices=1x2x30x30:i32 y=1x2x90x100");
+}
+
+TEST_F(PoolShapes, AnyIndexInThePlaneCounts) {
+  for (const int64_t side : {6, 60, 200}) {
+    scatter(side, 1 << 30);
+    scatter(side, 5);
+    scatter(side, 1);
+  }
+}
+
+TEST_F(PoolShapes, LongLines) {
+  verify("lrn/forward x=2x96x5x5");
+  verify("lrn/backward x=2x96x5x5");
+  verify("lrn/backward x=2x64x3x5 size=3 beta=0.6");
+  verify("resize/forward x=1x1x50000 size=100001 mode=linear");
+  verify("resize/forward x=1x1x50000 size=40000");
+}
+
+} // namespace

@@ -21,6 +21,12 @@ enum { KERNEL_GEMM_AXES = KERNEL_MAX_RANK - 2 };
 /* bf16 and f16, which tensor cores are for, have this one. */
 enum { KERNEL_GEMM_NARROW_TILE = 1 };
 
+/* X(place, rows, columns, bytes of its step in k, threads, blocks that fit a multiprocessor). On tensor cores. */
+#define KERNEL_GEMM_MMA_TILES(X)                                                                                       \
+  X(0, 128, 128, 64, 128, 2)                                                                                           \
+  X(1, 64, 64, 64, 128, 4)                                                                                             \
+  X(2, 32, 32, 64, 128, 8)
+
 /* Steps between neighbours, in elements; a batch step of 0 is for an axis that the matrix doesn't have. */
 typedef struct kernel_gemm_steps {
   int64_t row, column, batch[KERNEL_GEMM_AXES];
@@ -28,7 +34,7 @@ typedef struct kernel_gemm_steps {
 
 typedef struct kernel_gemm {
   kernel_type type; /* of all matrices and the bias */
-  int tile;         /* a place in KERNEL_GEMM_TILES */
+  int tile;         /* a place in KERNEL_GEMM_TILES, or in KERNEL_GEMM_MMA_TILES */
   int M, N, K;
   int kept, summed;               /* axes of batches: those of c, then those that are summed over */
   int splits;                     /* blocks that share a tile's sum; 1: none */
@@ -48,6 +54,9 @@ typedef struct kernel_gemm_pointers {
 KERNEL_API size_t kernel_gemm_workspace(const kernel_gemm *g);
 /* On the CUDA cores: products and sums in f32. */
 KERNEL_API int kernel_gemm_run(const kernel_gemm *g, const kernel_gemm_pointers *p, kernel_stream stream);
+
+/* On tensor cores: products of bf16, f16, or f32 rounded to tf32; sums in f32, truncated. */
+KERNEL_API int kernel_gemm_mma_run(const kernel_gemm *g, const kernel_gemm_pointers *p, kernel_stream stream);
 
 /* y[column] = sum over rows of x[row, column]. */
 typedef struct kernel_column_sum {

@@ -57,6 +57,19 @@ template <class T, bool ALONG_K> struct gemm_matrix {
     for (int i = 0; i < width; i++) v.v[i] = i < n ? p[i * step] : as<T>(0.0f);
     return v;
   }
+  __device__ void copy(const cursor &c, int k, T *to) const {
+    const int n = there(c, k);
+    const T *const p = c.p + (n ? k * k_step : 0);
+    if (vectors) {
+      cp_async<16>(to, p, n * int(sizeof(T)));
+    } else if constexpr (sizeof(T) == 4) {
+      const int64_t step = ALONG_K ? k_step : outer_step;
+#pragma unroll
+      for (int i = 0; i < width; i++) cp_async<4>(to + i, i < n ? p + i * step : data, i < n ? 4 : 0);
+    } else { // there is no asynchronous copy of 2 bytes
+      *reinterpret_cast<vector<T> *>(to) = load(c, k);
+    }
+  }
 };
 
 // The chunks of a tile of an operand that a thread carries: OUTER by DEPTH elements among THREADS.

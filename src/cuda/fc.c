@@ -3,7 +3,9 @@
  *   forward            y  = x w' + b
  *   backward_data      dx = dy w
  *   backward_weights   dw = dy' x
- *   backward_bias      db = sum over the rows of dy */
+ *   backward_bias      db = sum over the rows of dy
+ *
+ * On a GPU math=default lets factors of f32 be rounded to tf32 here, as the field does; math=strict doesn't. */
 #include "lamina/fc.h"
 
 #include "cuda/gemm.h"
@@ -40,10 +42,9 @@ static bool describe_backward_weights(const lamina_problem *p, kernel_gemm *gemm
   static void candidates_##pass(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,     \
                                 lamina_candidate_fn *each, void *context) {                                            \
     kernel_gemm gemm;                                                                                                  \
-    (void)engine;                                                                                                      \
     if (!cuda_takes(problem, each, context)) return;                                                                   \
     if (describe_##pass(problem, &gemm))                                                                               \
-      cuda_gemm_candidates(device, problem, &gemm, each, context);                                                     \
+      cuda_gemm_candidates(device, problem, engine, &gemm, true, each, context);                                       \
     else                                                                                                               \
       each(context, NULL, 0, "it takes matrices of up to 2^31 - 1 rows and columns");                                  \
   }                                                                                                                    \
@@ -90,12 +91,15 @@ static lamina_status run_backward_bias(const lamina_plan *plan, const lamina_arg
                        kernel_column_sum_run(&sum, args->p[0], args->p[1], (float *)workspace, cuda_stream_of(stream)));
 }
 
-#define ENGINE(pass)                                                                                                   \
-  CUDA_ENGINE("kernel/gemm", "fc/" #pass, LAMINA_STRIDES_ANY),                                                         \
-      .candidates = candidates_##pass, .prepare = prepare_##pass, .run = run_##pass, .release = cuda_release
-const lamina_engine lamina_cuda_fc_forward = {ENGINE(forward)};
-const lamina_engine lamina_cuda_fc_backward_data = {ENGINE(backward_data)};
-const lamina_engine lamina_cuda_fc_backward_weights = {ENGINE(backward_weights)};
+#define ENGINE(name, pass)                                                                                             \
+  CUDA_ENGINE(name, "fc/" #pass, LAMINA_STRIDES_ANY), .candidates = candidates_##pass, .prepare = prepare_##pass,      \
+                                                      .run = run_##pass, .release = cuda_release
+const lamina_engine lamina_cuda_fc_forward = {ENGINE("kernel/gemm", forward)};
+const lamina_engine lamina_cuda_fc_forward_mma = {ENGINE("kernel/gemm_mma", forward)};
+const lamina_engine lamina_cuda_fc_backward_data = {ENGINE("kernel/gemm", backward_data)};
+const lamina_engine lamina_cuda_fc_backward_data_mma = {ENGINE("kernel/gemm_mma", backward_data)};
+const lamina_engine lamina_cuda_fc_backward_weights = {ENGINE("kernel/gemm", backward_weights)};
+const lamina_engine lamina_cuda_fc_backward_weights_mma = {ENGINE("kernel/gemm_mma", backward_weights)};
 const lamina_engine lamina_cuda_fc_backward_bias = {CUDA_ENGINE("kernel", "fc/backward_bias", LAMINA_STRIDES_ANY),
                                                     .candidates = cuda_candidates, .prepare = prepare_backward_bias,
                                                     .run = run_backward_bias};

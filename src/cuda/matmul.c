@@ -4,7 +4,8 @@
  *   backward_a   da = dy B', or with transpose_a its transpose, B dy'
  *   backward_b   db = A' dy, or with transpose_b its transpose, dy' A
  *
- * Batch axes that the result doesn't have are summed over; those that can be are joined to its rows or to the depth. */
+ * Batch axes that the result doesn't have are summed over; those that can be are joined to its rows or to the depth.
+ * math=default is strict: factors of f32 are not rounded. */
 #include "lamina/matmul.h"
 
 #include "cuda/gemm.h"
@@ -101,10 +102,9 @@ static bool describe(const lamina_problem *p, kernel_gemm *gemm) {
 static void candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
                        lamina_candidate_fn *each, void *context) {
   kernel_gemm gemm;
-  (void)engine;
   if (!cuda_takes(problem, each, context)) return;
   if (describe(problem, &gemm))
-    cuda_gemm_candidates(device, problem, &gemm, each, context);
+    cuda_gemm_candidates(device, problem, engine, &gemm, false, each, context);
   else
     each(context, NULL, 0, "it takes matrices of up to 2^31 - 1 rows and columns");
 }
@@ -125,9 +125,12 @@ static lamina_status run(const lamina_plan *plan, const lamina_args *args, void 
   return cuda_gemm_run(plan, &p, workspace, stream);
 }
 
-#define ENGINE(pass)                                                                                                   \
-  CUDA_ENGINE("kernel/gemm", "matmul/" #pass, LAMINA_STRIDES_ANY), .candidates = candidates, .prepare = prepare,       \
-                                                                   .run = run, .release = cuda_release
-const lamina_engine lamina_cuda_matmul_forward = {ENGINE(forward)};
-const lamina_engine lamina_cuda_matmul_backward_a = {ENGINE(backward_a)};
-const lamina_engine lamina_cuda_matmul_backward_b = {ENGINE(backward_b)};
+#define ENGINE(name, pass)                                                                                             \
+  CUDA_ENGINE(name, "matmul/" #pass, LAMINA_STRIDES_ANY), .candidates = candidates, .prepare = prepare, .run = run,    \
+                                                          .release = cuda_release
+const lamina_engine lamina_cuda_matmul_forward = {ENGINE("kernel/gemm", forward)};
+const lamina_engine lamina_cuda_matmul_forward_mma = {ENGINE("kernel/gemm_mma", forward)};
+const lamina_engine lamina_cuda_matmul_backward_a = {ENGINE("kernel/gemm", backward_a)};
+const lamina_engine lamina_cuda_matmul_backward_a_mma = {ENGINE("kernel/gemm_mma", backward_a)};
+const lamina_engine lamina_cuda_matmul_backward_b = {ENGINE("kernel/gemm", backward_b)};
+const lamina_engine lamina_cuda_matmul_backward_b_mma = {ENGINE("kernel/gemm_mma", backward_b)};

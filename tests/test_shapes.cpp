@@ -1,0 +1,84 @@
+// Shapes that engines treat apart, in full against the oracle: what the oracle test draws is too small or too even for
+// tiles that are turned around, sums in parts, indices that sort in several passes. LAMINA_TEST_DEVICE sets the device.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "lamina/verify.h"
+
+namespace {
+
+const char *const cases[] = {
+    // turned around in tiles, whole and cut off; short axes; both sides in steps
+    "copy/forward x=3x70x45/3150,1,70",
+    "copy/forward x=2x70x45/3150,1,70:u8",
+    "copy/forward x=2x130x66/8580,1,130 dtype=bf16",
+    "copy/forward x=33x47/1,33 dtype=f64",
+    "copy/forward x=3x40x50/1,150,3",
+    "copy/forward x=40x50x3/150,1,50 dtype=bf16",
+    "copy/forward x=4x64x48/-3072,48,1 y=4x64x48/3072,1,64",
+    "copy/forward x=20x6x64/64,1280,1",
+    "copy/forward x=40x96/0,1:u8",
+    "copy/forward x=40x96/1,0",
+    "copy/forward x=40x64/130,1+1 dtype=bf16",
+    "copy/forward x=10007:u8",
+    "transpose/forward x=66x5x130 perm=2,1,0",
+    "transpose/backward dx=2x36x7x20 perm=0,2,3,1 dtype=bf16",
+    // sums in parts: of rows, of columns with and without vectors, of neighbours that are few
+    "add/backward dy=16x3x40x40 db=3",
+    "add/backward dy=40007 db=1 dtype=bf16",
+    "add/backward dy=2001x70 db=1x70",
+    "add/backward dy=700x3 db=1x3",
+    "multiply/backward a=600x256 b=1x256 dtype=bf16",
+    "multiply/backward a=5x8x9x16 b=5x1x9x1",
+    "prelu/backward x=16x3x40x40 slope=3",
+    "prelu/backward x=2001x70 slope=70",
+    // lists that one, two and three digits sort, with runs that go over many pieces
+    "embedding/backward indices=5001 dw=3x8",
+    "embedding/backward indices=2500:i64 dw=400x4 padding=7 dtype=bf16",
+    "embedding/backward indices=2100 dw=70000x1",
+    "gather/backward indices=300:u8 dx=3x40x5 axis=1",
+    "gather/forward x=5x300x8 indices=64x3 axis=1 dtype=bf16",
+    // copies of an edge, and mirrored corners
+    "pad/backward dy=30x40x3 before=9,13 after=8,17 mode=edge",
+    "pad/backward dy=3x31x40 before=0,9,13 after=0,10,12 mode=reflect dtype=bf16",
+    "pad/forward x=6x10x64 before=2,3 after=1,2 value=2 dtype=bf16",
+    "dropout/forward x=7x5x3x3 rng=2 p=0.3 channels=1",
+    "dropout/backward dy=4099 rng=2 p=0.5 dtype=bf16",
+};
+
+class Shape : public testing::TestWithParam<const char *> {};
+
+TEST_P(Shape, EveryCandidateAgrees) {
+  std::istringstream stream(GetParam());
+  std::vector<std::string> words;
+  for (std::string word; stream >> word;) words.push_back(word);
+  std::vector<const char *> pointers;
+  for (const std::string &word : words) pointers.push_back(word.c_str());
+  const char *name = std::getenv("LAMINA_TEST_DEVICE");
+  lamina_device *device = nullptr;
+  lamina_case c;
+  ASSERT_EQ(lamina_device_open(name ? name : "cpu", nullptr, &device), LAMINA_OK) << lamina_last_error();
+  ASSERT_EQ(lamina_case_parse(static_cast<int>(pointers.size()), pointers.data(), nullptr, &c), LAMINA_OK)
+      << lamina_last_error();
+  lamina_verdict verdicts[16];
+  int count = 16;
+  EXPECT_EQ(lamina_verify(device, &c, nullptr, verdicts, &count), LAMINA_OK) << lamina_last_error();
+  EXPECT_GT(count, 0);
+  lamina_device_close(device);
+}
+
+std::string name_of(const testing::TestParamInfo<const char *> &info) {
+  std::string name = std::to_string(info.index) + "_" + info.param;
+  name = name.substr(0, name.find(' '));
+  for (char &c : name)
+    if (c == '/') c = '_';
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Shape, testing::ValuesIn(cases), name_of);
+
+} // namespace

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "device.h"
+#include "scheduler.h"
 
 using namespace emulated;
 
@@ -110,7 +111,12 @@ cudaError_t cudaFreeAsync(void *p, cudaStream_t stream) {
   w->uses = {a}; // freed twice, or before it was allocated: reported there
   w->frees = true;
   w->run = [a] {
-    if (a->life != Life::dead) kill(a);
+    if (a->life == Life::dead) return;
+    kill(a);
+    if (device_at(a->device).sticky) return; // nothing but its account is of interest
+    simt::race_launch("cudaFreeAsync");
+    simt::race_release(reinterpret_cast<const void *>(a->base), a->size);
+    simt::race_finish("cudaFreeAsync");
   };
   return done(enqueue(s, w));
 }

@@ -164,7 +164,7 @@ std::string name_of(const void *p) {
 }
 
 // Whether a word of a struct looks like a pointer to host memory: only where programs, heaps and stacks lie on x86-64
-// Linux, not where an integer lies beside what happens to be above it, and only if it is mapped.
+// Linux, not where a number lies below what padding happened to have, and only if it is mapped.
 bool looks_like_host(const void *p) {
   const uintptr_t a = address(p);
   return a >= 0x500000000000 && a < 0x7ffffffff000 && a % 4 == 0 && (a & 0xffffffff) >= 1 << 24 &&

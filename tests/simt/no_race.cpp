@@ -10,6 +10,7 @@ void race_block_start(BlockRace &, const void *, size_t) {}
 void race_block_barrier(BlockRace &) {}
 void race_grid_barrier() {}
 void race_access(const void *, size_t, Access) {}
+void race_release(const void *, size_t) {}
 void race_forget() {}
 void race_ignore(const void *, size_t) {}
 void race_finish(const char *) {}

@@ -5,6 +5,7 @@
 // missing wait is named in whatever order things ran.
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <map>
 #include <unordered_map>
 
@@ -239,6 +240,22 @@ void race_access(const void *p, size_t size, Access access) {
   new_interval(own);
   const uintptr_t address = reinterpret_cast<uintptr_t>(p);
   for (size_t i = 0; i < size; i++) saw_byte(address + i, size, true, access, {own.interval, 0, 0, 0, 0});
+}
+void race_release(const void *p, size_t size) {
+  BlockRace own{0, ++block_uid};
+  new_interval(own);
+  const uintptr_t from = reinterpret_cast<uintptr_t>(p), to = from + size;
+  for (uintptr_t key = from / page_size; key * page_size < to; key++) {
+    const auto page = pages.find(key);
+    if (page == pages.end()) continue; // never touched
+    const uintptr_t first = std::max(from, key * page_size), past = std::min(to, (key + 1) * page_size);
+    for (uintptr_t address = first; address < past; address++)
+      saw_byte(address, size, true, Access::write, {own.interval, 0, 0, 0, 0});
+    if (past - first < page_size) continue;
+    free(page->second);
+    pages.erase(page);
+    last_key = UINTPTR_MAX;
+  }
 }
 void note(const void *p, size_t size, Access access, const void *pc) {
   const uintptr_t address = reinterpret_cast<uintptr_t>(p);

@@ -139,6 +139,7 @@ void race_block_start(BlockRace &b, const void *arena, size_t size);
 void race_block_barrier(BlockRace &b);
 void race_grid_barrier();
 void race_access(const void *p, size_t size, Access access); // by what is no kernel
+void race_release(const void *p, size_t size);               // whose use must be over, and which is never used again
 void race_finish(const char *name);                          // throws Error when there were races
 void race_ignore(const void *p, size_t size);
 void race_forget(); // all memory is new

@@ -57,6 +57,22 @@ TEST_P(EmulatedRace, CopiesTakePart) {
   expect_none(copy, add);
   expect_race(copy, add, "cudaMemcpyAsync");
 }
+TEST_P(EmulatedRace, StreamOrderedMemoryGoesInOrder) {
+  for (const bool ordered : {true, false}) {
+    start(GetParam());
+    float *p = nullptr;
+    const cudaStream_t a = stream(), b = stream();
+    const cudaEvent_t e = event();
+    OK(cudaMallocAsync(&p, 32, a));
+    fill_value(p, 1, 8, a);
+    OK(cudaEventRecord(e, a));
+    OK(cudaStreamWaitEvent(b, e, 0));
+    add_one(p, 8, b);
+    OK(cudaFreeAsync(p, ordered ? b : a)); // a doesn't wait for b
+    EXPECT_EQ(ordered, cudaDeviceSynchronize() == cudaSuccess);
+    EXPECT_EQ(ordered, *control->take_reports() == '\0');
+  }
+}
 TEST_P(EmulatedRace, ReadersShare) {
   float *d = device(8), *x = device(8), *y = device(8);
   const cudaStream_t a = stream(), b = stream();

@@ -5,17 +5,33 @@
 /* Of the f32 rate that the device has: what loads and addresses leave for arithmetic. */
 static const double gather_share = 0.15, weights_share = 0.06;
 
-static void candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine, double share,
+static double whole(int64_t n, int64_t size) { return (double)((n + size - 1) / size * size); }
+
+/* `rate`: the share of the device's, less what whole tiles do in vain. */
+static void candidates(lamina_device *device, const lamina_problem *problem, const kernel_conv *c, double rate,
                        lamina_candidate_fn *each, void *context) {
+  each(context, "", cuda_seconds(device, cuda_conv_flops(c) / rate, cuda_bytes(problem)), "");
+}
+
+/* ---- From one side to the other ---------------------------------------------------------------------------------- */
+
+static void gather_candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
+                              bool forward, lamina_candidate_fn *each, void *context) {
   const cuda_conv_row *row = engine->user;
   if (!cuda_conv_takes(problem, row, each, context)) return;
   const kernel_conv c = cuda_conv_of(problem, row);
-  each(context, "", cuda_seconds(device, cuda_conv_flops(&c) / share, cuda_bytes(problem)), "");
+  const int64_t rows = (forward ? c.K : c.C) / c.groups;
+  candidates(device, problem, &c, gather_share * (double)rows / whole(rows, rows > 4 ? 8 : 4), each, context);
 }
 
-static void gather_candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
-                              lamina_candidate_fn *each, void *context) {
-  candidates(device, problem, engine, gather_share, each, context);
+static void forward_candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
+                               lamina_candidate_fn *each, void *context) {
+  gather_candidates(device, problem, engine, true, each, context);
+}
+
+static void data_candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
+                            lamina_candidate_fn *each, void *context) {
+  gather_candidates(device, problem, engine, false, each, context);
 }
 
 /* From x to y. */
@@ -42,7 +58,12 @@ static lamina_status run_data(const lamina_plan *plan, const lamina_args *args, 
 
 static void weights_candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
                                lamina_candidate_fn *each, void *context) {
-  candidates(device, problem, engine, weights_share, each, context);
+  const cuda_conv_row *row = engine->user;
+  if (!cuda_conv_takes(problem, row, each, context)) return;
+  const kernel_conv c = cuda_conv_of(problem, row);
+  const int64_t filters = c.K / c.groups, entries = c.C / c.groups * kernel_conv_area(c.w);
+  const double done = filters == 1 ? whole(entries, 9) : whole(filters, 4) * whole(entries, 8);
+  candidates(device, problem, &c, weights_share * (double)(filters * entries) / done, each, context);
 }
 
 static int weights_parts(const lamina_plan *plan, const kernel_conv *c) {
@@ -102,23 +123,23 @@ static lamina_status run_bias(const lamina_plan *plan, const lamina_args *args, 
                                                    cuda_stream_of(stream)));
 }
 
-#define GATHER(op, row, run_)                                                                                          \
-  CUDA_ENGINE("kernel/direct", op, LAMINA_STRIDES_DENSE), .user = (void *)&row, .candidates = gather_candidates,       \
-                                                          .run = run_
+#define GATHER(op, row, way)                                                                                           \
+  CUDA_ENGINE("kernel/direct", op, LAMINA_STRIDES_DENSE), .user = (void *)&row, .candidates = way##_candidates,        \
+                                                          .run = run_##way
 #define WEIGHTS(op, row)                                                                                               \
   CUDA_ENGINE("kernel/direct", op, LAMINA_STRIDES_DENSE), .user = (void *)&row, .candidates = weights_candidates,      \
                                                           .prepare = prepare_weights, .run = run_weights
 #define BIAS(op)                                                                                                       \
   CUDA_ENGINE("kernel/direct", op, LAMINA_STRIDES_DENSE), .candidates = bias_candidates, .prepare = prepare_bias,      \
                                                           .run = run_bias
-const lamina_engine lamina_cuda_conv_direct_forward = {GATHER("conv/forward", cuda_conv_forward, run_forward)};
-const lamina_engine lamina_cuda_conv_direct_data = {GATHER("conv/backward_data", cuda_conv_data, run_data)};
+const lamina_engine lamina_cuda_conv_direct_forward = {GATHER("conv/forward", cuda_conv_forward, forward)};
+const lamina_engine lamina_cuda_conv_direct_data = {GATHER("conv/backward_data", cuda_conv_data, data)};
 const lamina_engine lamina_cuda_conv_direct_weights = {WEIGHTS("conv/backward_weights", cuda_conv_weights)};
 const lamina_engine lamina_cuda_conv_bias = {BIAS("conv/backward_bias")};
 const lamina_engine lamina_cuda_conv_transpose_direct_forward = {
-    GATHER("conv_transpose/forward", cuda_conv_transpose_forward, run_data)};
+    GATHER("conv_transpose/forward", cuda_conv_transpose_forward, data)};
 const lamina_engine lamina_cuda_conv_transpose_direct_data = {
-    GATHER("conv_transpose/backward_data", cuda_conv_transpose_data, run_forward)};
+    GATHER("conv_transpose/backward_data", cuda_conv_transpose_data, forward)};
 const lamina_engine lamina_cuda_conv_transpose_direct_weights = {
     WEIGHTS("conv_transpose/backward_weights", cuda_conv_transpose_weights)};
 const lamina_engine lamina_cuda_conv_transpose_bias = {BIAS("conv_transpose/backward_bias")};

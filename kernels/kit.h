@@ -37,6 +37,20 @@ template <class F> int by_type(kernel_type type, F f) {
   return cudaErrorInvalidValue;
 }
 
+// One element of a type that only the launch knows: for the few numbers that go with a large tensor.
+__device__ __forceinline__ float load_as(kernel_type type, const void *p, int64_t i) {
+  if (type == KERNEL_F32) return static_cast<const float *>(p)[i];
+  return type == KERNEL_BF16 ? to_f32(static_cast<const bf16 *>(p)[i]) : to_f32(static_cast<const f16 *>(p)[i]);
+}
+__device__ __forceinline__ void store_as(kernel_type type, void *p, int64_t i, float x) {
+  if (type == KERNEL_F32)
+    static_cast<float *>(p)[i] = x;
+  else if (type == KERNEL_BF16)
+    static_cast<bf16 *>(p)[i] = as<bf16>(x);
+  else
+    static_cast<f16 *>(p)[i] = as<f16>(x);
+}
+
 // Are all addresses multiples of 16 bytes?
 template <class... P> inline bool on_vectors(const P *...p) {
   return ((reinterpret_cast<uintptr_t>(p) % 16 == 0) && ...);
@@ -89,15 +103,21 @@ struct greatest {
   __device__ float operator()(float a, float b) const { return a > b || a != a ? a : b; }
 };
 
-// Of the 32 values of a warp, all of whose lanes call it; each lane gets the result.
+// The value of the lane whose number differs in the bits of `lane`. A struct that is reduced brings its own.
+template <class A> __device__ __forceinline__ A across(A value, int lane) {
+  return __shfl_xor_sync(0xffffffffu, value, lane);
+}
+
+// Of the 32 values of a warp, all of whose lanes call it; each lane gets the result, the same bits where op(a, b) is
+// op(b, a).
 template <class A, class Op> __device__ __forceinline__ A reduce_warp(A value, Op op) {
 #pragma unroll
-  for (int lane = 16; lane > 0; lane /= 2) value = op(value, __shfl_xor_sync(0xffffffffu, value, lane));
+  for (int lane = 16; lane > 0; lane /= 2) value = op(value, across(value, lane));
   return value;
 }
 
 // Of the values of a block of THREADS (a multiple of 32, up to 1024), all of which call it; each thread gets the result,
-// whose order of summation is fixed. `identity` changes nothing when it joins.
+// whose order of summation is fixed, as reduce_warp gives it. `identity` changes nothing when it joins.
 template <int THREADS, class A, class Op> __device__ __forceinline__ A reduce_block(A value, A identity, Op op) {
   static_assert(THREADS % 32 == 0 && THREADS <= 1024, "whole warps, of which one can reduce the others' results");
   SHARED(of_warp, A[THREADS / 32]);

@@ -44,7 +44,7 @@ template <class Tile, class T> int run_tile(const kernel_gemm *g, const kernel_g
 }
 
 using tile_0 = simt_tile<128, 128, 16, 32, 64, 4, 2>;
-using tile_1 = simt_tile<64, 64, 16, 32, 32, 4, 5>;
+using tile_1 = simt_tile<64, 64, 16, 32, 32, 4, 4>;
 using tile_2 = simt_tile<32, 32, 16, 32, 16, 8, 12>;
 #define X(place, rows, columns, depth, block, resident)                                                                \
   static_assert(tile_##place::BM == rows && tile_##place::BN == columns && tile_##place::DEPTH == depth &&             \

@@ -16,7 +16,7 @@ enum { KERNEL_GEMM_AXES = KERNEL_MAX_RANK - 2 };
  * On the CUDA cores. */
 #define KERNEL_GEMM_TILES(X)                                                                                           \
   X(0, 128, 128, 16, 256, 2)                                                                                           \
-  X(1, 64, 64, 16, 128, 5)                                                                                             \
+  X(1, 64, 64, 16, 128, 4)                                                                                             \
   X(2, 32, 32, 16, 64, 12)
 /* bf16 and f16, which tensor cores are for, have this one. */
 enum { KERNEL_GEMM_NARROW_TILE = 1 };

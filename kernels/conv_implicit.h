@@ -1,10 +1,11 @@
-/* Convolution as a matrix product on the CUDA cores, f32. Tensors have less than 2^31 elements. */
+/* Convolution as a matrix product: on the CUDA cores, f32; on tensor cores, f32 rounded to tf32, bf16 and f16. Tensors have
+ * less than 2^31 elements. */
 #ifndef KERNEL_CONV_IMPLICIT_H
 #define KERNEL_CONV_IMPLICIT_H
 
 #include "conv.h"
 
-/* X(place, rows, columns of a tile of the product). */
+/* X(place, rows, columns of a tile of the product), on both. */
 #define KERNEL_CONV_TILES(X)                                                                                           \
   X(0, 128, 128)                                                                                                       \
   X(1, 64, 64)
@@ -17,10 +18,12 @@ KERNEL_API int kernel_conv_pack_filter(const kernel_conv *c, const void *w, void
 typedef int kernel_conv_way_fn(const kernel_conv *c, bool forward, int tile, const void *in, const void *filter,
                                const void *b, void *out, kernel_stream stream);
 KERNEL_API kernel_conv_way_fn kernel_conv_way_simt;
+KERNEL_API kernel_conv_way_fn kernel_conv_way_mma;
 
 /* w from x and y; part: f32 [parts, elements of w], where there is more than one. */
 typedef int kernel_conv_weights_fn(const kernel_conv *c, int tile, const void *x, const void *y, void *w, int parts,
                                    float *part, kernel_stream stream);
 KERNEL_API kernel_conv_weights_fn kernel_conv_weights_simt;
+KERNEL_API kernel_conv_weights_fn kernel_conv_weights_mma;
 
 #endif

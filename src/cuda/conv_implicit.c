@@ -1,18 +1,32 @@
-/* Convolution and transposed convolution as matrix products on the CUDA cores. */
+/* Convolution and transposed convolution as matrix products, on the CUDA cores and on tensor cores. */
 #include "kernels/conv_implicit.h"
 
 #include "cuda/conv.h"
 
-/* The share of the f32 rate that a tile full of work reaches. */
-static const double full_share = 0.5;
+/* The rate that a tile full of work reaches, of the device's f32 rate: f32, tf32, bf16 and f16. */
+typedef struct method {
+  const char *name;
+  bool tensor_cores;
+  double f32, narrow;
+  kernel_conv_way_fn *way;
+  kernel_conv_weights_fn *weights;
+} method;
+
+static const method methods[] = {
+    {"simt", false, 0.5, 0, kernel_conv_way_simt, kernel_conv_weights_simt},
+    {"mma", true, 1.2, 1.6, kernel_conv_way_mma, kernel_conv_weights_mma},
+};
 
 typedef struct variant {
   char name[16];
+  const method *method;
   int tile, rows, columns;
 } variant;
 
 static const variant variants[] = {
-#define X(place, rows, columns) {#rows "x" #columns, place, rows, columns},
+#define X(place, rows, columns)                                                                                        \
+  {"simt/" #rows "x" #columns, &methods[0], place, rows, columns},                                                     \
+      {"mma/" #rows "x" #columns, &methods[1], place, rows, columns},
     KERNEL_CONV_TILES(X)
 #undef X
 };
@@ -27,13 +41,15 @@ static const variant *variant_of(const lamina_plan *plan) {
 /* Refuses what has no product of its own here. */
 static bool takes(const lamina_problem *problem, const cuda_conv_row *row, lamina_candidate_fn *each, void *context) {
   if (!cuda_conv_takes(problem, row, each, context)) return false;
-  if (problem->arg[row->x].dtype != LAMINA_F32) {
-    each(context, NULL, 0, "it takes f32");
-    return false;
-  }
   if (cuda_count(&problem->arg[row->x]) <= INT32_MAX && cuda_count(&problem->arg[row->y]) <= INT32_MAX) return true;
   each(context, NULL, 0, "it takes tensors of less than 2^31 elements");
   return false;
+}
+
+/* Tensor cores round f32 to tf32, which the math policy must allow; the CUDA cores' product is for f32 only. */
+static bool offers(const lamina_problem *problem, const kernel_conv *c, const method *m) {
+  if (!m->tensor_cores) return c->type == KERNEL_F32;
+  return c->type != KERNEL_F32 || problem->math != LAMINA_MATH_STRICT;
 }
 
 static int64_t blocks_of(int64_t rows, int64_t columns, int64_t products, const variant *v) {
@@ -42,9 +58,10 @@ static int64_t blocks_of(int64_t rows, int64_t columns, int64_t products, const 
 
 /* Seconds of `blocks` blocks with a tile and `depth` each, one after the other on every multiprocessor. Small tiles load
  * more for a product. */
-static double product_seconds(lamina_device *device, const variant *v, int64_t blocks, double depth, double bytes) {
+static double product_seconds(lamina_device *device, const kernel_conv *c, const variant *v, int64_t blocks,
+                              double depth, double bytes) {
   const cuda_device *cuda = cuda_device_of(device);
-  const double share = full_share * (v->rows < 128 ? 0.8 : 1);
+  const double share = (c->type == KERNEL_F32 ? v->method->f32 : v->method->narrow) * (v->rows < 128 ? 0.8 : 1);
   const double rounds = (double)((blocks + cuda->multiprocessors - 1) / cuda->multiprocessors);
   const double each = 2.0 * v->rows * v->columns * (depth + 64) / (cuda->flops / cuda->multiprocessors * share);
   return cuda_seconds(device, 0, bytes) + rounds * each;
@@ -56,6 +73,12 @@ static void offer(const variant *v, int64_t blocks, double seconds, lamina_candi
     each(context, v->name, seconds, "");
   else
     each(context, NULL, 0, "it takes products of less than 2^31 tiles");
+}
+
+/* Sums of tensor cores are truncated. */
+static void numerics(lamina_plan *plan, const kernel_conv *c) {
+  if (variant_of(plan)->method->tensor_cores)
+    plan->numerics = (lamina_numerics){.u_acc = 0x1p-23, .u_in = c->type == KERNEL_F32 ? 0x1p-11 : 0, .linear = true};
 }
 
 /* ---- From one side to the other ---------------------------------------------------------------------------------- */
@@ -75,7 +98,8 @@ static void way_candidates(lamina_device *device, const lamina_problem *problem,
   const double depth = (double)(in * kernel_conv_area(c.w)) / (double)phases, packing = forward ? 0 : 4e-6;
   for (const variant *v = variants; v < variants + VARIANTS; v++) {
     const int64_t blocks = blocks_of(rows, columns, c.groups * phases, v);
-    offer(v, blocks, packing + product_seconds(device, v, blocks, depth, cuda_bytes(problem)), each, context);
+    if (offers(problem, &c, v->method))
+      offer(v, blocks, packing + product_seconds(device, &c, v, blocks, depth, cuda_bytes(problem)), each, context);
   }
 }
 
@@ -90,20 +114,27 @@ static void data_candidates(lamina_device *device, const lamina_problem *problem
 }
 
 /* From x to y. */
+static lamina_status prepare_forward(lamina_plan *plan) {
+  const kernel_conv c = cuda_conv_of(&plan->problem, plan->engine->user);
+  numerics(plan, &c);
+  return LAMINA_OK;
+}
+
 static lamina_status run_forward(const lamina_plan *plan, const lamina_args *args, void *workspace,
                                  lamina_stream *stream) {
   const cuda_conv_row *row = plan->engine->user;
   const kernel_conv c = cuda_conv_of(&plan->problem, row);
   const variant *v = variant_of(plan);
   (void)workspace;
-  return cuda_launched(plan, kernel_conv_way_simt(&c, true, v->tile, args->p[row->x], args->p[row->w],
-                                                  cuda_conv_bias(row, args), args->p[row->y], cuda_stream_of(stream)));
+  return cuda_launched(plan, v->method->way(&c, true, v->tile, args->p[row->x], args->p[row->w],
+                                            cuda_conv_bias(row, args), args->p[row->y], cuda_stream_of(stream)));
 }
 
 /* From y to x. */
 static lamina_status prepare_data(lamina_plan *plan) {
   const kernel_conv c = cuda_conv_of(&plan->problem, plan->engine->user);
   plan->workspace = (size_t)kernel_conv_packed_filter(&c) * cuda_size_of(plan->problem.arg[0].dtype);
+  numerics(plan, &c);
   return LAMINA_OK;
 }
 
@@ -114,8 +145,8 @@ static lamina_status run_data(const lamina_plan *plan, const lamina_args *args, 
   const variant *v = variant_of(plan);
   int error = kernel_conv_pack_filter(&c, args->p[row->w], workspace, cuda_stream_of(stream));
   if (!error)
-    error = kernel_conv_way_simt(&c, false, v->tile, args->p[row->y], workspace, cuda_conv_bias(row, args),
-                                 args->p[row->x], cuda_stream_of(stream));
+    error = v->method->way(&c, false, v->tile, args->p[row->y], workspace, cuda_conv_bias(row, args), args->p[row->x],
+                           cuda_stream_of(stream));
   return cuda_launched(plan, error);
 }
 
@@ -146,7 +177,9 @@ static void weights_candidates(lamina_device *device, const lamina_problem *prob
     const int parts = parts_of(device, &c, v);
     const double depth = (double)(c.N * kernel_conv_area(c.y)) / parts;
     const double added = parts > 1 ? cuda_seconds(device, 0, 8.0 * parts * (double)cuda_conv_weights_count(&c)) : 0;
-    offer(v, blocks, added + product_seconds(device, v, blocks * parts, depth, cuda_bytes(problem)), each, context);
+    if (offers(problem, &c, v->method))
+      offer(v, blocks, added + product_seconds(device, &c, v, blocks * parts, depth, cuda_bytes(problem)), each,
+            context);
   }
 }
 
@@ -154,6 +187,7 @@ static lamina_status prepare_weights(lamina_plan *plan) {
   const kernel_conv c = cuda_conv_of(&plan->problem, plan->engine->user);
   const int parts = parts_of(plan->device, &c, variant_of(plan));
   if (parts > 1) plan->workspace = (size_t)(parts * cuda_conv_weights_count(&c)) * sizeof(float);
+  numerics(plan, &c);
   return LAMINA_OK;
 }
 
@@ -162,13 +196,12 @@ static lamina_status run_weights(const lamina_plan *plan, const lamina_args *arg
   const cuda_conv_row *row = plan->engine->user;
   const kernel_conv c = cuda_conv_of(&plan->problem, row);
   const variant *v = variant_of(plan);
-  return cuda_launched(plan,
-                       kernel_conv_weights_simt(&c, v->tile, args->p[row->x], args->p[row->y], args->p[row->w],
+  return cuda_launched(plan, v->method->weights(&c, v->tile, args->p[row->x], args->p[row->y], args->p[row->w],
                                                 parts_of(plan->device, &c, v), workspace, cuda_stream_of(stream)));
 }
 
 #define ENGINE(op, row) CUDA_ENGINE("kernel/implicit_gemm", op, LAMINA_STRIDES_DENSE), .user = (void *)&row
-#define FORWARD         .candidates = forward_candidates, .run = run_forward
+#define FORWARD         .candidates = forward_candidates, .prepare = prepare_forward, .run = run_forward
 #define DATA            .candidates = data_candidates, .prepare = prepare_data, .run = run_data
 #define WEIGHTS         .candidates = weights_candidates, .prepare = prepare_weights, .run = run_weights
 const lamina_engine lamina_cuda_conv_implicit_forward = {ENGINE("conv/forward", cuda_conv_forward), FORWARD};

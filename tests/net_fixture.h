@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <random>
 #include <string>
@@ -29,6 +30,13 @@ inline std::string all_on(const char *engine) {
   return text;
 }
 
+// The device that the tests run on: LAMINA_TEST_DEVICE, else the CPU.
+inline const char *test_device() {
+  const char *name = std::getenv("LAMINA_TEST_DEVICE");
+  return name ? name : "cpu";
+}
+
+// `engine` is one of the CPU's; without it, it is the device that the tests run on.
 class Device {
 public:
   explicit Device(const std::string &engine = "", int threads = 1, const lamina_allocator *allocator = nullptr) {
@@ -36,7 +44,7 @@ public:
     options.engine = engine.c_str();
     options.threads = threads;
     options.allocator = allocator;
-    EXPECT_OK(lamina_device_open("cpu", &options, &device_));
+    EXPECT_OK(lamina_device_open(engine.empty() ? test_device() : "cpu", &options, &device_));
   }
   ~Device() { lamina_device_close(device_); }
   Device(const Device &) = delete;

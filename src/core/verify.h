@@ -5,6 +5,10 @@
 #include "core/problem.h"
 #include "lamina/verify.h"
 
+#ifdef __cplusplus /* for tests */
+extern "C" {
+#endif
+
 /* Steps through the elements of a tensor in row-major order: `offset` is where the current one lies. */
 typedef struct lamina_walk {
   int64_t offset, at[LAMINA_MAX_RANK];
@@ -76,5 +80,9 @@ bool lamina_data_intact(lamina_data *data, char *what, size_t size);
 double lamina_tolerance(const lamina_expected *e, lamina_dtype dtype, const lamina_numerics *numerics, bool all_f64);
 /* Is `got` what e expects? `exact`: bit for bit. Writes the tolerance (0: exact) and the error as a share of it. */
 bool lamina_agrees(const lamina_expected *e, double got, lamina_dtype dtype, double tolerance, double *share);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

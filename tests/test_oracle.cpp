@@ -134,6 +134,16 @@ const std::vector<const char *> layers = {
     "softmax/forward x=256x1000",
     "softmax_cross_entropy/forward x=256x1000 labels=256 prob=256x1000",
     "softmax_cross_entropy/backward dx=256x1000 labels=256",
+    "softmax_cross_entropy/forward x=5x5003 labels=5 weights=5003 prob=5x5003 label_smoothing=0.1",
+    "softmax_cross_entropy/forward x=2x40x17x19 labels=2x17x19 prob=2x40x17x19 dtype=bf16",
+    "softmax_cross_entropy/backward dx=3000x10 labels=3000 weights=10",
+    "softmax_cross_entropy_target/backward dx=4x3000 target=4x3000 weights=3000",
+    "log_softmax/forward x=2x300x33",
+    "softmax/backward y=3x5003 dy=3x5003 dtype=bf16",
+    "hinge/backward x=2x40x17x19 labels=2x17x19",
+    "nll/backward labels=3000 weights=10 dx=3000x10",
+    "one_hot/forward labels=7 classes=3000",
+    "sgd/update w=10000 g=10000 m=10000 rate=1 segments=600 decay=600 momentum=0.5",
 };
 
 // One in four where cases are few.

@@ -58,7 +58,11 @@ void run(Work &w) {
     return;
   }
   const bool lost = strike(EMULATED_LOST), bad = strike(EMULATED_RUN);
-  if (lost || bad) return make_sticky(w.device, lost ? cudaErrorUnknown : cudaErrorIllegalAddress);
+  if (lost || bad) {
+    make_sticky(w.device, lost ? cudaErrorUnknown : cudaErrorIllegalAddress);
+    if (w.frees) w.run();
+    return;
+  }
   for (const AllocP &a : w.uses)
     if (a->life != Life::live) {
       report("%s runs on %s", w.name.c_str(), describe(*a).c_str());

@@ -11,7 +11,8 @@
  *
  * Shapes   x [N, C, spatial…], w [K, C/groups, filter…], b [K] (may be absent), y [N, K, out…] with
  *          out = floor((size + pad before + pad after - dilation*(filter - 1) - 1) / stride) + 1, at least 1
- * Dtypes   f64, f32, f16, bf16, mixed as you like on `ref`; sums in f32 or better (f64 in f64)
+ * Dtypes   f64, f32, f16, bf16, mixed as you like on `ref`; sums in f32 or better (f64 in f64). On CUDA factors of f32 may
+ *          be rounded to TF32 (10 bits of fraction) unless the plan or net says math=strict
  * Strides  any; an input may overlap itself, nothing may overlap an output
  * Backward needs x and w; nothing else is saved. Gradients overwrite, they don't accumulate.
  * Empty    N = 0: y is empty, dw and db are 0

@@ -11,7 +11,8 @@
  *          out = (size - 1)*stride - pad before - pad after + dilation*(filter - 1) + 1 + output_pad, at least 1
  * Padding  cuts outputs off, before and after; output_pad adds some after: of the sizes that a convolution with this
  *          stride takes to `size` it chooses one. Less than the stride or less than the dilation, as in PyTorch.
- * Dtypes   f64, f32, f16, bf16, mixed as you like on `ref`; sums in f32 or better (f64 in f64)
+ * Dtypes   f64, f32, f16, bf16, mixed as you like on `ref`; sums in f32 or better (f64 in f64). On CUDA factors of f32 may
+ *          be rounded to TF32 (10 bits of fraction) unless the plan or net says math=strict
  * Strides  any; an input may overlap itself, nothing may overlap an output
  * Backward needs x and w; nothing else is saved. Gradients overwrite, they don't accumulate.
  * Empty    N = 0: y is empty, dw and db are 0. An output that no input reaches is b[k].

@@ -6,7 +6,8 @@
  * nn.Linear; mirrors cublasGemmEx, with the bias as its epilogue.
  *
  * Shapes   x [N, K], w [O, K], b [O] (may be absent), y [N, O]
- * Dtypes   f64, f32, f16, bf16, mixed as you like on `ref`; sums in f32 or better (f64 in f64)
+ * Dtypes   f64, f32, f16, bf16, mixed as you like on `ref`; sums in f32 or better (f64 in f64). On CUDA factors of f32 may
+ *          be rounded to TF32 (10 bits of fraction) unless the plan or net says math=strict
  * Strides  any; an input may overlap itself, nothing may overlap an output
  * Backward needs x and w; nothing else is saved. Gradients overwrite, they don't accumulate.
  * Empty    K = 0: y is b, or 0; N = 0: y is empty, dw and db are 0

@@ -6,7 +6,8 @@
  *
  * A step takes the next batch, computes the loss and its gradients, and updates the parameters. Everything that changes
  * from step to step lies in one small block of the device's memory that the ops read (rate, number of the step, random
- * state), so plans stay valid and nothing is allocated inside a step. At the end of an epoch the net is evaluated on the
+ * state), so plans stay valid and nothing is allocated inside a step. A device that works beside the host is given the
+ * next step while it is at one, and its steps are captured where it can do that. At the end of an epoch the net is evaluated on the
  * test data, without dropout.
  *
  * A run is a function of recipe, data, seed and thread count: trained twice, or stopped, saved and resumed anywhere, it
@@ -52,8 +53,9 @@ typedef struct lamina_progress {
   int64_t step, steps;   /**< finished steps of the current epoch, of how many */
   int64_t total;         /**< finished steps of all */
   int64_t examples;      /**< finished examples of all */
-  double loss;           /**< of the last step */
-  double mean_loss;      /**< over the steps of the current epoch (at its end: of the one that ended) */
+  double loss;           /**< of the last step; on a device that works beside the host, of the last that is known, up to
+                          *   two steps back, but at an epoch's end always of the last */
+  double mean_loss;      /**< over the known steps of the current epoch (at its end: of the one that ended) */
   double rate;           /**< of the last step */
 } lamina_progress;
 
@@ -108,7 +110,8 @@ LAMINA_API void lamina_trainer_close(lamina_trainer *trainer);
  *  the evaluation failed, those come first in the next call (after a resume, too), before its step if there is one left.
  *  INVALID when all epochs are done.
  *  NOT_FINITE when the loss is NaN or infinite, with the step and the first layer, parameter or batch that made it; the
- *  parameters are then those before the step. A step that failed isn't done: the next call tries the same batch again. */
+ *  parameters are then those before that step. A device that works beside the host may tell of it up to two steps later;
+ *  they are undone, too. A step that failed isn't done: the next call tries the same batch again. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_step(lamina_trainer *trainer);
 /** Whether all epochs are done. */
 LAMINA_API bool lamina_trainer_done(const lamina_trainer *trainer);

@@ -49,9 +49,14 @@ static void print_engines(lamina_device *device) {
 
 static void print_build(lamina_device *device, bool engines) {
   printf("lamina %s\n%s: %s\n", LAMINA_VERSION, lamina_device_name(device), lamina_device_about(device));
-  printf(
-      "numbers: products and sums in f32 for f32 and bf16 tensors (math=strict), f64 tensors in f64 by the reference;\n"
-      "         results are rounded once, to nearest even, when they are stored\n");
+  if (strncmp(lamina_device_name(device), "cuda:", 5) == 0)
+    printf(
+        "numbers: sums in f32; convolution and fully connected layers may round factors of f32 to TF32 (math=tf32),\n"
+        "         unless math=strict says otherwise; all other products are in f32;\n");
+  else
+    printf("numbers: products and sums in f32 for f32 and bf16 tensors (math=strict), f64 tensors in f64 by the "
+           "reference;\n");
+  printf("         results are rounded once, to nearest even, when they are stored\n");
   if (engines)
     print_engines(device);
   else

@@ -19,7 +19,6 @@ struct Run {
   std::vector<uint64_t> ready; // a bit each
   std::vector<Block> blocks;
   std::vector<char *> arenas;
-  std::vector<AsyncOp> async;
   unsigned done = 0, at_grid_barrier = 0;
   bool cooperative = false;
   uint64_t random = 1;
@@ -29,19 +28,10 @@ struct Run {
 };
 Run *now; // made by the first launch; never freed, since fibers are suspended in it
 
-bool run_async() {
-  if (now->async.empty()) return false;
-  const size_t i = config.async == Async::random ? next_random() % now->async.size() : 0;
-  AsyncOp op = now->async[i];
-  now->async.erase(now->async.begin() + static_cast<ptrdiff_t>(i));
-  op.act(op.data);
-  return true;
-}
-
 int lowest(uint64_t bits, size_t word) { return static_cast<int>(word * 64) + __builtin_ctzll(bits); }
 
 // Takes a thread that can run; -1 where there is none.
-int pick_ready() {
+int pick() {
   std::vector<uint64_t> &ready = now->ready;
   const size_t words = ready.size();
   int found = -1;
@@ -62,14 +52,6 @@ int pick_ready() {
   }
   if (found >= 0) ready[static_cast<size_t>(found) / 64] &= ~(1ull << found % 64);
   return found;
-}
-
-int pick() {
-  if (config.async == Async::random && !now->async.empty() && (next_random() >> 20 & 7) == 0) run_async();
-  for (;;) {
-    const int n = pick_ready();
-    if (n >= 0 || !run_async()) return n;
-  }
 }
 
 void set_current(Thread *t) {
@@ -97,6 +79,11 @@ std::string where(const Thread &t) {
     now->error.swap(e);
   }
   abandon(); // nothing on this stack owns memory by now
+}
+
+void wake(std::vector<unsigned> &threads) {
+  for (const unsigned thread : threads) make_ready(thread);
+  threads.clear();
 }
 
 void release(Block &b) {
@@ -173,8 +160,6 @@ void start_block(Block &b, uint3 bid, const Dims &shape, Thread *threads, size_t
   b.threads = b.live = d.x * d.y * d.z;
   b.arrived = b.votes = 0;
   b.waiting.clear();
-  b.barriers.clear();
-  b.meetings.clear();
   start_shared(b, arena, smem);
   start_warps(b);
   b.copies.resize(b.threads);
@@ -188,7 +173,6 @@ void start_block(Block &b, uint3 bid, const Dims &shape, Thread *threads, size_t
 
 void run_started_blocks() {
   now->done = now->at_grid_barrier = 0;
-  now->async.clear();
   now->ready.assign((now->threads.size() + 63) / 64, 0);
   for (unsigned i = 0; i < now->threads.size(); i++) now->ready[i / 64] |= 1ull << i % 64;
   Thread *t = &now->threads[static_cast<size_t>(pick())];
@@ -260,26 +244,6 @@ void wait_here(const char *what, const char *file, int line) {
     t->fiber = take_fiber(fiber_body);
   }
   jump(me->fiber, t->fiber);
-}
-
-void wait_on(WaitList &list, const char *what, const char *file, int line) {
-  current->state = BLOCKED;
-  list.push_back(index_of(current));
-  wait_here(what, file, line);
-}
-
-void wake(WaitList &list) {
-  for (unsigned thread : list) make_ready(thread);
-  list.clear();
-}
-
-void start_async(const AsyncOp &op) {
-  if (config.async != Async::early) {
-    now->async.push_back(op);
-    return;
-  }
-  AsyncOp copy = op;
-  copy.act(copy.data);
 }
 
 void fail(const char *format, ...) {

@@ -69,20 +69,6 @@ struct StaticVar {
 struct BlockRace {
   uint32_t interval = 0, uid = 0;
 };
-using WaitList = std::vector<unsigned>; // threads, by index
-
-struct Barrier {
-  uint64_t *object;
-  unsigned count, pending, phase;
-  int64_t bytes; // still to come
-  WaitList waiting;
-};
-struct WarpMeeting { // of the lanes of a warp at a wgmma
-  unsigned have = 0;
-  const char *file = nullptr;
-  int line = 0;
-  WaitList waiting;
-};
 struct Block {
   Dims dims;
   BlockRace race;
@@ -91,31 +77,20 @@ struct Block {
   const char *barrier_file = nullptr;
   int barrier_line = 0;
   std::vector<Warp> warps;
-  WaitList waiting;
+  std::vector<unsigned> waiting;                 // threads, by index
   std::vector<std::vector<CopyInFlight>> copies; // by thread
   std::vector<StaticVar> vars;
   char *arena = nullptr, *dynamic = nullptr;
   size_t used = 0, dynamic_size = 0, static_size = 0;
-  std::map<uint32_t, Barrier> barriers; // mbarriers, by offset in shared memory
-  std::map<unsigned, WarpMeeting> meetings;
 };
 
 // ---- The scheduler (scheduler.cpp) ----------------------------------------------------------------------------------
 uint64_t next_random();
-void wait_on(WaitList &list, const char *what, const char *file, int line);
-void wake(WaitList &list);
 // The current thread waits; others run.
 void wait_here(const char *what, const char *file, int line);
 void make_ready(unsigned thread);
 unsigned index_of(const Thread *thread);
 inline Block &block() { return *current->block; }
-
-// Something that takes effect by itself, some time between now and when nothing else can run.
-struct AsyncOp {
-  void (*act)(void *data);
-  alignas(16) char data[192];
-};
-void start_async(const AsyncOp &op);
 
 // ---- Shared memory (shared.cpp) -------------------------------------------------------------------------------------
 constexpr size_t arena_size = 256 * 1024 + 16 * 1024; // 227 KiB and red zones

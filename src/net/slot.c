@@ -46,10 +46,14 @@ static void slot_close(lamina_trainer *t, lamina_slot *slot) {
   lamina_feed_close(t->net, &slot->feed);
 }
 
-/* Steps may still be under way; whatever comes of them, nothing may be freed before. */
-void lamina_slots_close(lamina_trainer *t) {
+void lamina_slots_wait(lamina_trainer *t) {
   if (t->upload) (void)!lamina_stream_sync(t->net->device, t->upload);
   (void)!lamina_stream_sync(t->net->device, NULL);
+}
+
+/* Steps may still be under way; whatever comes of them, nothing may be freed before. */
+void lamina_slots_close(lamina_trainer *t) {
+  lamina_slots_wait(t);
   for (int i = 0; i < LAMINA_SLOTS; i++) slot_close(t, &t->slots[i]);
   lamina_stream_close(t->upload);
 }
@@ -125,8 +129,10 @@ lamina_status lamina_slots_queue(lamina_trainer *t, const lamina_batch *batch) {
   LAMINA_TRY(lamina_event_wait(slot->uploaded, NULL));
   LAMINA_TRY(run(t, slot));
   const char *loss = (const char *)net->block[LAMINA_BUFFER_RESULT] + LAMINA_RESULT_LOSS;
-  LAMINA_TRY(lamina_copy_async(net->device, slot->loss, loss, lamina_element(net), NULL));
-  LAMINA_TRY(lamina_event_record(slot->done, NULL));
+  /* The step is under way and will have been done, so what fails from here on is tried again by waiting. */
+  if (lamina_copy_async(net->device, slot->loss, loss, lamina_element(net), NULL))
+    LAMINA_TRY(lamina_copy(net->device, slot->loss, loss, lamina_element(net), NULL));
+  if (lamina_event_record(slot->done, NULL)) LAMINA_TRY(lamina_stream_sync(net->device, NULL));
   t->queued++;
   return LAMINA_OK;
 }

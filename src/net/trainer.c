@@ -133,6 +133,7 @@ static lamina_status queue_step(lamina_trainer *t) {
   char sentence[1024]; /* the step isn't done: its batch comes again */
   snprintf(sentence, sizeof sentence, "%s", lamina_last_error());
   LAMINA_TRY(lamina_trainer_settle(t));
+  lamina_slots_wait(t); /* a part of it may be under way, in the slot that is taken next */
   LAMINA_TRY(lamina_loader_seek(t->loader, t->now.epoch, t->now.step));
   return lamina_error(status, "%s", sentence);
 }

@@ -77,6 +77,8 @@ lamina_status lamina_slots_collect(lamina_trainer *trainer, double *loss);
 bool lamina_slots_ready(const lamina_trainer *trainer);
 /* Puts a batch where the device can read it, and waits until it is there. */
 lamina_status lamina_slots_feed(lamina_trainer *trainer, lamina_slot *slot, const lamina_batch *batch);
+/* Waits for all that was queued, whatever comes of it. */
+void lamina_slots_wait(lamina_trainer *trainer);
 /* The sum of losses starts anew. */
 lamina_status lamina_slots_reset(lamina_trainer *trainer);
 

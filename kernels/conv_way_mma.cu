@@ -6,8 +6,7 @@
 //     64x64      few, or few positions       stages, 80 or 41 KiB             a tile, from L2; output: 1   at a time
 #include "conv_implicit.h"
 
-#include "conv_job.h"
-#include "gemm_mma.h"
+#include "conv_mma.h"
 
 namespace {
 
@@ -23,13 +22,6 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks)
       },
       [&](const auto &output, int m, int n) { mma_finish<Tile>(sum, output, m, n, shared); });
 }
-
-template <class T> using tile_0 = mma_tile<T, 128, 128, 64, 64, 64, 4, 2>;
-template <class T> using tile_1 = mma_tile<T, 64, 64, 64, 32, 32, 4, 4>;
-#define X(place, rows, columns)                                                                                        \
-  static_assert(tile_##place<bf16>::BM == rows && tile_##place<bf16>::BN == columns, "as the table says");
-KERNEL_CONV_TILES(X)
-#undef X
 
 template <class Tile>
 int run(const kernel_conv *c, bool forward, const void *in, const void *filter, const void *bias, void *out,
@@ -49,7 +41,7 @@ int kernel_conv_way_mma(const kernel_conv *c, bool forward, int tile, const void
                         const void *bias, void *out, kernel_stream stream) {
   return by_type(c->type, [&](auto element) {
     using T = decltype(element);
-    return tile == 0 ? run<tile_0<T>>(c, forward, in, filter, bias, out, stream)
-                     : run<tile_1<T>>(c, forward, in, filter, bias, out, stream);
+    return tile == 0 ? run<conv_mma_tile_0<T>>(c, forward, in, filter, bias, out, stream)
+                     : run<conv_mma_tile_1<T>>(c, forward, in, filter, bias, out, stream);
   });
 }

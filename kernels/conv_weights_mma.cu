@@ -7,8 +7,7 @@
 //                                            stages, 80 or 41 KiB             are written and added
 #include "conv_implicit.h"
 
-#include "conv_job.h"
-#include "gemm_mma.h"
+#include "conv_mma.h"
 
 namespace {
 
@@ -24,13 +23,6 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks)
       },
       [&](const auto &output, int m, int n) { mma_finish<Tile>(sum, output, m, n, shared); });
 }
-
-template <class T> using tile_0 = mma_tile<T, 128, 128, 64, 64, 64, 4, 2>;
-template <class T> using tile_1 = mma_tile<T, 64, 64, 64, 32, 32, 4, 4>;
-#define X(place, rows, columns)                                                                                        \
-  static_assert(tile_##place<bf16>::BM == rows && tile_##place<bf16>::BN == columns, "as the table says");
-KERNEL_CONV_TILES(X)
-#undef X
 
 template <class Tile>
 int run(const kernel_conv *c, const void *x, const void *y, void *w, int parts, float *part, kernel_stream stream) {
@@ -51,7 +43,7 @@ int kernel_conv_weights_mma(const kernel_conv *c, int tile, const void *x, const
                             float *part, kernel_stream stream) {
   return by_type(c->type, [&](auto element) {
     using T = decltype(element);
-    return tile == 0 ? run<tile_0<T>>(c, x, y, w, parts, part, stream)
-                     : run<tile_1<T>>(c, x, y, w, parts, part, stream);
+    return tile == 0 ? run<conv_mma_tile_0<T>>(c, x, y, w, parts, part, stream)
+                     : run<conv_mma_tile_1<T>>(c, x, y, w, parts, part, stream);
   });
 }

@@ -99,3 +99,12 @@ bool cuda_conv_takes(const lamina_problem *problem, const cuda_conv_row *row, la
 double cuda_conv_flops(const kernel_conv *c) {
   return 2.0 * (double)(c->N * c->K * kernel_conv_area(c->y)) * (double)(c->C / c->groups * kernel_conv_area(c->w));
 }
+
+lamina_status cuda_conv_run(const lamina_plan *plan, const lamina_args *args, lamina_stream *stream, bool forward,
+                            cuda_conv_launcher *launcher) {
+  const cuda_conv_row *row = plan->engine->user;
+  const kernel_conv c = cuda_conv_of(&plan->problem, row);
+  const int from = forward ? row->x : row->y, to = forward ? row->y : row->x;
+  return cuda_launched(plan, launcher(&c, args->p[from], args->p[row->w], cuda_conv_bias(row, args), args->p[to],
+                                      cuda_stream_of(stream)));
+}

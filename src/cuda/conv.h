@@ -24,6 +24,12 @@ double cuda_conv_flops(const kernel_conv *c);
 static inline const void *cuda_conv_bias(const cuda_conv_row *row, const lamina_args *args) {
   return row->b >= 0 ? args->p[row->b] : NULL;
 }
+/* A launcher from x to y, or from y to x, of tensors in that order with filter and bias between. */
+typedef int cuda_conv_launcher(const kernel_conv *c, const void *from, const void *w, const void *bias, void *to,
+                               kernel_stream stream);
+/* Runs a plan of a row by one: `forward` from x to y, else from y to x. */
+lamina_status cuda_conv_run(const lamina_plan *plan, const lamina_args *args, lamina_stream *stream, bool forward,
+                            cuda_conv_launcher *launcher);
 static inline int64_t cuda_conv_weights_count(const kernel_conv *c) {
   return c->K * (c->C / c->groups) * kernel_conv_area(c->w);
 }

@@ -16,25 +16,15 @@ static void candidates(lamina_device *device, const lamina_problem *problem, con
   each(context, "", cuda_seconds(device, 8 * cuda_conv_flops(&c), cuda_bytes(problem)), "");
 }
 
-/* From x to y. */
 static lamina_status run_forward(const lamina_plan *plan, const lamina_args *args, void *workspace,
                                  lamina_stream *stream) {
-  const cuda_conv_row *row = plan->engine->user;
-  const kernel_conv c = cuda_conv_of(&plan->problem, row);
   (void)workspace;
-  return cuda_launched(plan,
-                       kernel_conv_depthwise_forward(&c, args->p[row->x], args->p[row->w], cuda_conv_bias(row, args),
-                                                     args->p[row->y], cuda_stream_of(stream)));
+  return cuda_conv_run(plan, args, stream, true, kernel_conv_depthwise_forward);
 }
-
-/* From y to x. */
 static lamina_status run_data(const lamina_plan *plan, const lamina_args *args, void *workspace,
                               lamina_stream *stream) {
-  const cuda_conv_row *row = plan->engine->user;
-  const kernel_conv c = cuda_conv_of(&plan->problem, row);
   (void)workspace;
-  return cuda_launched(plan, kernel_conv_depthwise_data(&c, args->p[row->y], args->p[row->w], cuda_conv_bias(row, args),
-                                                        args->p[row->x], cuda_stream_of(stream)));
+  return cuda_conv_run(plan, args, stream, false, kernel_conv_depthwise_data);
 }
 
 #define ENGINE(op, row, run_)                                                                                          \

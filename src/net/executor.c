@@ -418,11 +418,23 @@ lamina_status lamina_feed_open(lamina_net *net, const lamina_executor *executor,
   return lamina_memory_alloc(net->device, feed->labels_size, &feed->own_labels);
 }
 
-lamina_status lamina_feed_put(lamina_net *net, lamina_feed *feed, const void *x, const int32_t *labels) {
+typedef lamina_status copy_fn(lamina_device *device, void *to, const void *from, size_t size, lamina_stream *stream);
+
+static lamina_status feed_by(copy_fn *copy, lamina_net *net, lamina_feed *feed, const void *x, const int32_t *labels,
+                             lamina_stream *stream) {
   feed->x = feed->own_x ? feed->own_x : x;
   feed->labels = feed->own_labels ? feed->own_labels : labels;
-  if (feed->own_x) LAMINA_TRY(lamina_copy(net->device, feed->own_x, x, feed->x_size, NULL));
-  return feed->own_labels ? lamina_copy(net->device, feed->own_labels, labels, feed->labels_size, NULL) : LAMINA_OK;
+  if (feed->own_x) LAMINA_TRY(copy(net->device, feed->own_x, x, feed->x_size, stream));
+  return feed->own_labels ? copy(net->device, feed->own_labels, labels, feed->labels_size, stream) : LAMINA_OK;
+}
+
+lamina_status lamina_feed_put(lamina_net *net, lamina_feed *feed, const void *x, const int32_t *labels) {
+  return feed_by(lamina_copy, net, feed, x, labels, NULL);
+}
+
+lamina_status lamina_feed_queue(lamina_net *net, lamina_feed *feed, const void *x, const int32_t *labels,
+                                lamina_stream *stream) {
+  return feed_by(lamina_copy_async, net, feed, x, labels, stream);
 }
 
 void lamina_feed_close(lamina_net *net, lamina_feed *feed) {

@@ -140,6 +140,9 @@ typedef struct lamina_feed {
 } lamina_feed;
 lamina_status lamina_feed_open(lamina_net *net, const lamina_executor *executor, lamina_feed *feed);
 lamina_status lamina_feed_put(lamina_net *net, lamina_feed *feed, const void *x, const int32_t *labels);
+/* The same without waiting: where a batch is copied, it lies in pinned memory and stays as it is until it is there. */
+lamina_status lamina_feed_queue(lamina_net *net, lamina_feed *feed, const void *x, const int32_t *labels,
+                                lamina_stream *stream);
 void lamina_feed_close(lamina_net *net, lamina_feed *feed);
 
 /* Runs nodes first … last - 1. */

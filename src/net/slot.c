@@ -67,19 +67,14 @@ lamina_status lamina_slots_reset(lamina_trainer *t) {
 
 static lamina_status upload(lamina_trainer *t, lamina_slot *slot, const lamina_batch *batch) {
   lamina_net *net = t->net;
-  lamina_device *device = net->device;
-  lamina_feed *feed = &slot->feed;
   const void *x = lamina_net_as_input(net, batch->n, batch->x, slot->room);
   *slot->block = (lamina_step_block){.rate = (float)t->now.rate,
                                      .loss_gradient = 1,
                                      .step = t->now.total + 1,
                                      .rng = {(int64_t)t->settings.options.seed, t->now.total}};
-  feed->x = feed->own_x ? feed->own_x : x;
-  feed->labels = feed->own_labels ? feed->own_labels : batch->label;
-  if (lamina_net_on_host(net)) return LAMINA_OK;
-  LAMINA_TRY(lamina_copy_async(device, feed->own_x, x, feed->x_size, t->upload));
-  LAMINA_TRY(lamina_copy_async(device, feed->own_labels, batch->label, feed->labels_size, t->upload));
-  LAMINA_TRY(lamina_copy_async(device, slot->own_step, slot->block, sizeof *slot->block, t->upload));
+  LAMINA_TRY(lamina_feed_queue(net, &slot->feed, x, batch->label, t->upload));
+  if (slot->own_step)
+    LAMINA_TRY(lamina_copy_async(net->device, slot->own_step, slot->block, sizeof *slot->block, t->upload));
   return lamina_event_record(slot->uploaded, t->upload);
 }
 

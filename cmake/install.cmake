@@ -1,5 +1,5 @@
 # What is installed, where (GNUInstallDirs), in three components:
-#   runtime       liblamina.so.N
+#   runtime       liblamina.so.N, and liblamina-cuda.so beside it where it was built
 #   development   headers, liblamina.so, liblamina.a, lamina.pc, the CMake package
 #   command       lamina, its recipes and manual page
 # Whatever is installed may be moved as a whole: all paths between its files are relative, unless an absolute folder was
@@ -22,6 +22,9 @@ endfunction()
 install(TARGETS lamina EXPORT LaminaShared
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT runtime NAMELINK_COMPONENT development
   INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+if(TARGET lamina_cuda)
+  install(TARGETS lamina_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT runtime)
+endif()
 install(TARGETS lamina_static EXPORT LaminaStatic
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development
   INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})

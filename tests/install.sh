@@ -55,12 +55,15 @@ if readelf -d "$libraries/liblamina.so" "$prefix/bin/lamina" | grep -E 'R(UN)?PA
   fail 'a path of the build stayed in what is installed'
 fi
 ! grep -rlF "$work/first" "$prefix" || fail 'these files know where they were installed first'
+if [ -e "$build/lib/liblamina-cuda.so" ]; then # it is found beside the library: what it says is not that it isn't there
+  ! "$prefix/bin/lamina" doctor | grep -q 'there is no module' || fail 'the installed command finds no CUDA module'
+fi
 for header in "$tests"/../include/lamina/*.h; do
   cmp -s "$header" "$prefix/include/lamina/${header##*/}" || fail "include/lamina/${header##*/} is not installed"
 done
 for file in $(cd "$work/runtime" && find . -type f -o -type l); do
   case $file in
-  */liblamina.so.* | */LICENSE) ;;
+  */liblamina.so.* | */liblamina-cuda.so | */LICENSE) ;;
   *) fail "$file is no part of the component \"runtime\"" ;;
   esac
 done

@@ -1,4 +1,5 @@
 // Every op with one argument or attribute at a time that doesn't fit: each is a status and a sentence that names it.
+#include <algorithm>
 #include <cstring>
 #include <functional>
 
@@ -60,6 +61,9 @@ protected:
     words.push_back(op->args[arg].name);
     expect_said(run(), LAMINA_INVALID, words, std::string(op->name) + ": " + op->args[arg].name + " " + what);
     tensor[arg] = kept;
+  }
+  static bool runs_back(const lamina_desc &desc) {
+    return std::any_of(desc.strides, desc.strides + desc.rank, [](int64_t stride) { return stride < 0; });
   }
   bool is_output(int arg) const { return op->args[arg].role != LAMINA_IN; }
 
@@ -126,6 +130,7 @@ TEST_P(Ops, OutputsOnOtherArgumentsAreNamed) {
       if (is_output(j) && op->args[j].alias && strcmp(op->args[j].alias, op->args[i].name) == 0) continue;
       const size_t past = may ? 1 : 0; // an alias begins where the input does
       if (may && lamina_desc_bytes(&tensor[j].desc) < 2 * int64_t(lamina_dtype_size(LAMINA_F64))) continue;
+      if (may && runs_back(tensor[j].desc)) continue; // what lies behind its first element isn't its own
       expect_bad(i, std::string("on ") + op->args[j].name,
                  [&](lamina_tensor &t) {
                    t.data = static_cast<char *>(tensor[j].data) +

@@ -6,6 +6,7 @@
 #include "lamina/arithmetic.h"
 #include "lamina/batch_norm.h"
 #include "lamina/cast.h"
+#include "lamina/clip.h"
 #include "lamina/commit.h"
 #include "lamina/concat.h"
 #include "lamina/conv.h"

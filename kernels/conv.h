@@ -18,6 +18,14 @@ typedef struct kernel_conv {
   kernel_type type;
 } kernel_conv;
 
+/* What follows a sum on its way out: the bias is added, relu holds it above 0, and it is 0 where the gate isn't above 0.
+ * The output may lie on the gate. */
+typedef struct kernel_conv_after {
+  const void *bias; /* [channels out]; NULL: none */
+  const void *gate; /* of the output's shape; NULL: none */
+  int64_t relu;     /* 0 or 1 */
+} kernel_conv_after;
+
 static inline int64_t kernel_conv_area(const int32_t size[3]) { return (int64_t)size[0] * size[1] * size[2]; }
 
 #endif

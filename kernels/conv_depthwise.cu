@@ -44,7 +44,7 @@ __device__ void strip_of(const conv_way &way, const conv_phases &p, const int (&
 // `lanes` threads, a power of 2, take a plane together.
 template <class T>
 __global__ void __launch_bounds__(block_size)
-    depthwise(conv_way way, int64_t planes, int lanes, const T *in, const T *w, const T *b, T *out) {
+    depthwise(conv_way way, int64_t planes, int lanes, const T *in, const T *w, conv_after<T> after, T *out) {
   const int per_block = block_size / lanes, lane = threadIdx.x % lanes + blockIdx.y * lanes;
   const int64_t step = int64_t(gridDim.x) * per_block;
   for (int64_t task = int64_t(blockIdx.x) * per_block + threadIdx.x / lanes; task < planes * way.phases; task += step) {
@@ -53,7 +53,7 @@ __global__ void __launch_bounds__(block_size)
     const int channel = int(plane % (way.groups * way.M)), g = channel / way.M, m = channel % way.M;
     const T *from = in + (plane / (way.groups * way.M) * way.groups + g) * way.C * way.in_area;
     const T *filter = w + way.w_g * g + way.w_m * m;
-    const float bias = b ? to_f32(b[channel]) : 0;
+    const float bias = after.bias_of(channel);
     const int across = conv_tiles(p.axis[2].count, STRIP), strips = p.axis[0].count * p.axis[1].count * across;
     for (int s = lane; s < strips; s += lanes * gridDim.y) {
       const int i[3] = {s / across / p.axis[1].count, s / across % p.axis[1].count, s % across * STRIP};
@@ -65,15 +65,17 @@ __global__ void __launch_bounds__(block_size)
         to[a] = p.axis[a].first + i[a] * way.axis[a].every;
       }
       strip_of(way, p, at, from, filter, sum);
-      T *row = out + plane * way.out_area + (to[0] * way.axis[1].out + to[1]) * way.axis[2].out + to[2];
+      const int64_t row = plane * way.out_area + (to[0] * way.axis[1].out + to[1]) * way.axis[2].out + to[2];
 #pragma unroll
-      for (int j = 0; j < STRIP; j++)
-        if (i[2] + j < p.axis[2].count) row[j * way.axis[2].every] = as<T>(sum[j] + bias);
+      for (int j = 0; j < STRIP; j++) {
+        const int64_t place = row + j * way.axis[2].every;
+        if (i[2] + j < p.axis[2].count) out[place] = after.result(sum[j] + bias, place);
+      }
     }
   }
 }
 
-int run(const kernel_conv *c, bool forward, const void *in, const void *w, const void *b, void *out,
+int run(const kernel_conv *c, bool forward, const void *in, const void *w, const kernel_conv_after *after, void *out,
         kernel_stream stream) {
   const conv_way way = conv_way_of(*c, forward);
   const int64_t planes = int64_t(way.N) * way.groups * way.M;
@@ -90,7 +92,7 @@ int run(const kernel_conv *c, bool forward, const void *in, const void *w, const
   return by_type(c->type, [&](auto element) {
     using T = decltype(element);
     return LAUNCH((depthwise<T>), grid, dim3(block_size), 0, stream, way, planes, lanes, static_cast<const T *>(in),
-                  static_cast<const T *>(w), static_cast<const T *>(b), static_cast<T *>(out));
+                  static_cast<const T *>(w), conv_after<T>(*after), static_cast<T *>(out));
   });
 }
 
@@ -98,12 +100,12 @@ int run(const kernel_conv *c, bool forward, const void *in, const void *w, const
 
 // ---- Launchers ----------------------------------------------------------------------------------------------------
 
-int kernel_conv_depthwise_forward(const kernel_conv *c, const void *x, const void *w, const void *b, void *y,
-                                  kernel_stream stream) {
-  return run(c, true, x, w, b, y, stream);
+int kernel_conv_depthwise_forward(const kernel_conv *c, const void *x, const void *w, const kernel_conv_after *after,
+                                  void *y, kernel_stream stream) {
+  return run(c, true, x, w, after, y, stream);
 }
 
-int kernel_conv_depthwise_data(const kernel_conv *c, const void *y, const void *w, const void *b, void *x,
-                               kernel_stream stream) {
-  return run(c, false, y, w, b, x, stream);
+int kernel_conv_depthwise_data(const kernel_conv *c, const void *y, const void *w, const kernel_conv_after *after,
+                               void *x, kernel_stream stream) {
+  return run(c, false, y, w, after, x, stream);
 }

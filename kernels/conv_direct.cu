@@ -33,8 +33,8 @@ __device__ void stage_filter(const conv_way &way, const conv_phases &p, const T 
 }
 
 template <int ROWS, int COLUMNS, class T>
-__global__ void __launch_bounds__(gather_threads)
-    gather(conv_way way, int64_t tasks, int row_tiles, int column_tiles, const T *in, const T *w, const T *b, T *out) {
+__global__ void __launch_bounds__(gather_threads) gather(conv_way way, int64_t tasks, int row_tiles, int column_tiles,
+                                                         const T *in, const T *w, conv_after<T> after, T *out) {
   SHARED(tile, float[gather_depth][ROWS]);
   for (int64_t task = blockIdx.x; task < tasks; task += gridDim.x) {
     const int column = int(task % column_tiles) * (gather_threads * COLUMNS) + threadIdx.x;
@@ -89,31 +89,33 @@ __global__ void __launch_bounds__(gather_threads)
       for (int j = 0; j < ROWS; j++)
         if (at[i].n >= 0 && m + j < way.M) {
           const int channel = g * way.M + m + j;
-          out[(int64_t(at[i].n) * way.groups * way.M + channel) * way.out_area + at[i].to] =
-              as<T>(sum[i][j] + (b ? to_f32(b[channel]) : 0));
+          const int64_t to = (int64_t(at[i].n) * way.groups * way.M + channel) * way.out_area + at[i].to;
+          out[to] = after.result(sum[i][j] + after.bias_of(channel), to);
         }
   }
 }
 
 template <int ROWS, int COLUMNS, class T>
-int launch_gather(const conv_way &way, const T *in, const T *w, const T *b, T *out, kernel_stream stream) {
+int launch_gather(const conv_way &way, const T *in, const T *w, const conv_after<T> &after, T *out,
+                  kernel_stream stream) {
   const int row_tiles = conv_tiles(way.M, ROWS), column_tiles = conv_tiles(way.columns, gather_threads * COLUMNS);
   const int64_t tasks = int64_t(way.phases) * way.groups * row_tiles * column_tiles, most = 1 << 30;
   return LAUNCH((gather<ROWS, COLUMNS, T>), dim3(unsigned(tasks < most ? tasks : most)), dim3(gather_threads), 0,
-                stream, way, tasks, row_tiles, column_tiles, in, w, b, out);
+                stream, way, tasks, row_tiles, column_tiles, in, w, after, out);
 }
 
 // Small problems in small tiles, so that there are enough of them.
-int run_gather(const kernel_conv *c, bool forward, const void *in, const void *w, const void *b, void *out,
-               kernel_stream stream) {
+int run_gather(const kernel_conv *c, bool forward, const void *in, const void *w, const kernel_conv_after *follows,
+               void *out, kernel_stream stream) {
   const conv_way way = conv_way_of(*c, forward);
   const int64_t large = int64_t(conv_tiles(way.columns, 256)) * conv_tiles(way.M, 8) * way.groups * way.phases;
   return by_type(c->type, [&](auto element) {
     using T = decltype(element);
-    const T *from = static_cast<const T *>(in), *filter = static_cast<const T *>(w), *bias = static_cast<const T *>(b);
+    const T *from = static_cast<const T *>(in), *filter = static_cast<const T *>(w);
+    const conv_after<T> after(*follows);
     T *to = static_cast<T *>(out);
-    return large >= 256 && way.M > 4 ? launch_gather<8, 2>(way, from, filter, bias, to, stream)
-                                     : launch_gather<4, 1>(way, from, filter, bias, to, stream);
+    return large >= 256 && way.M > 4 ? launch_gather<8, 2>(way, from, filter, after, to, stream)
+                                     : launch_gather<4, 1>(way, from, filter, after, to, stream);
   });
 }
 
@@ -218,14 +220,14 @@ __global__ void __launch_bounds__(sum_threads)
 
 // ---- Launchers ----------------------------------------------------------------------------------------------------
 
-int kernel_conv_direct_forward(const kernel_conv *c, const void *x, const void *w, const void *b, void *y,
-                               kernel_stream stream) {
-  return run_gather(c, true, x, w, b, y, stream);
+int kernel_conv_direct_forward(const kernel_conv *c, const void *x, const void *w, const kernel_conv_after *after,
+                               void *y, kernel_stream stream) {
+  return run_gather(c, true, x, w, after, y, stream);
 }
 
-int kernel_conv_direct_data(const kernel_conv *c, const void *y, const void *w, const void *b, void *x,
+int kernel_conv_direct_data(const kernel_conv *c, const void *y, const void *w, const kernel_conv_after *after, void *x,
                             kernel_stream stream) {
-  return run_gather(c, false, y, w, b, x, stream);
+  return run_gather(c, false, y, w, after, x, stream);
 }
 
 int kernel_conv_direct_weights_parts(const kernel_conv *c, int multiprocessors) {

@@ -4,12 +4,12 @@
 
 #include "conv.h"
 
-/* y [N, K, y…] from x [N, C, x…], w and b [K], which may be NULL. */
-KERNEL_API int kernel_conv_direct_forward(const kernel_conv *c, const void *x, const void *w, const void *b, void *y,
-                                          kernel_stream stream);
-/* x [N, C, x…] from y [N, K, y…], w and b [C], which may be NULL. */
-KERNEL_API int kernel_conv_direct_data(const kernel_conv *c, const void *y, const void *w, const void *b, void *x,
-                                       kernel_stream stream);
+/* y [N, K, y…] from x [N, C, x…] and w. */
+KERNEL_API int kernel_conv_direct_forward(const kernel_conv *c, const void *x, const void *w,
+                                          const kernel_conv_after *after, void *y, kernel_stream stream);
+/* x [N, C, x…] from y [N, K, y…] and w. */
+KERNEL_API int kernel_conv_direct_data(const kernel_conv *c, const void *y, const void *w,
+                                       const kernel_conv_after *after, void *x, kernel_stream stream);
 /* Into how many parts the sum over images and positions is split, on a device of so many multiprocessors. */
 KERNEL_API int kernel_conv_direct_weights_parts(const kernel_conv *c, int multiprocessors);
 /* w from x and y; part: f32 [parts, elements of w], where there is more than one. */

@@ -42,7 +42,8 @@ few_sizes few_sizes_of(const kernel_conv &c) {
 
 // GROUPS of `filters` filters in a block, two warps for each.
 template <int GROUPS, class T>
-__global__ void __launch_bounds__(64 * GROUPS) few_channels(few_sizes s, const T *x, const T *w, const T *b, T *y) {
+__global__ void __launch_bounds__(64 * GROUPS)
+    few_channels(few_sizes s, const T *x, const T *w, conv_after<T> after, T *y) {
   constexpr int all = filters * GROUPS, threads = 64 * GROUPS;
   DYN_SHARED(float, weights);                 // [taps][all]
   float *const tile = weights + s.taps * all; // [high][stride][pitch]
@@ -91,12 +92,14 @@ __global__ void __launch_bounds__(64 * GROUPS) few_channels(few_sizes s, const T
 #pragma unroll
   for (int k = 0; k < filters; k++) {
     const int filter = k0 + group * filters + k;
-    const float bias = b && filter < s.K ? to_f32(b[filter]) : 0;
-    T *to = y + (int64_t(n) * s.K + filter) * s.y[0] * s.y[1];
+    const float bias = filter < s.K ? after.bias_of(filter) : 0;
+    const int64_t plane_out = (int64_t(n) * s.K + filter) * s.y[0] * s.y[1];
 #pragma unroll
     for (int j = 0; j < rows; j++)
-      if (filter < s.K && top + row + j < s.y[0] && left + column < s.y[1])
-        to[(top + row + j) * s.y[1] + left + column] = as<T>(sum[j][k] + bias);
+      if (filter < s.K && top + row + j < s.y[0] && left + column < s.y[1]) {
+        const int64_t to = plane_out + (top + row + j) * s.y[1] + left + column;
+        y[to] = after.result(sum[j][k] + bias, to);
+      }
   }
 }
 
@@ -110,16 +113,17 @@ size_t kernel_conv_few_channels_shared(const kernel_conv *c) {
   return (s.taps * all + size_t(s.high) * s.stride[1] * s.pitch) * sizeof(float);
 }
 
-int kernel_conv_few_channels(const kernel_conv *c, const void *x, const void *w, const void *b, void *y,
-                             kernel_stream stream) {
+int kernel_conv_few_channels(const kernel_conv *c, const void *x, const void *w, const kernel_conv_after *follows,
+                             void *y, kernel_stream stream) {
   const few_sizes s = few_sizes_of(*c);
   const dim3 grid(unsigned(int64_t(s.N) * s.tiles[0] * s.tiles[1] * s.filter_tiles));
   const size_t shared = kernel_conv_few_channels_shared(c);
   return by_type(c->type, [&](auto element) {
     using T = decltype(element);
-    const T *in = static_cast<const T *>(x), *filter = static_cast<const T *>(w), *bias = static_cast<const T *>(b);
+    const T *in = static_cast<const T *>(x), *filter = static_cast<const T *>(w);
+    const conv_after<T> after(*follows);
     T *out = static_cast<T *>(y);
-    return s.K > filters ? LAUNCH((few_channels<2, T>), grid, dim3(128), shared, stream, s, in, filter, bias, out)
-                         : LAUNCH((few_channels<1, T>), grid, dim3(64), shared, stream, s, in, filter, bias, out);
+    return s.K > filters ? LAUNCH((few_channels<2, T>), grid, dim3(128), shared, stream, s, in, filter, after, out)
+                         : LAUNCH((few_channels<1, T>), grid, dim3(64), shared, stream, s, in, filter, after, out);
   });
 }

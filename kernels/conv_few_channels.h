@@ -9,9 +9,8 @@ enum { KERNEL_FEW_ROWS = 8, KERNEL_FEW_COLUMNS = 32, KERNEL_FEW_FILTERS = 8 };
 
 /* Bytes of shared memory that a block needs, of which it may have up to a device's limit. */
 KERNEL_API size_t kernel_conv_few_channels_shared(const kernel_conv *c);
-/* y [N, K, y…] from x [N, C, x…], w [K, C, w…] and b [K], which may be NULL; axis 0 has size 1 in x, w and y, and there is
- * one group. */
-KERNEL_API int kernel_conv_few_channels(const kernel_conv *c, const void *x, const void *w, const void *b, void *y,
-                                        kernel_stream stream);
+/* y [N, K, y…] from x [N, C, x…] and w [K, C, w…]; axis 0 has size 1 in x, w and y, and there is one group. */
+KERNEL_API int kernel_conv_few_channels(const kernel_conv *c, const void *x, const void *w,
+                                        const kernel_conv_after *after, void *y, kernel_stream stream);
 
 #endif

@@ -18,11 +18,11 @@ namespace {
 
 template <class Tile, class T>
 __global__ void __launch_bounds__(Tile::threads, Tile::blocks)
-    way(conv_product job, const T *in, const T *filter, const T *bias, T *out) {
+    way(conv_product job, const T *in, const T *filter, conv_after<T> after, T *out) {
   SHARED(tiles, typename Tile::shared);
   float sum[Tile::TM][Tile::TN] = {};
   conv_block<T, Tile::BM, Tile::BN>(
-      job, in, filter, bias, out,
+      job, in, filter, after, out,
       [&](const auto &a, const auto &b, int m, int n, int depth) {
         simt_product<Tile>(sum, a, b, m, n, 0, depth, tiles);
       },
@@ -90,12 +90,12 @@ int kernel_conv_pack_filter(const kernel_conv *c, const void *w, void *packed, k
 }
 
 int kernel_conv_way_simt(const kernel_conv *c, bool forward, int tile, const void *in, const void *filter,
-                         const void *bias, void *out, kernel_stream stream) {
+                         const kernel_conv_after *after, void *out, kernel_stream stream) {
   return by_tile(tile, [&](auto shape) {
     using Tile = decltype(shape);
-    const conv_product job = conv_product_of(*c, forward, Tile::BM, Tile::BN, filter, out);
+    const conv_product job = conv_product_of(*c, forward, Tile::BM, Tile::BN, filter, *after, out);
     return LAUNCH((way<Tile, float>), conv_grid(job), dim3(Tile::threads), 0, stream, job,
-                  static_cast<const float *>(in), static_cast<const float *>(filter), static_cast<const float *>(bias),
+                  static_cast<const float *>(in), static_cast<const float *>(filter), conv_after<float>(*after),
                   static_cast<float *>(out));
   });
 }

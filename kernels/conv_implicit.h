@@ -14,9 +14,9 @@
 KERNEL_API int64_t kernel_conv_packed_filter(const kernel_conv *c);
 KERNEL_API int kernel_conv_pack_filter(const kernel_conv *c, const void *w, void *packed, kernel_stream stream);
 
-/* y [N, K, y…] from x [N, C, x…], w and b [K], which may be NULL; or x from y, the packed filter and b [C]. */
+/* y [N, K, y…] from x [N, C, x…] and w; or x from y and the packed filter. */
 typedef int kernel_conv_way_fn(const kernel_conv *c, bool forward, int tile, const void *in, const void *filter,
-                               const void *b, void *out, kernel_stream stream);
+                               const kernel_conv_after *after, void *out, kernel_stream stream);
 KERNEL_API kernel_conv_way_fn kernel_conv_way_simt;
 KERNEL_API kernel_conv_way_fn kernel_conv_way_mma;
 

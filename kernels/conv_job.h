@@ -20,7 +20,7 @@ inline int conv_packed_row(const conv_way &way) { // in whole vectors of any typ
 }
 
 inline conv_product conv_product_of(const kernel_conv &c, bool forward, int BM, int BN, const void *filter,
-                                    const void *out) {
+                                    const kernel_conv_after &after, const void *out) {
   conv_product job{};
   const int width = c.type == KERNEL_F32 ? 4 : 8;
   job.way = conv_way_of(c, forward);
@@ -28,7 +28,8 @@ inline conv_product conv_product_of(const kernel_conv &c, bool forward, int BM, 
   job.packed = !forward;
   job.filter_row = forward ? job.way.w_m : conv_packed_row(job.way);
   job.vector_filter = on_vectors(filter) && job.filter_row % width == 0;
-  job.vector_out = on_vectors(out) && job.way.phases == 1 && job.way.out_area % width == 0;
+  job.vector_out = on_vectors(out) && (!after.gate || on_vectors(after.gate)) && job.way.phases == 1 &&
+                   job.way.out_area % width == 0;
   return job;
 }
 
@@ -38,8 +39,8 @@ inline dim3 conv_grid(const conv_product &job) {
 
 // Calls product(a, b, m, n, depth) where there is something to add up, and always finish(output, m, n).
 template <class T, int BM, int BN, class Product, class Finish>
-__device__ __forceinline__ void conv_block(const conv_product &job, const T *in, const T *filter, const T *bias, T *out,
-                                           Product product, Finish finish) {
+__device__ __forceinline__ void conv_block(const conv_product &job, const T *in, const T *filter, conv_after<T> after,
+                                           T *out, Product product, Finish finish) {
   const conv_way &way = job.way;
   const int tiles = job.rows * job.columns, number = blockIdx.x / tiles, g = number % way.groups;
   const conv_phases phase(way, number / way.groups);
@@ -55,7 +56,9 @@ __device__ __forceinline__ void conv_block(const conv_product &job, const T *in,
                                   job.vector_filter};
   if (b.depth > 0) product(a, b, m, n, b.depth);
   const int plane = g * way.M;
-  finish(conv_output<T>{out + plane * way.out_area, bias ? bias + plane : nullptr, way, phase, job.vector_out}, m, n);
+  if (after.bias) after.bias += plane;
+  if (after.gate) after.gate += plane * way.out_area;
+  finish(conv_output<T>{out + plane * way.out_area, after, way, phase, job.vector_out}, m, n);
 }
 
 // The filter's gradient: a product for each group, its sum in parts.

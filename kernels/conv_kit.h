@@ -147,6 +147,21 @@ struct conv_tap {
   }
 };
 
+// As kernel_conv_after says.
+template <class T> struct conv_after {
+  const T *bias, *gate;
+  int64_t relu;
+  conv_after(const kernel_conv_after &after)
+      : bias(static_cast<const T *>(after.bias)), gate(static_cast<const T *>(after.gate)), relu(after.relu) {}
+  __device__ float bias_of(int channel) const { return bias ? to_f32(bias[channel]) : 0; }
+  // `sum`: with its bias; `at`: where in the output.
+  __device__ T result(float sum, int64_t at) const {
+    if (relu && sum <= 0) sum = 0; // NaN passes
+    if (gate && !(to_f32(gate[at]) > 0)) sum = 0;
+    return as<T>(sum);
+  }
+};
+
 // ---- Sums in parts ------------------------------------------------------------------------------------------------
 
 // Into how many parts a sum of n places is split where there are `blocks` sums: so many that all multiprocessors have

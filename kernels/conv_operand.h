@@ -89,28 +89,34 @@ private:
 // The output: sums of a column go to its image and position, in whole vectors where a row of the product is one of
 // memory.
 template <class T> struct conv_output {
-  T *out;        // the group's first plane
-  const T *bias; // the group's; NULL: none
+  T *out;              // the group's first plane
+  conv_after<T> after; // the group's
   const conv_way &way;
   const conv_phases &phase;
-  bool vectors; // the address and the planes are multiples of 16 bytes, and there is one phase
+  bool vectors; // the addresses and the planes are multiples of 16 bytes, and there is one phase
 
   template <int W> __device__ void put(int m, int n, const float (&v)[W]) const {
     if (m >= way.M || n >= way.columns) return;
-    const float add = bias ? to_f32(bias[m]) : 0;
+    const float add = after.bias_of(m);
     const int image = way.groups * way.M * way.out_area;
     if (vectors) {
-      const int number = n / way.out_area;
+      const int number = n / way.out_area, to = number * image + m * way.out_area + (n - number * way.out_area);
       gemm_run<T, W> run;
 #pragma unroll
-      for (int j = 0; j < W; j++) run.v[j] = as<T>(v[j] + add);
-      *reinterpret_cast<gemm_run<T, W> *>(out + number * image + m * way.out_area + (n - number * way.out_area)) = run;
+      for (int j = 0; j < W; j++) run.v[j] = as<T>(after.relu && v[j] + add <= 0 ? 0 : v[j] + add); // NaN passes
+      if (after.gate) {
+        const gemm_run<T, W> gate = *reinterpret_cast<const gemm_run<T, W> *>(after.gate + to);
+#pragma unroll
+        for (int j = 0; j < W; j++) run.v[j] = to_f32(gate.v[j]) > 0 ? run.v[j] : as<T>(0.0f);
+      }
+      *reinterpret_cast<gemm_run<T, W> *>(out + to) = run;
       return;
     }
 #pragma unroll
     for (int j = 0; j < W; j++) {
       const conv_column column(way, phase, n + j);
-      if (column.n >= 0) out[column.n * image + m * way.out_area + column.to] = as<T>(v[j] + add);
+      const int to = column.n * image + m * way.out_area + column.to;
+      if (column.n >= 0) out[to] = after.result(v[j] + add, to);
     }
   }
 };

@@ -12,11 +12,11 @@ namespace {
 
 template <class Tile, class T>
 __global__ void __launch_bounds__(Tile::threads, Tile::blocks)
-    way(conv_product job, const T *in, const T *filter, const T *bias, T *out) {
+    way(conv_product job, const T *in, const T *filter, conv_after<T> after, T *out) {
   DYN_SHARED(unsigned char, shared);
   float sum[Tile::MI][Tile::NI][4] = {};
   conv_block<T, Tile::BM, Tile::BN>(
-      job, in, filter, bias, out,
+      job, in, filter, after, out,
       [&](const auto &a, const auto &b, int m, int n, int depth) {
         mma_product<Tile>(sum, a, b, m, n, 0, depth, shared);
       },
@@ -24,13 +24,13 @@ __global__ void __launch_bounds__(Tile::threads, Tile::blocks)
 }
 
 template <class Tile>
-int run(const kernel_conv *c, bool forward, const void *in, const void *filter, const void *bias, void *out,
-        kernel_stream stream) {
+int run(const kernel_conv *c, bool forward, const void *in, const void *filter, const kernel_conv_after *after,
+        void *out, kernel_stream stream) {
   using T = typename Tile::T;
-  const conv_product job = conv_product_of(*c, forward, Tile::BM, Tile::BN, filter, out);
+  const conv_product job = conv_product_of(*c, forward, Tile::BM, Tile::BN, filter, *after, out);
   constexpr int shared = mma_shared<Tile, gemm_matrix<T, true>, conv_columns<T>>();
   return LAUNCH((way<Tile, T>), conv_grid(job), dim3(Tile::threads), shared, stream, job, static_cast<const T *>(in),
-                static_cast<const T *>(filter), static_cast<const T *>(bias), static_cast<T *>(out));
+                static_cast<const T *>(filter), conv_after<T>(*after), static_cast<T *>(out));
 }
 
 } // namespace
@@ -38,10 +38,10 @@ int run(const kernel_conv *c, bool forward, const void *in, const void *filter, 
 // ---- The launcher -------------------------------------------------------------------------------------------------
 
 int kernel_conv_way_mma(const kernel_conv *c, bool forward, int tile, const void *in, const void *filter,
-                        const void *bias, void *out, kernel_stream stream) {
+                        const kernel_conv_after *after, void *out, kernel_stream stream) {
   return by_type(c->type, [&](auto element) {
     using T = decltype(element);
-    return tile == 0 ? run<conv_mma_tile_0<T>>(c, forward, in, filter, bias, out, stream)
-                     : run<conv_mma_tile_1<T>>(c, forward, in, filter, bias, out, stream);
+    return tile == 0 ? run<conv_mma_tile_0<T>>(c, forward, in, filter, after, out, stream)
+                     : run<conv_mma_tile_1<T>>(c, forward, in, filter, after, out, stream);
   });
 }

@@ -14,7 +14,7 @@
 // Integers stay exact: halves of them do.
 #include "conv_winograd.h"
 
-#include "kit.h"
+#include "conv_kit.h"
 
 namespace {
 
@@ -82,26 +82,28 @@ __global__ void __launch_bounds__(block_size) input(kernel_winograd s, const flo
 }
 
 __global__ void __launch_bounds__(block_size)
-    output(kernel_winograd s, const float *products, const float *b, float *out) {
+    output(kernel_winograd s, const float *products, conv_after<float> after, float *out) {
   for (int64_t i = first_of_grid(); i < s.M * s.columns; i += size_of_grid()) {
     const tile_place tile(s, i);
     const int64_t place = s.M * s.row;
     const float *from = products + tile.channel * s.row + tile.column;
-    const float bias = b ? b[tile.channel] : 0;
+    const float bias = after.bias_of(int(tile.channel));
     float half[2][4]; // A' m
 #pragma unroll
     for (int t = 0; t < 4; t++) {
       const float a = from[t * place], b = from[(4 + t) * place], c = from[(8 + t) * place], d = from[(12 + t) * place];
       half[0][t] = a + b + c, half[1][t] = b - c - d;
     }
-    float *plane = out + (tile.n * s.M + tile.channel) * s.out[0] * s.out[1];
+    const int64_t plane = (tile.n * s.M + tile.channel) * s.out[0] * s.out[1];
 #pragma unroll
     for (int r = 0; r < 2; r++) {
       const float sum[2] = {half[r][0] + half[r][1] + half[r][2], half[r][1] - half[r][2] - half[r][3]};
 #pragma unroll
       for (int t = 0; t < 2; t++)
-        if (tile.at[0] + r < s.out[0] && tile.at[1] + t < s.out[1])
-          plane[(tile.at[0] + r) * s.out[1] + tile.at[1] + t] = sum[t] + bias;
+        if (tile.at[0] + r < s.out[0] && tile.at[1] + t < s.out[1]) {
+          const int64_t to = plane + (tile.at[0] + r) * s.out[1] + tile.at[1] + t;
+          out[to] = after.result(sum[t] + bias, to);
+        }
     }
   }
 }
@@ -119,8 +121,8 @@ int kernel_winograd_input(const kernel_winograd *s, const void *in, float *v, ke
                 v);
 }
 
-int kernel_winograd_output(const kernel_winograd *s, const float *products, const void *b, void *out,
+int kernel_winograd_output(const kernel_winograd *s, const float *products, const kernel_conv_after *after, void *out,
                            kernel_stream stream) {
   return LAUNCH(output, blocks_for(s->M * s->columns), dim3(block_size), 0, stream, *s, products,
-                static_cast<const float *>(b), static_cast<float *>(out));
+                conv_after<float>(*after), static_cast<float *>(out));
 }

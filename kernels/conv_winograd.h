@@ -22,8 +22,8 @@ typedef struct kernel_winograd {
 KERNEL_API int kernel_winograd_filter(const kernel_winograd *s, const void *w, float *u, kernel_stream stream);
 /* v: [16, C, row] from in [N, C, in…]. */
 KERNEL_API int kernel_winograd_input(const kernel_winograd *s, const void *in, float *v, kernel_stream stream);
-/* out [N, M, out…] from the products [16, M, row] and b [M], which may be NULL. */
-KERNEL_API int kernel_winograd_output(const kernel_winograd *s, const float *products, const void *b, void *out,
-                                      kernel_stream stream);
+/* out [N, M, out…] from the products [16, M, row]. */
+KERNEL_API int kernel_winograd_output(const kernel_winograd *s, const float *products, const kernel_conv_after *after,
+                                      void *out, kernel_stream stream);
 
 #endif

@@ -46,6 +46,17 @@ const char *const cases[] = {
     "pad/backward dy=30x40x3 before=9,13 after=8,17 mode=edge",
     "pad/backward dy=3x31x40 before=0,9,13 after=0,10,12 mode=reflect dtype=bf16",
     "pad/forward x=6x10x64 before=2,3 after=1,2 value=2 dtype=bf16",
+    // what follows a sum, in whole vectors and beside them; sums in parts; filters of 3 x 3 and of one tap; few channels
+    "conv_relu/forward x=2x5x8x8 w=9x5x3x3 b=9 pad=1",
+    "conv_relu/forward x=2x5x8x8 w=9x5x3x3 b=9 pad=1 dtype=bf16",
+    "conv_relu/forward x=2x16x5x5 w=20x16x1x1 b=20",
+    "conv_relu/forward x=1x3x17x19 w=10x3x5x5 b=10 stride=2 pad=2",
+    "relu_conv/backward_data dy=2x9x8x8 w=9x5x3x3 x=2x5x8x8 pad=1",
+    "relu_conv/backward_data dy=2x9x8x8 w=9x5x3x3 x=2x5x8x8 pad=1 dx=@x dtype=bf16",
+    "relu_conv/backward_data dy=2x20x5x5 w=20x16x1x1 x=2x16x5x5 dx=@x",
+    "fc_relu/forward x=3x1500 w=20x1500 b=20",
+    "relu_fc/backward_data dy=3x1500 w=1500x20 x=3x20 dx=@x",
+    "relu_fc/backward_data dy=5x700 w=700x32 x=5x32 dtype=bf16",
     "dropout/forward x=7x5x3x3 rng=2 p=0.3 channels=1",
     "dropout/backward dy=4099 rng=2 p=0.5 dtype=bf16",
 };

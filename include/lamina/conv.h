@@ -13,7 +13,7 @@
  *          out = floor((size + pad before + pad after - dilation*(filter - 1) - 1) / stride) + 1, at least 1
  * Dtypes   f64, f32, f16, bf16, mixed as you like on `ref`; sums in f32 or better (f64 in f64). On CUDA factors of f32 may
  *          be rounded to TF32 (10 bits of fraction) unless the plan or net says math=strict
- * Strides  any; an input may overlap itself, nothing may overlap an output
+ * Strides  any; an input may overlap itself, nothing may overlap an output but where a pass says so
  * Backward needs x and w; nothing else is saved. Gradients overwrite, they don't accumulate.
  * Empty    N = 0: y is empty, dw and db are 0
  * Workspace as the plan says; the simple calls take the device's. Work is in stream order; on the CPU it is done at
@@ -61,6 +61,24 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_conv_backward_bias(lamina_devic
                                                                     const lamina_tensor *dy, const lamina_tensor *db,
                                                                     lamina_stream *stream);
 
+/** y = max(conv(x, w) + b, 0): conv/forward and relu/forward in one, without rounding between; NaN passes. Mirrors
+ *  cudnnConvolutionBiasActivationForward. For its backward pass gate dy by y with relu/backward, then take conv's. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_conv_relu_forward(lamina_device *device, const lamina_conv *conv,
+                                                                   const lamina_tensor *x, const lamina_tensor *w,
+                                                                   const lamina_tensor *b, const lamina_tensor *y,
+                                                                   lamina_stream *stream);
+
+/** dx = conv's dx where x > 0, else 0: the gradient of y = conv(max(x, 0), w), a ReLU followed by a convolution:
+ *  conv/backward_data and relu/backward in one, without rounding between. So its family is relu_conv, in the order of the
+ *  forward pass, and x is what the ReLU took; what it gave does as well, since both are above 0 in the same places. Where
+ *  x is NaN dx is 0, as relu/backward has it. x as in forward, which is dx's shape, too; dx may be x (same type and
+ *  strides). As the fused pattern dgrad + dReLU of cuDNN. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_relu_conv_backward_data(lamina_device *device, const lamina_conv *conv,
+                                                                         const lamina_tensor *dy,
+                                                                         const lamina_tensor *w, const lamina_tensor *x,
+                                                                         const lamina_tensor *dx,
+                                                                         lamina_stream *stream);
+
 /** A convolution over inputs of one spatial shape. */
 typedef struct lamina_conv_matrix_desc {
   lamina_conv conv; /**< stride, pad, dilation, groups, flip */
@@ -96,7 +114,14 @@ typedef struct lamina_conv_backward_bias_args {
   const void *dy;
   void *db;
 } lamina_conv_backward_bias_args;
-
+typedef struct lamina_conv_relu_forward_args {
+  const void *x, *w, *b;
+  void *y;
+} lamina_conv_relu_forward_args;
+typedef struct lamina_relu_conv_backward_data_args {
+  const void *dy, *w, *x;
+  void *dx;
+} lamina_relu_conv_backward_data_args;
 typedef struct lamina_conv_matrix_args {
   const void *w;
   void *values, *columns, *rows;
@@ -110,6 +135,10 @@ LAMINA_PLANNED(conv_backward_data, const lamina_conv *conv, const lamina_tensor 
 LAMINA_PLANNED(conv_backward_weights, const lamina_conv *conv, const lamina_tensor *x, const lamina_tensor *dy,
                const lamina_tensor *dw);
 LAMINA_PLANNED(conv_backward_bias, const lamina_conv *conv, const lamina_tensor *dy, const lamina_tensor *db);
+LAMINA_PLANNED(conv_relu_forward, const lamina_conv *conv, const lamina_tensor *x, const lamina_tensor *w,
+               const lamina_tensor *b, const lamina_tensor *y);
+LAMINA_PLANNED(relu_conv_backward_data, const lamina_conv *conv, const lamina_tensor *dy, const lamina_tensor *w,
+               const lamina_tensor *x, const lamina_tensor *dx);
 LAMINA_PLANNED(conv_matrix, const lamina_conv_matrix_desc *conv, const lamina_tensor *w, const lamina_tensor *values,
                const lamina_tensor *columns, const lamina_tensor *rows);
 

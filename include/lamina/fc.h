@@ -8,7 +8,7 @@
  * Shapes   x [N, K], w [O, K], b [O] (may be absent), y [N, O]
  * Dtypes   f64, f32, f16, bf16, mixed as you like on `ref`; sums in f32 or better (f64 in f64). On CUDA factors of f32 may
  *          be rounded to TF32 (10 bits of fraction) unless the plan or net says math=strict
- * Strides  any; an input may overlap itself, nothing may overlap an output
+ * Strides  any; an input may overlap itself, nothing may overlap an output but where a pass says so
  * Backward needs x and w; nothing else is saved. Gradients overwrite, they don't accumulate.
  * Empty    K = 0: y is b, or 0; N = 0: y is empty, dw and db are 0
  * Workspace as the plan says; the simple calls take the device's. Work is in stream order; on the CPU it is done at
@@ -40,6 +40,20 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_fc_backward_weights(lamina_devi
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_fc_backward_bias(lamina_device *device, const lamina_tensor *dy,
                                                                   const lamina_tensor *db, lamina_stream *stream);
 
+/** y = max(x wᵀ + b, 0): fc/forward and relu/forward in one, without rounding between; NaN passes. Mirrors cuBLASLt's
+ *  epilogues RELU and RELU_BIAS. For its backward pass gate dy by y with relu/backward, then take fc's. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_fc_relu_forward(lamina_device *device, const lamina_tensor *x,
+                                                                 const lamina_tensor *w, const lamina_tensor *b,
+                                                                 const lamina_tensor *y, lamina_stream *stream);
+/** dx[n,k] = x[n,k] > 0 ? sum over o of dy[n,o] * w[o,k] : 0: the gradient of y = max(x, 0) wᵀ + b, a ReLU followed by fc:
+ *  fc/backward_data and relu/backward in one, without rounding between. So its family is relu_fc, in the order of the
+ *  forward pass, and x is what the ReLU took; what it gave does as well, since both are above 0 in the same places. Where
+ *  x is NaN dx is 0, as relu/backward has it. x [N, K]; dx may be x (same type and strides). Mirrors cuBLASLt's epilogue
+ *  DRELU. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_relu_fc_backward_data(lamina_device *device, const lamina_tensor *dy,
+                                                                       const lamina_tensor *w, const lamina_tensor *x,
+                                                                       const lamina_tensor *dx, lamina_stream *stream);
+
 /** Data pointers of each pass, in the order of the op's row. */
 typedef struct lamina_fc_forward_args {
   const void *x, *w, *b;
@@ -57,6 +71,14 @@ typedef struct lamina_fc_backward_bias_args {
   const void *dy;
   void *db;
 } lamina_fc_backward_bias_args;
+typedef struct lamina_fc_relu_forward_args {
+  const void *x, *w, *b;
+  void *y;
+} lamina_fc_relu_forward_args;
+typedef struct lamina_relu_fc_backward_data_args {
+  const void *dy, *w, *x;
+  void *dx;
+} lamina_relu_fc_backward_data_args;
 
 /** The same passes planned once, and run with your workspace on your stream: see LAMINA_PLANNED. */
 LAMINA_PLANNED(fc_forward, const lamina_tensor *x, const lamina_tensor *w, const lamina_tensor *b,
@@ -64,6 +86,10 @@ LAMINA_PLANNED(fc_forward, const lamina_tensor *x, const lamina_tensor *w, const
 LAMINA_PLANNED(fc_backward_data, const lamina_tensor *dy, const lamina_tensor *w, const lamina_tensor *dx);
 LAMINA_PLANNED(fc_backward_weights, const lamina_tensor *x, const lamina_tensor *dy, const lamina_tensor *dw);
 LAMINA_PLANNED(fc_backward_bias, const lamina_tensor *dy, const lamina_tensor *db);
+LAMINA_PLANNED(fc_relu_forward, const lamina_tensor *x, const lamina_tensor *w, const lamina_tensor *b,
+               const lamina_tensor *y);
+LAMINA_PLANNED(relu_fc_backward_data, const lamina_tensor *dy, const lamina_tensor *w, const lamina_tensor *x,
+               const lamina_tensor *dx);
 
 #ifdef __cplusplus
 }

@@ -2,7 +2,8 @@
  * channels out x (taps x channels in) x (images x positions). Its right side is packed from the input piece by piece
  * (im2col that never is whole); the filter is packed beforehand, where more than one block of positions needs it.
  *
- *   task: ROWS x COLUMNS of the product, summed in f32 over blocks of LAMINA_GEMM_DEPTH; then b, rounding, storing */
+ *   task: ROWS x COLUMNS of the product, summed in f32 over blocks of LAMINA_GEMM_DEPTH; then b, ReLU or gate, rounding,
+ *         storing */
 #include "cpu/loop_conv.h"
 
 #include "cpu/gemm_kernel.h"
@@ -22,6 +23,8 @@ typedef struct state {
   int64_t blocks;            /* of rows */
   lamina_loop_axis axis[3];
   int in_arg, w_arg, b_arg, out_arg;
+  bool relu;
+  int gate_arg; /* 0: none */
   /* bytes of workspace: taps of a phase; its packed filter, 0 where each task packs; a thread's own */
   size_t taps, filter, own;
 } state;
@@ -189,7 +192,9 @@ static lamina_status open(lamina_plan *plan, bool forward) {
                .in_arg = forward ? row->x : row->y,
                .w_arg = row->w,
                .b_arg = row->b,
-               .out_arg = forward ? row->y : row->x};
+               .out_arg = forward ? row->y : row->x,
+               .relu = row->relu,
+               .gate_arg = row->gate};
   plan->state = s;
   lamina_loop_axes_open(s->axis, &c, forward, s + 1);
   plan_memory(s, plan->threads);
@@ -275,10 +280,29 @@ LAMINA_INLINE void pack_columns(const product *p, const void *in, int64_t g, int
   }
 }
 
-/* Rows m … m + rows - 1 of the sums, plus b, to where they belong. */
-LAMINA_INLINE void put(const product *p, const float *sum, const float *b, void *out, int64_t g, int64_t m,
-                       int64_t rows, int64_t column, int64_t stop, bool bf16) {
+/* n sums in place: where the gate, from `at` on, isn't above 0, they are 0. */
+LAMINA_INLINE void let_through(int64_t n, float *sum, const void *gate, int64_t at, int64_t every, bool bf16) {
+  for (int64_t j = 0; j < n; j++) sum[j] = lamina_loop_get(gate, at + j * every, bf16) > 0 ? sum[j] : 0;
+}
+LAMINA_CLONES static void let_through_f32(int64_t n, float *sum, const void *gate, int64_t at, int64_t every) {
+  let_through(n, sum, gate, at, every, false);
+}
+LAMINA_CLONES static void let_through_bf16(int64_t n, float *sum, const void *gate, int64_t at, int64_t every) {
+  let_through(n, sum, gate, at, every, true);
+}
+
+/* What follows the sums. */
+typedef struct after {
+  const float *b;   /* of the rows; NULL: none */
+  const void *gate; /* NULL: none; what has one has no b */
+  bool gate_bf16;
+} after;
+
+/* Rows m … m + rows - 1 of the sums, and what follows, to where they belong. */
+LAMINA_INLINE void put(const product *p, float *sum, const after *after, void *out, int64_t g, int64_t m, int64_t rows,
+                       int64_t column, int64_t stop, bool bf16) {
   const state *s = p->s;
+  const bool relu = s->relu;
   const int64_t width = p->p[2]->count, every = s->axis[2].every;
   for (int64_t first = column; column < stop;) {
     const place at = place_of(p, column);
@@ -288,11 +312,14 @@ LAMINA_INLINE void put(const product *p, const float *sum, const float *b, void 
     int64_t to =
         ((at.n * s->groups + g) * s->M + m) * s->out_area + (o[0] * s->axis[1].out + o[1]) * s->axis[2].out + o[2];
     for (int64_t i = 0; i < rows; i++, to += s->out_area) {
-      const float *restrict row = sum + i * s->columns + (column - first), add = b ? b[i] : 0;
+      float *restrict row = sum + i * s->columns + (column - first);
+      const float add = after->b ? after->b[i] : 0;
+      if (after->gate) (after->gate_bf16 ? let_through_bf16 : let_through_f32)(n, row, after->gate, to, every);
       if (every == 1)
-        for (int64_t j = 0; j < n; j++) lamina_loop_set(out, to + j, row[j] + add, bf16);
+        for (int64_t j = 0; j < n; j++) lamina_loop_set(out, to + j, lamina_loop_held(row[j] + add, relu), bf16);
       else
-        for (int64_t j = 0; j < n; j++) lamina_loop_set(out, to + j * every, row[j] + add, bf16);
+        for (int64_t j = 0; j < n; j++)
+          lamina_loop_set(out, to + j * every, lamina_loop_held(row[j] + add, relu), bf16);
     }
     column += n;
   }
@@ -307,9 +334,9 @@ LAMINA_INLINE void put(const product *p, const float *sum, const float *b, void 
                                                 int64_t stop, int64_t k, int64_t end, float *to) {                     \
     pack_columns(p, in, g, column, stop, k, end, to, bf16);                                                            \
   }                                                                                                                    \
-  LAMINA_CLONES static void put_##type(const product *p, const float *sum, const float *b, void *out, int64_t g,       \
+  LAMINA_CLONES static void put_##type(const product *p, float *sum, const after *after, void *out, int64_t g,         \
                                        int64_t m, int64_t rows, int64_t column, int64_t stop) {                        \
-    put(p, sum, b, out, g, m, rows, column, stop, bf16);                                                               \
+    put(p, sum, after, out, g, m, rows, column, stop, bf16);                                                           \
   }
 TYPES(f32, false)
 TYPES(bf16, true)
@@ -318,7 +345,7 @@ TYPES(bf16, true)
 
 typedef struct running {
   const lamina_plan *plan;
-  const void *in, *w, *b;
+  const void *in, *w, *b, *gate;
   void *out;
   float *filter; /* packed, or NULL */
   char *own;
@@ -366,8 +393,8 @@ static void run_task(const running *r, const product *p, int64_t g, int64_t m, i
   } while (k < p->depth);
   for (int64_t i = 0; r->b && i < rows; i++)
     b[i] = lamina_loop_get(r->b, g * s->M + m + i, lamina_loop_is_bf16(r->plan, s->b_arg));
-  (lamina_loop_is_bf16(r->plan, s->out_arg) ? put_bf16 : put_f32)(p, sum, r->b ? b : NULL, r->out, g, m, rows, column,
-                                                                  stop);
+  const after after = {r->b ? b : NULL, r->gate, lamina_loop_is_bf16(r->plan, s->gate_arg)};
+  (lamina_loop_is_bf16(r->plan, s->out_arg) ? put_bf16 : put_f32)(p, sum, &after, r->out, g, m, rows, column, stop);
 }
 
 static void run_phase(const running *r, const product *p) {
@@ -396,6 +423,7 @@ static lamina_status run(const lamina_plan *plan, const lamina_args *args, void 
                      .in = args->p[s->in_arg],
                      .w = args->p[s->w_arg],
                      .b = s->b_arg >= 0 ? args->p[s->b_arg] : NULL,
+                     .gate = s->gate_arg ? args->p[s->gate_arg] : NULL,
                      .out = args->p[s->out_arg],
                      .filter = s->filter ? (float *)((char *)workspace + s->taps) : NULL,
                      .own = (char *)workspace + s->taps + s->filter};
@@ -452,7 +480,11 @@ static const lamina_loop_conv_row
     transpose_forward = {.y = 0, .w = 1, .b = 2, .x = 3, .attributes = lamina_loop_conv_transposed},
     transpose_data = {.x = 0, .w = 1, .y = 2, .b = -1, .attributes = lamina_loop_conv_transposed},
     fc_forward = {.x = 0, .w = 1, .b = 2, .y = 3, .attributes = lamina_loop_conv_fc},
-    fc_data = {.y = 0, .w = 1, .x = 2, .b = -1, .attributes = lamina_loop_conv_fc};
+    fc_data = {.y = 0, .w = 1, .x = 2, .b = -1, .attributes = lamina_loop_conv_fc},
+    conv_relu = {.x = 0, .w = 1, .b = 2, .y = 3, .relu = true},
+    relu_conv = {.y = 0, .w = 1, .gate = 2, .x = 3, .b = -1},
+    fc_relu = {.x = 0, .w = 1, .b = 2, .y = 3, .relu = true, .attributes = lamina_loop_conv_fc},
+    relu_fc = {.y = 0, .w = 1, .gate = 2, .x = 3, .b = -1, .attributes = lamina_loop_conv_fc};
 
 #define ENGINE(op, row_, way)                                                                                          \
   LAMINA_LOOP_ENGINE(op, LAMINA_STRIDES_DENSE), .user = (void *)&row_, .candidates = candidates_##way,                 \
@@ -465,3 +497,7 @@ const lamina_engine lamina_cpu_loop_conv_transpose_backward_data = {
     ENGINE("conv_transpose/backward_data", transpose_data, forward)};
 const lamina_engine lamina_cpu_loop_fc_forward = {ENGINE("fc/forward", fc_forward, forward)};
 const lamina_engine lamina_cpu_loop_fc_backward_data = {ENGINE("fc/backward_data", fc_data, data)};
+const lamina_engine lamina_cpu_loop_conv_relu = {ENGINE("conv_relu/forward", conv_relu, forward)};
+const lamina_engine lamina_cpu_loop_relu_conv = {ENGINE("relu_conv/backward_data", relu_conv, data)};
+const lamina_engine lamina_cpu_loop_fc_relu = {ENGINE("fc_relu/forward", fc_relu, forward)};
+const lamina_engine lamina_cpu_loop_relu_fc = {ENGINE("relu_fc/backward_data", relu_fc, data)};

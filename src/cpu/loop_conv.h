@@ -14,6 +14,8 @@
 /* Where the tensors of a row are, and what it asks for: an engine row's `user`. */
 typedef struct lamina_loop_conv_row {
   int x, w, b, y; /* b: -1 for none */
+  bool relu;      /* the output is held above 0 */
+  int gate;       /* what lets the output through where it is above 0, of the output's shape; 0, the input: none */
   /* The attributes as a convolution's. NULL: they are one. */
   void (*attributes)(const lamina_problem *problem, lamina_conv *conv);
 } lamina_loop_conv_row;
@@ -40,6 +42,9 @@ bool lamina_loop_conv_takes(const lamina_problem *problem, lamina_candidate_fn *
 static inline bool lamina_loop_conv_is_depthwise(const lamina_loop_conv *s) {
   return s->groups > 1 && s->groups == s->C;
 }
+
+/* A sum on its way out. */
+LAMINA_INLINE float lamina_loop_held(float v, bool relu) { return relu && v <= 0 ? 0 : v; } /* NaN passes */
 
 /* The part [lo, hi) of n places, `first` and every `step` from there on, that lies in 0 … size - 1. */
 LAMINA_INLINE void lamina_loop_inside(int64_t first, int64_t step, int64_t n, int64_t size, int64_t *lo, int64_t *hi) {

@@ -227,9 +227,16 @@ LAMINA_INLINE void list_weights(const state *s, const list *l, const void *w, in
       *to++ = lamina_loop_get(w, (filter + plane) * s->c.w_area + l->entry[t].r, bf16);
 }
 
+/* What follows the sums. */
+typedef struct after {
+  float b;
+  bool relu, gate_bf16;
+  const void *gate; /* NULL: none; what has one has no b */
+} after;
+
 /* An output plane's positions of one list. */
-LAMINA_INLINE void put_list(const state *s, const list *l, const float *copy, const float *w, float b, void *out,
-                            int64_t plane, bool bf16) {
+LAMINA_INLINE void put_list(const state *s, const list *l, const float *copy, const float *w, const after *after,
+                            void *out, int64_t plane, bool bf16) {
   float sum[2 * LANES];
   for (int64_t i = 0; i < l->count[0]; i++)
     for (int64_t j = 0; j < l->count[1]; j++) {
@@ -238,8 +245,11 @@ LAMINA_INLINE void put_list(const state *s, const list *l, const float *copy, co
                    ((l->first[0] + i * s->every[0]) * s->out[1] + l->first[1] + j * s->every[1]) * s->out[2];
       for (int64_t k = 0; k < l->count[2]; k += 2 * LANES) {
         const int64_t n = least(l->count[2] - k, 2 * LANES);
-        sum_taps(s, l, from + k, w, b, n, sum);
-        for (int64_t m = 0; m < n; m++, to += s->every[2]) lamina_loop_set(out, to, sum[m], bf16);
+        sum_taps(s, l, from + k, w, after->b, n, sum);
+        for (int64_t m = 0; after->gate && m < n; m++)
+          if (!(lamina_loop_get(after->gate, to + m * s->every[2], after->gate_bf16) > 0)) sum[m] = 0;
+        for (int64_t m = 0; m < n; m++, to += s->every[2])
+          lamina_loop_set(out, to, lamina_loop_held(sum[m], after->relu), bf16);
       }
     }
 }
@@ -248,9 +258,9 @@ LAMINA_INLINE void put_list(const state *s, const list *l, const float *copy, co
   LAMINA_CLONES static void copy_plane_##type(const state *s, const void *in, int64_t plane, float *to) {              \
     copy_plane(s, in, plane, to, bf16);                                                                                \
   }                                                                                                                    \
-  LAMINA_CLONES static void put_list_##type(const state *s, const list *l, const float *copy, const float *w, float b, \
-                                            void *out, int64_t plane) {                                                \
-    put_list(s, l, copy, w, b, out, plane, bf16);                                                                      \
+  LAMINA_CLONES static void put_list_##type(const state *s, const list *l, const float *copy, const float *w,          \
+                                            const after *after, void *out, int64_t plane) {                            \
+    put_list(s, l, copy, w, after, out, plane, bf16);                                                                  \
   }
 TYPES(f32, false)
 TYPES(bf16, true)
@@ -272,7 +282,8 @@ static void run_task(const lamina_plan *plan, const lamina_args *args, int64_t n
                           ? lamina_loop_get(args->p[row->b], channel, lamina_loop_is_bf16(plan, row->b))
                           : 0;
       list_weights(s, l, args->p[row->w], s->forward ? channel : g * s->planes_in, w, w_bf16);
-      (out_bf16 ? put_list_bf16 : put_list_f32)(s, l, copy, w, b, args->p[out],
+      const after after = {b, row->relu, lamina_loop_is_bf16(plan, row->gate), row->gate ? args->p[row->gate] : NULL};
+      (out_bf16 ? put_list_bf16 : put_list_f32)(s, l, copy, w, &after, args->p[out],
                                                 n * s->c.groups * s->planes_out + channel);
     }
 }
@@ -413,6 +424,7 @@ static void candidates_weights(lamina_device *device, const lamina_problem *prob
 static const lamina_loop_conv_row
     row_forward = {.x = 0, .w = 1, .b = 2, .y = 3},
     row_data = {.y = 0, .w = 1, .x = 2, .b = -1}, row_weights = {.x = 0, .y = 1, .w = 2, .b = -1},
+    row_relu = {.x = 0, .w = 1, .b = 2, .y = 3, .relu = true}, row_gated = {.y = 0, .w = 1, .gate = 2, .x = 3, .b = -1},
     transpose_forward = {.y = 0, .w = 1, .b = 2, .x = 3, .attributes = lamina_loop_conv_transposed},
     transpose_data = {.x = 0, .w = 1, .y = 2, .b = -1, .attributes = lamina_loop_conv_transposed},
     transpose_weights = {.y = 0, .x = 1, .w = 2, .b = -1, .attributes = lamina_loop_conv_transposed};
@@ -425,6 +437,8 @@ const lamina_engine lamina_cpu_loop_depthwise_forward = {ENGINE("conv/forward", 
 const lamina_engine lamina_cpu_loop_depthwise_backward_data = {ENGINE("conv/backward_data", row_data, data, run)};
 const lamina_engine lamina_cpu_loop_depthwise_backward_weights = {
     ENGINE("conv/backward_weights", row_weights, weights, run_weights)};
+const lamina_engine lamina_cpu_loop_depthwise_relu = {ENGINE("conv_relu/forward", row_relu, forward, run)};
+const lamina_engine lamina_cpu_loop_depthwise_gated = {ENGINE("relu_conv/backward_data", row_gated, data, run)};
 const lamina_engine lamina_cpu_loop_depthwise_transpose_forward = {
     ENGINE("conv_transpose/forward", transpose_forward, data, run)};
 const lamina_engine lamina_cpu_loop_depthwise_transpose_backward_data = {

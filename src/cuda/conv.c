@@ -7,7 +7,9 @@
 
 const cuda_conv_row cuda_conv_forward = {.x = 0, .w = 1, .b = 2, .y = 3},
                     cuda_conv_data = {.y = 0, .w = 1, .b = -1, .x = 2},
-                    cuda_conv_weights = {.x = 0, .y = 1, .b = -1, .w = 2};
+                    cuda_conv_weights = {.x = 0, .y = 1, .b = -1, .w = 2},
+                    cuda_conv_relu = {.x = 0, .w = 1, .b = 2, .y = 3, .relu = true},
+                    cuda_relu_conv = {.y = 0, .w = 1, .b = -1, .gate = 2, .x = 3};
 const cuda_conv_row cuda_conv_transpose_forward = {CUDA_CONV_TRANSPOSE, .y = 0, .w = 1, .b = 2, .x = 3},
                     cuda_conv_transpose_data = {CUDA_CONV_TRANSPOSE, .x = 0, .w = 1, .b = -1, .y = 2},
                     cuda_conv_transpose_weights = {CUDA_CONV_TRANSPOSE, .y = 0, .x = 1, .b = -1, .w = 2};
@@ -104,7 +106,7 @@ lamina_status cuda_conv_run(const lamina_plan *plan, const lamina_args *args, la
                             cuda_conv_launcher *launcher) {
   const cuda_conv_row *row = plan->engine->user;
   const kernel_conv c = cuda_conv_of(&plan->problem, row);
+  const kernel_conv_after after = cuda_conv_after(row, args);
   const int from = forward ? row->x : row->y, to = forward ? row->y : row->x;
-  return cuda_launched(plan, launcher(&c, args->p[from], args->p[row->w], cuda_conv_bias(row, args), args->p[to],
-                                      cuda_stream_of(stream)));
+  return cuda_launched(plan, launcher(&c, args->p[from], args->p[row->w], &after, args->p[to], cuda_stream_of(stream)));
 }

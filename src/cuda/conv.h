@@ -11,9 +11,11 @@ typedef enum cuda_conv_family { CUDA_CONV, CUDA_CONV_TRANSPOSE, CUDA_LOCAL_CONV 
 typedef struct cuda_conv_row {
   cuda_conv_family family;
   int x, w, b, y; /* b: -1 for none */
+  bool relu;      /* the output is held above 0 */
+  int gate;       /* what lets the output through where it is above 0; 0, the input: none */
 } cuda_conv_row;
 
-extern const cuda_conv_row cuda_conv_forward, cuda_conv_data, cuda_conv_weights;
+extern const cuda_conv_row cuda_conv_forward, cuda_conv_data, cuda_conv_weights, cuda_conv_relu, cuda_relu_conv;
 extern const cuda_conv_row cuda_conv_transpose_forward, cuda_conv_transpose_data, cuda_conv_transpose_weights;
 
 kernel_conv cuda_conv_of(const lamina_problem *problem, const cuda_conv_row *row);
@@ -21,12 +23,13 @@ kernel_conv cuda_conv_of(const lamina_problem *problem, const cuda_conv_row *row
 bool cuda_conv_takes(const lamina_problem *problem, const cuda_conv_row *row, lamina_candidate_fn *each, void *context);
 /* Multiplications and additions, as the field counts them: of padding, too. */
 double cuda_conv_flops(const kernel_conv *c);
-static inline const void *cuda_conv_bias(const cuda_conv_row *row, const lamina_args *args) {
-  return row->b >= 0 ? args->p[row->b] : NULL;
+static inline kernel_conv_after cuda_conv_after(const cuda_conv_row *row, const lamina_args *args) {
+  return (kernel_conv_after){
+      .bias = row->b >= 0 ? args->p[row->b] : NULL, .gate = row->gate ? args->p[row->gate] : NULL, .relu = row->relu};
 }
-/* A launcher from x to y, or from y to x, of tensors in that order with filter and bias between. */
-typedef int cuda_conv_launcher(const kernel_conv *c, const void *from, const void *w, const void *bias, void *to,
-                               kernel_stream stream);
+/* A launcher from x to y, or from y to x, of tensors in that order with the filter between. */
+typedef int cuda_conv_launcher(const kernel_conv *c, const void *from, const void *w, const kernel_conv_after *after,
+                               void *to, kernel_stream stream);
 /* Runs a plan of a row by one: `forward` from x to y, else from y to x. */
 lamina_status cuda_conv_run(const lamina_plan *plan, const lamina_args *args, lamina_stream *stream, bool forward,
                             cuda_conv_launcher *launcher);

@@ -31,6 +31,8 @@ static lamina_status run_data(const lamina_plan *plan, const lamina_args *args, 
   CUDA_ENGINE("kernel/depthwise", op, LAMINA_STRIDES_DENSE), .user = (void *)&row, .candidates = candidates, .run = run_
 const lamina_engine lamina_cuda_conv_depthwise_forward = {ENGINE("conv/forward", cuda_conv_forward, run_forward)};
 const lamina_engine lamina_cuda_conv_depthwise_data = {ENGINE("conv/backward_data", cuda_conv_data, run_data)};
+const lamina_engine lamina_cuda_conv_relu_depthwise = {ENGINE("conv_relu/forward", cuda_conv_relu, run_forward)};
+const lamina_engine lamina_cuda_relu_conv_depthwise = {ENGINE("relu_conv/backward_data", cuda_relu_conv, run_data)};
 const lamina_engine lamina_cuda_conv_transpose_depthwise_forward = {
     ENGINE("conv_transpose/forward", cuda_conv_transpose_forward, run_data)};
 const lamina_engine lamina_cuda_conv_transpose_depthwise_data = {

@@ -125,6 +125,8 @@ static lamina_status run_bias(const lamina_plan *plan, const lamina_args *args, 
                                                           .run = run_bias
 const lamina_engine lamina_cuda_conv_direct_forward = {GATHER("conv/forward", cuda_conv_forward, forward)};
 const lamina_engine lamina_cuda_conv_direct_data = {GATHER("conv/backward_data", cuda_conv_data, data)};
+const lamina_engine lamina_cuda_conv_relu_direct = {GATHER("conv_relu/forward", cuda_conv_relu, forward)};
+const lamina_engine lamina_cuda_relu_conv_direct = {GATHER("relu_conv/backward_data", cuda_relu_conv, data)};
 const lamina_engine lamina_cuda_conv_direct_weights = {WEIGHTS("conv/backward_weights", cuda_conv_weights)};
 const lamina_engine lamina_cuda_conv_bias = {BIAS("conv/backward_bias")};
 const lamina_engine lamina_cuda_conv_transpose_direct_forward = {

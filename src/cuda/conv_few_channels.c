@@ -41,16 +41,12 @@ static void candidates(lamina_device *device, const lamina_problem *problem, con
 }
 
 static lamina_status run(const lamina_plan *plan, const lamina_args *args, void *workspace, lamina_stream *stream) {
-  const cuda_conv_row *row = plan->engine->user;
-  const kernel_conv c = cuda_conv_of(&plan->problem, row);
   (void)workspace;
-  return cuda_launched(plan, kernel_conv_few_channels(&c, args->p[row->x], args->p[row->w], args->p[row->b],
-                                                      args->p[row->y], cuda_stream_of(stream)));
+  return cuda_conv_run(plan, args, stream, true, kernel_conv_few_channels);
 }
 
-const lamina_engine lamina_cuda_conv_few_channels = {
-    CUDA_ENGINE("kernel/few_channels", "conv/forward", LAMINA_STRIDES_DENSE),
-    .user = (void *)&cuda_conv_forward,
-    .candidates = candidates,
-    .run = run,
-};
+#define ENGINE(op, row)                                                                                                \
+  CUDA_ENGINE("kernel/few_channels", op, LAMINA_STRIDES_DENSE), .user = (void *)&row, .candidates = candidates,        \
+                                                                .run = run
+const lamina_engine lamina_cuda_conv_few_channels = {ENGINE("conv/forward", cuda_conv_forward)};
+const lamina_engine lamina_cuda_conv_relu_few_channels = {ENGINE("conv_relu/forward", cuda_conv_relu)};

@@ -124,10 +124,11 @@ static lamina_status run_forward(const lamina_plan *plan, const lamina_args *arg
                                  lamina_stream *stream) {
   const cuda_conv_row *row = plan->engine->user;
   const kernel_conv c = cuda_conv_of(&plan->problem, row);
+  const kernel_conv_after after = cuda_conv_after(row, args);
   const variant *v = variant_of(plan);
   (void)workspace;
-  return cuda_launched(plan, v->method->way(&c, true, v->tile, args->p[row->x], args->p[row->w],
-                                            cuda_conv_bias(row, args), args->p[row->y], cuda_stream_of(stream)));
+  return cuda_launched(plan, v->method->way(&c, true, v->tile, args->p[row->x], args->p[row->w], &after,
+                                            args->p[row->y], cuda_stream_of(stream)));
 }
 
 /* From y to x. */
@@ -142,11 +143,12 @@ static lamina_status run_data(const lamina_plan *plan, const lamina_args *args, 
                               lamina_stream *stream) {
   const cuda_conv_row *row = plan->engine->user;
   const kernel_conv c = cuda_conv_of(&plan->problem, row);
+  const kernel_conv_after after = cuda_conv_after(row, args);
   const variant *v = variant_of(plan);
   int error = kernel_conv_pack_filter(&c, args->p[row->w], workspace, cuda_stream_of(stream));
   if (!error)
-    error = v->method->way(&c, false, v->tile, args->p[row->y], workspace, cuda_conv_bias(row, args), args->p[row->x],
-                           cuda_stream_of(stream));
+    error =
+        v->method->way(&c, false, v->tile, args->p[row->y], workspace, &after, args->p[row->x], cuda_stream_of(stream));
   return cuda_launched(plan, error);
 }
 
@@ -206,6 +208,8 @@ static lamina_status run_weights(const lamina_plan *plan, const lamina_args *arg
 #define WEIGHTS         .candidates = weights_candidates, .prepare = prepare_weights, .run = run_weights
 const lamina_engine lamina_cuda_conv_implicit_forward = {ENGINE("conv/forward", cuda_conv_forward), FORWARD};
 const lamina_engine lamina_cuda_conv_implicit_data = {ENGINE("conv/backward_data", cuda_conv_data), DATA};
+const lamina_engine lamina_cuda_conv_relu_implicit = {ENGINE("conv_relu/forward", cuda_conv_relu), FORWARD};
+const lamina_engine lamina_cuda_relu_conv_implicit = {ENGINE("relu_conv/backward_data", cuda_relu_conv), DATA};
 const lamina_engine lamina_cuda_conv_implicit_weights = {ENGINE("conv/backward_weights", cuda_conv_weights), WEIGHTS};
 const lamina_engine lamina_cuda_conv_transpose_implicit_forward = {
     ENGINE("conv_transpose/forward", cuda_conv_transpose_forward), DATA};

@@ -106,8 +106,8 @@ static lamina_status prepare_forward(lamina_plan *plan) { return prepare(plan, t
 static lamina_status prepare_data(lamina_plan *plan) { return prepare(plan, false); }
 
 /* One strip: its images lie at `in` and `out`; u is the filter, room is for the rest. */
-static int run_strip(const kernel_winograd *s, const float *in, const float *u, const void *b, float *out, float *room,
-                     cudaStream_t stream) {
+static int run_strip(const kernel_winograd *s, const float *in, const float *u, const kernel_conv_after *after,
+                     float *out, float *room, cudaStream_t stream) {
   float *v = room, *products = v + KERNEL_WINOGRAD_PLACES * s->C * s->row;
   const kernel_gemm g = {.type = KERNEL_F32,
                          .tile = tile_of(s),
@@ -123,22 +123,25 @@ static int run_strip(const kernel_winograd *s, const float *in, const float *u, 
   const kernel_gemm_pointers p = {.a = u, .b = v, .c = products};
   int error = kernel_winograd_input(s, in, v, stream);
   if (!error) error = kernel_gemm_run(&g, &p, stream);
-  return error ? error : kernel_winograd_output(s, products, b, out, stream);
+  return error ? error : kernel_winograd_output(s, products, after, out, stream);
 }
 
 static lamina_status run(const lamina_plan *plan, const lamina_args *args, void *workspace, lamina_stream *stream) {
   const state *s = plan->state;
   const cuda_conv_row *row = plan->engine->user;
   const float *in = args->p[s->forward ? row->x : row->y];
+  const kernel_conv_after all = cuda_conv_after(row, args);
   float *out = args->p[s->forward ? row->y : row->x], *u = workspace;
   kernel_winograd strip = winograd_of(&s->c, s->forward, s->images);
   float *room = u + KERNEL_WINOGRAD_PLACES * strip.M * strip.C;
   int error = kernel_winograd_filter(&strip, args->p[row->w], u, cuda_stream_of(stream));
   for (int64_t n = 0; !error && n < s->c.N; n += s->images) {
-    const int64_t left = s->c.N - n;
+    const int64_t left = s->c.N - n, to = n * strip.M * strip.out[0] * strip.out[1];
+    kernel_conv_after after = all;
+    if (all.gate) after.gate = (const float *)all.gate + to;
     strip = winograd_of(&s->c, s->forward, left < s->images ? left : s->images);
-    error = run_strip(&strip, in + n * strip.C * strip.in[0] * strip.in[1], u, cuda_conv_bias(row, args),
-                      out + n * strip.M * strip.out[0] * strip.out[1], room, cuda_stream_of(stream));
+    error = run_strip(&strip, in + n * strip.C * strip.in[0] * strip.in[1], u, &after, out + to, room,
+                      cuda_stream_of(stream));
   }
   return cuda_launched(plan, error);
 }
@@ -150,3 +153,7 @@ const lamina_engine lamina_cuda_conv_winograd_forward = {
     ENGINE("conv/forward", cuda_conv_forward, forward_candidates, prepare_forward)};
 const lamina_engine lamina_cuda_conv_winograd_data = {
     ENGINE("conv/backward_data", cuda_conv_data, data_candidates, prepare_data)};
+const lamina_engine lamina_cuda_conv_relu_winograd = {
+    ENGINE("conv_relu/forward", cuda_conv_relu, forward_candidates, prepare_forward)};
+const lamina_engine lamina_cuda_relu_conv_winograd = {
+    ENGINE("relu_conv/backward_data", cuda_relu_conv, data_candidates, prepare_data)};

@@ -6,6 +6,15 @@
 #include "lamina/activation.h"
 
 enum { LAMINA_ACTIVATION_FORWARD_X, LAMINA_ACTIVATION_FORWARD_Y };
+/* For references of what fuses a ReLU: what it makes of a sum, whose error it doesn't enlarge; and of a gradient, where
+ * `x` is what it took or gave. */
+static inline void lamina_expected_relu(lamina_expected *e) {
+  if (e->value <= 0) e->value = 0; /* NaN passes */
+}
+static inline void lamina_expected_gate(lamina_expected *e, double x) {
+  if (!(x > 0)) *e = (lamina_expected){.terms = -1};
+}
+
 enum { LAMINA_ACTIVATION_BACKWARD_SAVED, LAMINA_ACTIVATION_BACKWARD_DY, LAMINA_ACTIVATION_BACKWARD_DX }; /* x or y */
 
 void lamina_relu_forward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);

@@ -1,4 +1,4 @@
-/* Convolution: rows, validation, shapes and the typed calls. The reference is in conv_ref.c. */
+/* Convolution, alone and with a ReLU: rows, validation, shapes and the typed calls. The references are in conv_ref.c. */
 #include "ops/conv.h"
 
 #include "core/draw.h"
@@ -28,10 +28,18 @@ static const lamina_attr_def attrs[] = {
     {.name = "flip", .type = LAMINA_ATTR_BOOL, .offset = offsetof(lamina_conv, flip)},
     {0}};
 
+static const lamina_arg_def gated_args[] = {{"dy", LAMINA_IN, false, LAMINA_FLOATING, NULL},
+                                            {"w", LAMINA_IN, false, LAMINA_FLOATING, NULL},
+                                            {"x", LAMINA_IN, false, LAMINA_FLOATING, NULL},
+                                            {"dx", LAMINA_OUT, false, LAMINA_FLOATING, "x"},
+                                            {0}};
+
 LAMINA_CHECK_ARGS(conv_forward, forward_args);
 LAMINA_CHECK_ARGS(conv_backward_data, backward_data_args);
 LAMINA_CHECK_ARGS(conv_backward_weights, backward_weights_args);
 LAMINA_CHECK_ARGS(conv_backward_bias, backward_bias_args);
+LAMINA_CHECK_ARGS(conv_relu_forward, forward_args);
+LAMINA_CHECK_ARGS(relu_conv_backward_data, gated_args);
 
 lamina_status lamina_conv_output(const lamina_problem *p, int x, int w, int a, int64_t filter, const lamina_conv *conv,
                                  int64_t *y) {
@@ -80,6 +88,14 @@ static lamina_status infer_backward_data(lamina_problem *p) {
   LAMINA_TRY(lamina_want_shape(p, LAMINA_CONV_DATA_DX));
   LAMINA_TRY(output_dims(p, LAMINA_CONV_DATA_DX, LAMINA_CONV_DATA_W, y));
   return lamina_want_dims(p, LAMINA_CONV_DATA_DY, p->arg[LAMINA_CONV_DATA_DX].rank, y);
+}
+
+static lamina_status infer_gated(lamina_problem *p) {
+  const lamina_desc *x = &p->arg[LAMINA_CONV_GATED_X];
+  int64_t y[LAMINA_MAX_RANK];
+  LAMINA_TRY(output_dims(p, LAMINA_CONV_GATED_X, LAMINA_CONV_DATA_W, y));
+  LAMINA_TRY(lamina_want_dims(p, LAMINA_CONV_DATA_DY, x->rank, y));
+  return lamina_set_output(p, LAMINA_CONV_GATED_DX, (lamina_dtype)p->arg[LAMINA_CONV_DATA_DY].dtype, x->rank, x->dims);
 }
 
 static lamina_status infer_backward_weights(lamina_problem *p) {
@@ -138,11 +154,48 @@ static void sample(lamina_problem *p, lamina_draw *draw) {
   p->arg[LAMINA_CONV_FORWARD_B] = lamina_draw_shape(draw, 1, &K);
 }
 
+/* dy's shape is the one that the forward pass gives. */
+static void sample_gated(lamina_problem *p, lamina_draw *draw) {
+  lamina_problem forward = {.op = lamina_op_find("conv/forward")};
+  sample(&forward, draw);
+  forward.arg[LAMINA_CONV_FORWARD_Y] = lamina_infer(LAMINA_NONE);
+  memcpy(p->attr, forward.attr, sizeof p->attr);
+  p->arg[LAMINA_CONV_DATA_W] = forward.arg[LAMINA_CONV_FORWARD_W];
+  p->arg[LAMINA_CONV_GATED_X] = forward.arg[LAMINA_CONV_FORWARD_X];
+  if (lamina_problem_infer(&forward)) return; /* then this case isn't one, either */
+  const lamina_desc *y = &forward.arg[LAMINA_CONV_FORWARD_Y];
+  p->arg[LAMINA_CONV_DATA_DY] = lamina_draw_shape(draw, y->rank, y->dims);
+}
+
 #define ROW(pass)                                                                                                      \
   .name = "conv/" #pass, .args = pass##_args, .attrs = attrs, .attr_size = sizeof(lamina_conv), .infer = infer_##pass, \
   .element = lamina_conv_##pass##_element, .fills = fills, .flops = flops_##pass
 const lamina_op_def lamina_ops_conv[] = {
     {ROW(forward), .sample = sample}, {ROW(backward_data)}, {ROW(backward_weights)}, {ROW(backward_bias)}, {0}};
+
+const lamina_op_def lamina_ops_conv_relu[] = {{.name = "conv_relu/forward",
+                                               .parts = (const char *const[]){"conv/forward", "relu/forward", NULL},
+                                               .args = forward_args,
+                                               .attrs = attrs,
+                                               .attr_size = sizeof(lamina_conv),
+                                               .infer = infer_forward,
+                                               .element = lamina_conv_relu_forward_element,
+                                               .fills = fills,
+                                               .sample = sample,
+                                               .flops = flops_forward},
+                                              {0}};
+const lamina_op_def lamina_ops_relu_conv[] = {
+    {.name = "relu_conv/backward_data",
+     .parts = (const char *const[]){"conv/backward_data", "relu/backward", NULL},
+     .args = gated_args,
+     .attrs = attrs,
+     .attr_size = sizeof(lamina_conv),
+     .infer = infer_gated,
+     .element = lamina_relu_conv_backward_data_element,
+     .fills = fills,
+     .sample = sample_gated,
+     .flops = flops_backward_data},
+    {0}};
 
 LAMINA_DEFINE_CALLS(conv_forward, "conv/forward", conv, (x, w, b, y), const lamina_conv *conv, const lamina_tensor *x,
                     const lamina_tensor *w, const lamina_tensor *b, const lamina_tensor *y)
@@ -150,5 +203,9 @@ LAMINA_DEFINE_CALLS(conv_backward_data, "conv/backward_data", conv, (dy, w, dx),
                     const lamina_tensor *dy, const lamina_tensor *w, const lamina_tensor *dx)
 LAMINA_DEFINE_CALLS(conv_backward_weights, "conv/backward_weights", conv, (x, dy, dw), const lamina_conv *conv,
                     const lamina_tensor *x, const lamina_tensor *dy, const lamina_tensor *dw)
+LAMINA_DEFINE_CALLS(conv_relu_forward, "conv_relu/forward", conv, (x, w, b, y), const lamina_conv *conv,
+                    const lamina_tensor *x, const lamina_tensor *w, const lamina_tensor *b, const lamina_tensor *y)
+LAMINA_DEFINE_CALLS(relu_conv_backward_data, "relu_conv/backward_data", conv, (dy, w, x, dx), const lamina_conv *conv,
+                    const lamina_tensor *dy, const lamina_tensor *w, const lamina_tensor *x, const lamina_tensor *dx)
 LAMINA_DEFINE_CALLS(conv_backward_bias, "conv/backward_bias", conv, (dy, db), const lamina_conv *conv,
                     const lamina_tensor *dy, const lamina_tensor *db)

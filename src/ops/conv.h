@@ -9,6 +9,7 @@ enum { LAMINA_CONV_FORWARD_X, LAMINA_CONV_FORWARD_W, LAMINA_CONV_FORWARD_B, LAMI
 enum { LAMINA_CONV_DATA_DY, LAMINA_CONV_DATA_W, LAMINA_CONV_DATA_DX };
 enum { LAMINA_CONV_WEIGHTS_X, LAMINA_CONV_WEIGHTS_DY, LAMINA_CONV_WEIGHTS_DW };
 enum { LAMINA_CONV_BIAS_DY, LAMINA_CONV_BIAS_DB };
+enum { LAMINA_CONV_GATED_X = 2, LAMINA_CONV_GATED_DX }; /* relu_conv/backward_data, after dy and w */
 
 /* How many positions a filter has along spatial axis `a` of argument x, or why there are none. */
 lamina_status lamina_conv_output(const lamina_problem *p, int x, int w, int a, int64_t filter, const lamina_conv *conv,
@@ -36,5 +37,7 @@ void lamina_conv_forward_element(const lamina_reference *ref, int arg, int64_t i
 void lamina_conv_backward_data_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
 void lamina_conv_backward_weights_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
 void lamina_conv_backward_bias_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
+void lamina_conv_relu_forward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
+void lamina_relu_conv_backward_data_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
 
 #endif

@@ -2,6 +2,7 @@
  * Inputs are dense f64; one- and two-dimensional problems are three-dimensional ones with axes of size 1 in front. */
 #include <math.h>
 
+#include "ops/activation.h"
 #include "ops/conv.h"
 
 lamina_conv_sizes lamina_conv_sizes_of(const lamina_conv *conv, const lamina_desc *x, const lamina_desc *w,
@@ -103,6 +104,16 @@ void lamina_conv_backward_data_element(const lamina_reference *ref, int arg, int
   const lamina_conv_sizes s = sizes_of(ref, arg, LAMINA_CONV_DATA_W, LAMINA_CONV_DATA_DY);
   lamina_conv_sum_data(&s, ref->x[LAMINA_CONV_DATA_DY], ref->x[LAMINA_CONV_DATA_W], index, e);
   e->q = sqrt(e->q);
+}
+
+void lamina_conv_relu_forward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e) {
+  lamina_conv_forward_element(ref, arg, index, e);
+  lamina_expected_relu(e);
+}
+
+void lamina_relu_conv_backward_data_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e) {
+  lamina_conv_backward_data_element(ref, arg, index, e);
+  lamina_expected_gate(e, ref->x[LAMINA_CONV_GATED_X][index]);
 }
 
 void lamina_conv_sum_weights(const lamina_conv_sizes *s, const double *x, const double *dy, int64_t index,

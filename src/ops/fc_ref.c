@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "ops/activation.h"
+
 /* sum over i of a[i*step_a] * b[i*step_b]; b NULL: ones; `e` may hold a first term already. */
 static void dot(lamina_expected *e, int64_t n, const double *a, int64_t step_a, const double *b, int64_t step_b) {
   double squares = e->q * e->q;
@@ -27,6 +29,16 @@ void lamina_fc_backward_data_element(const lamina_reference *ref, int arg, int64
   (void)arg;
   const int64_t *w = ref->problem->arg[LAMINA_FC_DATA_W].dims, O = w[0], K = w[1], n = index / K, k = index % K;
   dot(e, O, ref->x[LAMINA_FC_DATA_DY] + n * O, 1, ref->x[LAMINA_FC_DATA_W] + k, K);
+}
+
+void lamina_fc_relu_forward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e) {
+  lamina_fc_forward_element(ref, arg, index, e);
+  lamina_expected_relu(e);
+}
+
+void lamina_relu_fc_backward_data_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e) {
+  lamina_fc_backward_data_element(ref, arg, index, e);
+  lamina_expected_gate(e, ref->x[LAMINA_FC_GATED_X][index]);
 }
 
 void lamina_fc_backward_weights_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e) {

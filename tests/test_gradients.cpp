@@ -61,7 +61,7 @@ struct Pass {
   int arg(const std::string &name) const { return lamina_op_arg(op, name.c_str()); }
 
   void fill(int i, const lamina_fill_def &how, uint64_t seed) {
-    lamina_fill_values(&problem.arg[i], data[i].data(), &how, seed, static_cast<uint32_t>(i));
+    lamina_fill_values(&problem.arg[i], data[i].data(), &how, seed, static_cast<uint32_t>(i), 1);
   }
 
   void run() {

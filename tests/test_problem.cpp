@@ -52,6 +52,18 @@ TEST(Problem, OutputsAreInferred) {
   EXPECT_EQ(bytes, 4.0 * (2 * 4 * 9 * 7 + 6 * 2 * 3 * 3 + 2 * 6 * 4 * 3));
 }
 
+TEST(Problem, WhatIsInAndOutIsMovedTwice) {
+  const lamina_desc w = dense(LAMINA_F32, {100}), rate = dense(LAMINA_F32, {1});
+  const lamina_desc *arg[LAMINA_MAX_ARGS] = {};
+  lamina_problem problem;
+  double bytes = 0;
+  arg[0] = arg[1] = &w, arg[3] = &rate; // w, g, m, rate
+  ASSERT_EQ(lamina_problem_init(&problem, lamina_op_find("sgd/update"), nullptr, arg), LAMINA_OK);
+  ASSERT_EQ(lamina_problem_infer(&problem), LAMINA_OK) << lamina_last_error();
+  lamina_problem_work(&problem, nullptr, &bytes);
+  EXPECT_EQ(bytes, 4.0 * (2 * 100 + 100 + 1));
+}
+
 // Presets written out, strides of axes of size 1 and rubbish beyond the rank: the same problem, so the same bytes.
 TEST(Problem, EqualProblemsAreEqualBytes) {
   Case a, b;

@@ -41,7 +41,7 @@ lamina_case case_of(const std::string &text) {
 std::vector<double> filled(lamina_fill_def how, int64_t n, uint64_t seed = 1, uint32_t stream = 0) {
   std::vector<double> values(static_cast<size_t>(n));
   const lamina_desc desc = lamina_dense(LAMINA_F64, 1, &n);
-  lamina_fill_values(&desc, values.data(), &how, seed, stream);
+  lamina_fill_values(&desc, values.data(), &how, seed, stream, 1);
   return values;
 }
 
@@ -349,6 +349,47 @@ TEST_F(Verify, ASampleHasTheLastElements) {
   EXPECT_EQ(list[0].elements, 30);
   EXPECT_EQ(list[0].element, 1999);
   EXPECT_EQ(list[count - 1].status, LAMINA_OK);
+}
+
+// The oracle is asked once; every plan is judged on the same data, whatever the one before left there.
+TEST_F(Verify, PlansAreCheckedOnDataThatIsThere) {
+  add_wrong_engine();
+  open("sgd/update w=40x50 g=40x50 rate=1");
+  lamina_case c = case_of("sgd/update w=40x50 g=40x50 rate=1");
+  lamina_check *check = nullptr;
+  lamina_plan *plan = nullptr;
+  lamina_verdict verdict;
+  ASSERT_EQ(lamina_check_open(data, 0, &check), LAMINA_OK) << lamina_last_error();
+  for (const char *engine : {"ref", "loop", "ref"}) {
+    lamina_plan_options options = {};
+    options.engine = engine;
+    ASSERT_EQ(lamina_plan_open(device, &c.problem, &options, &plan), LAMINA_OK) << lamina_last_error();
+    EXPECT_EQ(lamina_check_run(check, plan, &verdict), LAMINA_OK) << verdict.reason;
+    EXPECT_STREQ(verdict.engine, engine);
+    EXPECT_EQ(verdict.tier, LAMINA_TIER_FULL);
+    EXPECT_EQ(verdict.elements, 2000);
+    lamina_plan_close(plan);
+  }
+  lamina_check_close(check);
+  lamina_data_close(data);
+
+  open("add/forward a=40x50 b=40x50");
+  c = case_of("add/forward a=40x50 b=40x50");
+  ASSERT_EQ(lamina_check_open(data, 30, &check), LAMINA_OK) << lamina_last_error();
+  ASSERT_EQ(lamina_plan_open(device, &c.problem, nullptr, &plan), LAMINA_OK) << lamina_last_error();
+  EXPECT_EQ(lamina_check_run(check, plan, &verdict), LAMINA_MISMATCH);
+  EXPECT_EQ(verdict.status, LAMINA_MISMATCH);
+  EXPECT_EQ(verdict.tier, LAMINA_TIER_SAMPLE);
+  EXPECT_EQ(verdict.element, 1999);
+  EXPECT_STREQ(verdict.repeat, "lamina verify add/forward a=40x50 b=40x50 y=40x50 --engine wrong/one");
+  EXPECT_EQ(std::string(lamina_last_error()).rfind("add/forward by wrong/one: y[39,49] is ", 0), 0u)
+      << lamina_last_error();
+  lamina_plan_close(plan);
+  c = case_of("add/forward a=40x51 b=40x51");
+  ASSERT_EQ(lamina_plan_open(device, &c.problem, nullptr, &plan), LAMINA_OK) << lamina_last_error();
+  EXPECT_EQ(lamina_check_run(check, plan, &verdict), LAMINA_INVALID);
+  lamina_plan_close(plan);
+  lamina_check_close(check);
 }
 
 TEST_F(Verify, EnginesThatAreNotThereAreNamed) {

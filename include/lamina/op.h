@@ -176,8 +176,8 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_problem_init(lamina_problem *pr
 /** Fills in presets and inferred shapes, checks everything and brings the problem to its normal form; once more changes
  *  nothing. INVALID, with the sentence naming the op, the argument or attribute, what it is and what was expected. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_problem_infer(lamina_problem *problem);
-/** The work of an inferred problem: floating-point operations of the direct algorithm, and the bytes of all arguments,
- *  which any algorithm must move. */
+/** The work of an inferred problem: floating-point operations of the direct algorithm, and the bytes of all arguments
+ *  (of what is in and out: twice), which any algorithm must move. */
 LAMINA_API void lamina_problem_work(const lamina_problem *problem, double *flops, double *bytes);
 /** The problem in the command line's grammar: "conv/forward x=2x3x5x5 w=… pad=1,1". Returns buffer, cut if need be. */
 LAMINA_API const char *lamina_problem_text(const lamina_problem *problem, char *buffer, size_t size);

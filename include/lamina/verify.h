@@ -119,6 +119,17 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_verify(lamina_device *device, c
                                                         const lamina_verify_options *options, lamina_verdict *list,
                                                         int *count);
 
+/** The oracle's numbers for data that is there, asked for once for all engines: for large cases that are run anyway. */
+typedef struct lamina_check lamina_check;
+/** Asks the oracle for `sample` elements of each larger output, 0: for every element. `data` must stay open. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_check_open(lamina_data *data, int64_t sample, lamina_check **check);
+/** NULL is fine. */
+LAMINA_API void lamina_check_close(lamina_check *check);
+/** Resets the data, with its outputs poisoned, runs `plan`, of the very problem, once, and judges what comes out as
+ *  lamina_verify does. MISMATCH with the sentence where it is wrong, else what running it returns; *verdict tells more. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_check_run(lamina_check *check, const lamina_plan *plan,
+                                                           lamina_verdict *verdict);
+
 /* ---- Generated cases ------------------------------------------------------------------------------------------------
  */
 

@@ -4,6 +4,8 @@
 #include "core/verify.h"
 #include "kernels/philox.h"
 
+enum { PARALLEL = 1 << 18 }; /* elements that are worth a team of threads */
+
 /* In [0, 1), with 53 bits, from the first or second half of a block. */
 static double unit(const philox_words *w, int half) {
   return (double)((uint64_t)w->v[2 * half] << 21 ^ w->v[2 * half + 1] >> 11) * 0x1p-53;
@@ -32,11 +34,12 @@ static double value_of(const lamina_fill_def *fill, const philox_words *w, int64
 }
 
 void lamina_fill_values(const lamina_desc *desc, void *data, const lamina_fill_def *fill, uint64_t seed,
-                        uint32_t stream) {
+                        uint32_t stream, int threads) {
   const int64_t count = lamina_desc_count(desc);
-  lamina_walk walk = {0};
-  for (int64_t i = 0; i < count; i++, lamina_walk_on(desc, &walk)) {
+  (void)threads;
+#pragma omp parallel for num_threads(threads) if (threads > 1 && count >= PARALLEL)
+  for (int64_t i = 0; i < count; i++) {
     const philox_words w = philox_block(seed, (uint64_t)i, stream, 0);
-    lamina_store((lamina_dtype)desc->dtype, data, walk.offset, value_of(fill, &w, i, count));
+    lamina_store((lamina_dtype)desc->dtype, data, lamina_desc_offset(desc, i), value_of(fill, &w, i, count));
   }
 }

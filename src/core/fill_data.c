@@ -110,7 +110,7 @@ static lamina_status fill(lamina_data *data) {
     if (data->c.file[i] && lamina_is_input(&op->args[i]))
       LAMINA_TRY(load(data->c.file[i], &view[i]->desc, view[i]->data, &data->device->allocator));
   }
-  return lamina_fill_inputs(&data->c, view, &data->device->allocator);
+  return lamina_fill_inputs(&data->c, view, lamina_device_threads(data->device), &data->device->allocator);
 }
 
 static lamina_status check_offsets(const lamina_case *c) {
@@ -162,6 +162,8 @@ const lamina_tensor *lamina_data_tensor(const lamina_data *data, int arg) {
   return data && arg >= 0 && arg < LAMINA_MAX_ARGS && data->tensor[arg].data ? &data->tensor[arg] : NULL;
 }
 
+lamina_device *lamina_data_device(const lamina_data *data) { return data->device; }
+const lamina_case *lamina_data_case(const lamina_data *data) { return &data->c; }
 const void *lamina_data_before(const lamina_data *data, int arg) { return data->before[arg].data; }
 
 static lamina_status copy_blocks(lamina_data *data, bool in) {

@@ -98,7 +98,7 @@ static int input_of(const lamina_case *c, const lamina_problem *first, int i) {
 
 /* Runs the first pass with the inputs that both have, and others filled, and keeps what the case takes from it. */
 static lamina_status fill_from_first(const lamina_case *c, lamina_problem *first, const lamina_tensor *const *tensor,
-                                     const lamina_allocator *allocator) {
+                                     int threads, const lamina_allocator *allocator) {
   const lamina_op_def *row = lamina_op_at(first->op);
   lamina_fill_def fill[LAMINA_MAX_ARGS] = {{0}};
   lamina_args args = {{NULL}};
@@ -114,9 +114,9 @@ static lamina_status fill_from_first(const lamina_case *c, lamina_problem *first
     if (arg >= 0)
       lamina_copy_values(&tensor[arg]->desc, tensor[arg]->data, desc, args.p[i]);
     else
-      lamina_fill_values(desc, args.p[i], &fill[i], c->seed, LAMINA_MAX_ARGS + (uint32_t)i);
+      lamina_fill_values(desc, args.p[i], &fill[i], c->seed, LAMINA_MAX_ARGS + (uint32_t)i, threads);
   }
-  if (!status) status = lamina_reference_run(first, &args, NULL, 1, allocator);
+  if (!status) status = lamina_reference_run(first, &args, NULL, threads, allocator);
   for (int i = 0; row->args[i].name; i++) {
     const int arg = input_of(c, first, i);
     if (!status && args.p[i] && row->args[i].role != LAMINA_IN && arg >= 0 && !c->file[arg])
@@ -126,7 +126,7 @@ static lamina_status fill_from_first(const lamina_case *c, lamina_problem *first
   return status;
 }
 
-lamina_status lamina_fill_inputs(const lamina_case *c, const lamina_tensor *const *tensor,
+lamina_status lamina_fill_inputs(const lamina_case *c, const lamina_tensor *const *tensor, int threads,
                                  const lamina_allocator *allocator) {
   const lamina_op_def *op = lamina_op_at(c->problem.op);
   lamina_fill_def fill[LAMINA_MAX_ARGS] = {{0}};
@@ -136,9 +136,9 @@ lamina_status lamina_fill_inputs(const lamina_case *c, const lamina_tensor *cons
     return lamina_error(LAMINA_UNSUPPORTED, "%s: this problem has no exact inputs; use fill=normal", op->name);
   for (int i = 0; op->args[i].name; i++)
     if (tensor[i] && lamina_is_input(&op->args[i]) && !c->file[i])
-      lamina_fill_values(&tensor[i]->desc, tensor[i]->data, &fill[i], c->seed, (uint32_t)i);
+      lamina_fill_values(&tensor[i]->desc, tensor[i]->data, &fill[i], c->seed, (uint32_t)i, threads);
   if (lamina_first_pass(&c->problem, &first) && takes_results(c, &first))
-    return fill_from_first(c, &first, tensor, allocator);
+    return fill_from_first(c, &first, tensor, threads, allocator);
   return LAMINA_OK;
 }
 

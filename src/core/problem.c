@@ -91,10 +91,10 @@ void lamina_problem_work(const lamina_problem *problem, double *flops, double *b
   *flops = op && op->flops ? op->flops(problem) : 0;
   *bytes = 0;
   if (!op) return;
-  for (int i = 0; i < LAMINA_MAX_ARGS; i++)
+  for (int i = 0; op->args[i].name; i++)
     if (problem->arg[i].dtype != LAMINA_NONE)
-      *bytes +=
-          (double)lamina_desc_count(&problem->arg[i]) * (double)lamina_dtype_size((lamina_dtype)problem->arg[i].dtype);
+      *bytes += (op->args[i].role == LAMINA_INOUT ? 2 : 1) * (double)lamina_desc_count(&problem->arg[i]) *
+                (double)lamina_dtype_size((lamina_dtype)problem->arg[i].dtype);
 }
 
 lamina_status lamina_problem_init(lamina_problem *problem, int op_id, const void *descriptor,

@@ -105,11 +105,15 @@ static lamina_status expect(session *s, int64_t sample) {
   return status;
 }
 
-static void session_close(session *s) {
+static void forget_expectations(session *s) {
   for (int i = 0; i < LAMINA_MAX_ARGS; i++) {
     lamina_free(&s->device->allocator, s->expected[i].element);
     lamina_free(&s->device->allocator, s->expected[i].want);
   }
+}
+
+static void session_close(session *s) {
+  forget_expectations(s);
   lamina_data_close(s->data);
 }
 
@@ -282,23 +286,30 @@ static lamina_status run_once(session *s, const lamina_plan *plan, const workspa
   if (!status) status = synced;
   if (!status) status = lamina_data_fetch(s->data);
   if (status) return status;
-  *bits = fingerprint(s);
+  if (bits) *bits = fingerprint(s);
   judge(s, plan, poison, v);
   return workspace_check(s->device, w, poison, v);
 }
 
-static lamina_status run_twice(session *s, const lamina_plan *plan, lamina_verdict *v) {
-  workspace w = {.size = lamina_plan_workspace(plan)};
-  uint64_t bits[2] = {0, 0};
+static lamina_status workspace_open(lamina_device *device, const lamina_plan *plan, workspace *w) {
   void *memory;
-  w.whole = w.size + 2 * ZONE;
-  LAMINA_TRY(lamina_memory_alloc(s->device, w.whole, &memory));
-  w.memory = memory;
-  lamina_status status = run_once(s, plan, &w, LAMINA_POISON_NAN, v, &bits[0]);
+  w->size = lamina_plan_workspace(plan);
+  w->whole = w->size + 2 * ZONE;
+  LAMINA_TRY(lamina_memory_alloc(device, w->whole, &memory));
+  w->memory = memory;
+  return LAMINA_OK;
+}
+
+static lamina_status run_twice(session *s, const lamina_plan *plan, lamina_verdict *v) {
+  const bool deterministic = s->c->problem.flags & LAMINA_DETERMINISTIC;
+  uint64_t bits[2] = {0, 0};
+  workspace w;
+  LAMINA_TRY(workspace_open(s->device, plan, &w));
+  lamina_status status = run_once(s, plan, &w, LAMINA_POISON_NAN, v, deterministic ? &bits[0] : NULL);
   v->elements = 0; /* the second run compares the same ones */
-  if (!status) status = run_once(s, plan, &w, LAMINA_POISON_FINITE, v, &bits[1]);
-  lamina_memory_free(s->device, memory, w.whole);
-  if (!status && !v->status && bits[0] != bits[1] && s->c->problem.flags & LAMINA_DETERMINISTIC) {
+  if (!status) status = run_once(s, plan, &w, LAMINA_POISON_FINITE, v, deterministic ? &bits[1] : NULL);
+  lamina_memory_free(s->device, w.memory, w.whole);
+  if (!status && !v->status && bits[0] != bits[1]) {
     v->status = LAMINA_MISMATCH;
     snprintf(v->reason, sizeof v->reason, "two runs gave different bits, though the plan is deterministic");
   }
@@ -317,9 +328,12 @@ static lamina_status plan_candidate(const session *s, const lamina_verdict *v, l
   return lamina_error(LAMINA_UNSUPPORTED, "%s: another variant was planned in its place", name);
 }
 
-static void verify_candidate(session *s, lamina_verdict *v) {
-  lamina_plan *plan;
+/* What a verdict says before anything was run: the candidate, and how its case is repeated. */
+static void name_verdict(const session *s, const char *engine, const char *variant, lamina_verdict *v) {
   const size_t size = sizeof v->repeat;
+  *v = (lamina_verdict){.status = LAMINA_OK, .arg = -1};
+  snprintf(v->engine, sizeof v->engine, "%s", engine);
+  snprintf(v->variant, sizeof v->variant, "%s", variant);
   snprintf(v->repeat, size, "lamina verify ");
   lamina_case_text(s->c, v->repeat + strlen(v->repeat), size - strlen(v->repeat));
   lamina_append(v->repeat, size, " --engine %s%s%s", v->engine, *v->variant ? "/" : "", v->variant);
@@ -327,12 +341,19 @@ static void verify_candidate(session *s, lamina_verdict *v) {
   if (plugin) lamina_append(v->repeat, size, " --plugin %s", plugin);
   if (strcmp(lamina_device_name(s->device), "cpu") != 0)
     lamina_append(v->repeat, size, " --device %s", lamina_device_name(s->device));
-  v->arg = -1;
+}
+
+static lamina_tier tier_of(const session *s, const lamina_plan *plan) {
+  return s->sampled                                        ? LAMINA_TIER_SAMPLE
+         : s->c->exact && !plan->numerics.inexact_integers ? LAMINA_TIER_EXACT
+                                                           : LAMINA_TIER_FULL;
+}
+
+static void verify_candidate(session *s, lamina_verdict *v) {
+  lamina_plan *plan;
   lamina_status status = plan_candidate(s, v, &plan);
   if (!status) {
-    v->tier = s->sampled                                        ? LAMINA_TIER_SAMPLE
-              : s->c->exact && !plan->numerics.inexact_integers ? LAMINA_TIER_EXACT
-                                                                : LAMINA_TIER_FULL;
+    v->tier = tier_of(s, plan);
     status = run_twice(s, plan, v);
     lamina_plan_close(plan);
   }
@@ -386,9 +407,8 @@ lamina_status lamina_verify(lamina_device *device, const lamina_case *c, const l
   }
   for (int i = 0; i < found; i++) {
     if (candidates[i].seconds < 0) continue;
-    lamina_verdict v = {.status = LAMINA_OK};
-    memcpy(v.engine, candidates[i].engine, sizeof v.engine);
-    memcpy(v.variant, candidates[i].variant, sizeof v.variant);
+    lamina_verdict v;
+    name_verdict(&s, candidates[i].engine, candidates[i].variant, &v);
     verify_candidate(&s, &v);
     if (*count < room) list[*count] = v;
     if (++*count == 1 || gravity(&v) > gravity(&about)) about = v;
@@ -401,4 +421,62 @@ lamina_status lamina_verify(lamina_device *device, const lamina_case *c, const l
   if (!about.status) return LAMINA_OK;
   return lamina_error(about.status, "%s by %s%s%s: %s\n  %s", s.op->name, about.engine, *about.variant ? "/" : "",
                       about.variant, about.reason, about.repeat);
+}
+
+/* ---- Data that is there -------------------------------------------------------------------------------------------- */
+
+struct lamina_check {
+  session s;
+};
+
+lamina_status lamina_check_open(lamina_data *data, int64_t sample, lamina_check **out) {
+  LAMINA_NOT_NULL(out, "check");
+  *out = NULL;
+  LAMINA_NOT_NULL(data, "data");
+  if (sample < 0)
+    return lamina_error(LAMINA_INVALID, "lamina_check_open: sample is %lld; expected 0 or more", (long long)sample);
+  lamina_device *device = lamina_data_device(data);
+  lamina_check *check = lamina_alloc_zero(&device->allocator, sizeof *check);
+  if (!check) return LAMINA_OUT_OF_MEMORY;
+  const lamina_case *c = lamina_data_case(data);
+  check->s = (session){
+      .device = device, .c = c, .op = lamina_op_at(c->problem.op), .data = data, .all_f64 = only_f64(&c->problem)};
+  const lamina_status status = expect(&check->s, sample);
+  if (status)
+    lamina_check_close(check);
+  else
+    *out = check;
+  return status;
+}
+
+void lamina_check_close(lamina_check *check) {
+  if (!check) return;
+  lamina_device *device = check->s.device;
+  forget_expectations(&check->s);
+  lamina_free(&device->allocator, check);
+}
+
+lamina_status lamina_check_run(lamina_check *check, const lamina_plan *plan, lamina_verdict *verdict) {
+  LAMINA_NOT_NULL(check, "check");
+  LAMINA_NOT_NULL(plan, "plan");
+  LAMINA_NOT_NULL(verdict, "verdict");
+  session *s = &check->s;
+  workspace w;
+  if (memcmp(lamina_plan_problem(plan), &s->c->problem, sizeof s->c->problem) != 0)
+    return lamina_error(LAMINA_INVALID, "lamina_check_run: the plan is of another problem");
+  name_verdict(s, lamina_plan_engine(plan), plan->variant, verdict);
+  verdict->tier = tier_of(s, plan);
+  lamina_status status = workspace_open(s->device, plan, &w);
+  if (!status) {
+    status = run_once(s, plan, &w, LAMINA_POISON_NAN, verdict, NULL);
+    lamina_memory_free(s->device, w.memory, w.whole);
+  }
+  if (status) {
+    verdict->status = status;
+    snprintf(verdict->reason, sizeof verdict->reason, "%s", lamina_last_error());
+    return status;
+  }
+  if (!verdict->status) return LAMINA_OK;
+  return lamina_error(verdict->status, "%s by %s%s%s: %s\n  %s", s->op->name, verdict->engine,
+                      *verdict->variant ? "/" : "", verdict->variant, verdict->reason, verdict->repeat);
 }

@@ -25,7 +25,7 @@ static inline void lamina_walk_on(const lamina_desc *desc, lamina_walk *walk) {
 
 /* Fills every element of a host tensor; `stream` tells tensors of one seed apart. */
 void lamina_fill_values(const lamina_desc *desc, void *data, const lamina_fill_def *fill, uint64_t seed,
-                        uint32_t stream);
+                        uint32_t stream, int threads);
 
 /* The problem of the family's first pass (FAMILY/forward) that a later pass belongs to: its argument m has the shape
  * that m or dm has in `problem`. False when there is none or its shapes don't follow. */
@@ -34,7 +34,7 @@ bool lamina_first_pass(const lamina_problem *problem, lamina_problem *first);
 bool lamina_later_pass(const lamina_problem *first, int op, lamina_problem *later);
 
 /* Fills the inputs of a case that no file gives; tensor[i] is the host's view of argument i. */
-lamina_status lamina_fill_inputs(const lamina_case *c, const lamina_tensor *const *tensor,
+lamina_status lamina_fill_inputs(const lamina_case *c, const lamina_tensor *const *tensor, int threads,
                                  const lamina_allocator *allocator);
 
 /* What an address `offset` elements past a 64-byte boundary is a multiple of, as lamina_desc.align has it. */
@@ -58,6 +58,9 @@ enum { LAMINA_POISON_NAN = 0xFF, LAMINA_POISON_FINITE = 0x5A };
 
 /* As lamina_data_reset, with another poison. */
 lamina_status lamina_data_poison(lamina_data *data, int poison);
+/* What it was opened with. */
+lamina_device *lamina_data_device(const lamina_data *data);
+const lamina_case *lamina_data_case(const lamina_data *data);
 /* An argument's data as they were before the run. */
 const void *lamina_data_before(const lamina_data *data, int arg);
 /* Forbids the red zones to whoever runs in between and is watched by AddressSanitizer: the host, an emulated device. */

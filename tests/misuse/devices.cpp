@@ -240,6 +240,12 @@ BAD(lamina_verify, "an unknown engine", UNSUPPORTED, "magic") {
   return lamina_verify(w.device, &w.c, &o, nullptr, &a_count);
 }
 
+WITHOUT(lamina_check_open, "data", nullptr, 0, &a_check)
+BAD(lamina_check_open, "sample -1", INVALID, "sample is -1") { return lamina_check_open(w.filled, -1, &a_check); }
+WITHOUT(lamina_check_run, "check", nullptr, w.plan, &a_verdict)
+WITHOUT(lamina_check_run, "plan", w.check, nullptr, &a_verdict)
+WITHOUT(lamina_check_run, "verdict", w.check, w.plan, nullptr)
+
 BAD(lamina_cases_open, "no op", INVALID, "there is no op number 99999") {
   return lamina_cases_open(99999, LAMINA_F32, 1, nullptr, &a_cases);
 }

@@ -62,6 +62,7 @@ struct World {
     problem = *lamina_plan_problem(plan);
     c.problem = problem;
     good(lamina_data_open(device, &c, &filled));
+    good(lamina_check_open(filled, 0, &check));
     good(lamina_npy_write(file("x.npy").c_str(), &x, nullptr));
     good(lamina_net_save(net, file("net.safetensors").c_str()));
     good(lamina_safetensors_open(file("net.safetensors").c_str(), nullptr, &tensors));
@@ -73,6 +74,7 @@ struct World {
   ~World() {
     lamina_safetensors_abandon(writer);
     lamina_safetensors_close(tensors);
+    lamina_check_close(check);
     lamina_data_close(filled);
     lamina_plan_close(plan);
     lamina_loader_close(loader);
@@ -101,6 +103,7 @@ struct World {
   lamina_problem problem = {};
   lamina_case c = {};
   lamina_data *filled = nullptr;
+  lamina_check *check = nullptr; // of `filled`
   lamina_safetensors *tensors = nullptr;
   lamina_safetensors_writer *writer = nullptr;
   lamina_tensor x = {}, y = {};
@@ -126,6 +129,8 @@ inline lamina_plan *a_plan;
 inline lamina_net *a_net;
 inline lamina_trainer *a_trainer;
 inline lamina_dataset *a_dataset;
+inline lamina_check *a_check;
+inline lamina_verdict a_verdict;
 inline lamina_loader *a_loader;
 inline lamina_data *a_data;
 inline lamina_cases *a_cases;

@@ -114,15 +114,4 @@ TEST_F(CliOp, VerifiesGeneratedCases) {
   EXPECT_EQ(json.out.rfind("{\"op\":\"relu/forward\",\"engine\":\"ref\",\"runs\":", 0), 0u) << json.out;
 }
 
-TEST_F(CliOp, BenchTimesAndChecksEveryEngine) {
-  const Result table = run({"bench", "conv/forward", "x=1x2x6x6", "w=3x2x3x3", "--seconds", "0"});
-  EXPECT_EQ(table.code, 0) << table.err;
-  for (const char *part : {"GFLOP/s", "ref", "exact, full", "±"})
-    EXPECT_NE(table.out.find(part), std::string::npos) << part << table.out;
-  const Result json = run({"bench", "relu/forward", "x=5x7", "--engine", "ref", "--seconds", "0", "--json"});
-  EXPECT_NE(json.out.find("\"engine\":\"ref\",\"variant\":\"\",\"seconds\":"), std::string::npos) << json.out;
-  EXPECT_NE(json.out.find("\"checked\":\"exact, full\""), std::string::npos) << json.out;
-  expect_failure(run({"bench", "relu/forward", "x=5x7", "--engine", "magic"}), {"magic"});
-}
-
 } // namespace

@@ -65,11 +65,22 @@ const char help_bench[] =
     "  dtype=f32|bf16                of all that isn't an integer\n"
     "The candidates take turns until each has been timed for T seconds, with warm caches; time is the\n"
     "median, spread half the distance between the quartiles. GFLOP/s count the direct algorithm's work,\n"
-    "GB/s every tensor once. \"checked\" tells how the result was held against the oracle: \"exact\" every\n"
-    "bit, with small integers; \"full\" every element; \"sample\" chosen ones, where the oracle takes long.\n"
+    "GB/s every tensor once, what is in and out twice; * marks what is chosen by itself. \"checked\" tells how\n"
+    "the result was held against the oracle: \"exact\" every bit, with small integers; \"full\" every element;\n"
+    "\"sample\" chosen ones, where the oracle takes long.\n"
+    "\n"
+    "The bound is the least time for the work: operations at the rate of the device's best large product of\n"
+    "that type (on the CPU, or of multiply-adds in registers), or bytes at the rate of its best large copy,\n"
+    "whichever takes longer. Both are measured first; results pass 100% by as much as these fall short.\n"
+    "\n"
+    "A file has a problem a line, as written here, and comments after #; one behind a problem is its name.\n"
+    "bench/shapes/ has AlexNet, ResNet-50, DeepBench, products, and all that memory binds. All of it may take\n"
+    "T seconds then, shared by the problems that are left; what it isn't enough for is said, and 0 runs all\n"
+    "as briefly as can be. Candidates that are far behind by their estimates are left out.\n"
     "\n"
     "  lamina bench conv/forward x=64x6x14x14 w=16x6x5x5\n"
-    "  lamina bench fc/forward x=128x9216 w=4096x9216 b=4096 dtype=bf16 --seconds 1\n";
+    "  lamina bench fc/forward x=128x9216 w=4096x9216 b=4096 dtype=bf16 --seconds 1\n"
+    "  lamina bench --shapes bench/shapes/alexnet.txt --filter conv/ --dtype bf16 --seconds 60 --json out.json\n";
 
 const char help_info[] =
     "Of a network: its layers with shapes, parameters and work, and the memory that it takes. Of an op,\n"

@@ -1,0 +1,199 @@
+/* What the device can do at best, measured with what it has: its largest product and its largest copy that the time is
+ * enough for, and on the CPU multiply-adds in registers. So a bound can be beaten by a little, but never by much. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+#include "progress.h"
+
+enum { RUNS = 8 }; /* of what the time must be enough for */
+#define LIKELY 4   /* a candidate that is estimated to take so many times what the first one takes won't win */
+
+/* The seconds of the fastest run of a few. */
+static lamina_status fastest(bench_job *job, double seconds, double *least) {
+  bench_samples *samples = malloc(sizeof *samples);
+  const size_t workspace = lamina_plan_workspace(job->plan);
+  if (!samples) return lamina_error(LAMINA_OUT_OF_MEMORY, "no memory for samples");
+  lamina_status status = lamina_memory_alloc(job->device, workspace, &job->workspace);
+  if (!status) status = bench_calibrate(job, samples);
+  while (!status && !bench_enough(samples, seconds)) status = bench_sample(job, samples);
+  for (int i = 0; !status && i < samples->count; i++) *least = fmin(*least, samples->sample[i]);
+  if (job->workspace) lamina_memory_free(job->device, job->workspace, workspace);
+  job->workspace = NULL;
+  free(samples);
+  return status;
+}
+
+/* ---- Products ------------------------------------------------------------------------------------------------------- */
+
+static const char *const math_words[] = {"", " math=strict", " math=tf32", " math=bf16", " math=f16"};
+
+enum { LEAST_SIDE = 128, MOST_SIDE = 4096, MOST_CANDIDATES = 64 };
+
+/* The fastest run of the first `most` candidates that might win. */
+static lamina_status fastest_of(lamina_device *device, const lamina_case *c, int most, double seconds, double *least) {
+  static lamina_candidate list[MOST_CANDIDATES];
+  const lamina_plan_options all = {.engine = ""};
+  int count = MOST_CANDIDATES;
+  lamina_data *data;
+  lamina_status status = lamina_candidates(device, &c->problem, &all, list, &count);
+  if (!status) status = lamina_data_open(device, c, &data);
+  if (status) return status;
+  if (count > MOST_CANDIDATES) count = MOST_CANDIDATES;
+  for (int i = 0; i < count && most && !status; i++) {
+    char name[144];
+    lamina_plan *plan;
+    if (list[i].seconds < 0 || list[i].seconds > LIKELY * list[0].seconds) continue;
+    snprintf(name, sizeof name, "%s%s%s", list[i].engine, *list[i].variant ? "/" : "", list[i].variant);
+    status = lamina_plan_open(device, &c->problem, &(lamina_plan_options){.engine = name}, &plan);
+    if (status == LAMINA_UNSUPPORTED) status = LAMINA_OK;
+    if (status || !plan) continue;
+    bench_job job = {.device = device, .plan = plan, .args = lamina_data_args(data)};
+    status = fastest(&job, seconds, least);
+    most--;
+    lamina_plan_close(plan);
+  }
+  lamina_data_close(data);
+  return status;
+}
+
+static lamina_status square(const char *op, int32_t dtype, int32_t math, int side, lamina_case *c) {
+  const bool fc = strcmp(op, "fc/forward") == 0;
+  char first[64], second[64], type[32];
+  const char *words[] = {op, first, second, type, math_words[math] + 1};
+  snprintf(first, sizeof first, "%s=%dx%d", fc ? "x" : "a", side, side);
+  snprintf(second, sizeof second, "%s=%dx%d", fc ? "w" : "b", side, side);
+  snprintf(type, sizeof type, "dtype=%s", lamina_dtype_name((lamina_dtype)dtype));
+  return lamina_case_parse(math ? 5 : 4, words, NULL, c);
+}
+
+/* The first candidate on larger and larger squares, while the next one takes little of the time that there is; all
+ * candidates on the last one. */
+static lamina_status best_product(const bench_peaks *peaks, const char *op, int32_t dtype, int32_t math, double *rate,
+                                  int *side) {
+  lamina_case c;
+  double least = 0;
+  for (*side = LEAST_SIDE;; *side *= 2) {
+    least = INFINITY;
+    lamina_status status = square(op, dtype, math, *side, &c);
+    if (!status) status = fastest_of(peaks->device, &c, 1, 0, &least);
+    if (status) return status;
+    if (*side >= MOST_SIDE || 8 * RUNS * least > peaks->seconds) break;
+  }
+  const lamina_status status = fastest_of(peaks->device, &c, MOST_CANDIDATES, peaks->seconds / RUNS, &least);
+  *rate = 2 * pow(*side, 3) / least;
+  return status;
+}
+
+static void tell(const bench_peaks *peaks, const bench_peak *peak) {
+  if (peaks->found) peaks->found(peaks->user, peak);
+}
+
+/* Ops that take factors as convolutions and fc do, where a device may round them more than elsewhere. */
+static const char *product_like(const lamina_problem *problem) {
+  static const char *const layers[] = {"conv/", "fc/", "conv_transpose/", "local_conv/"};
+  const char *op = lamina_op_at(problem->op)->name;
+  for (size_t i = 0; i < sizeof layers / sizeof *layers; i++)
+    if (strncmp(op, layers[i], strlen(layers[i])) == 0) return "fc/forward";
+  return "matmul/forward";
+}
+
+static int32_t dtype_of(const lamina_problem *problem) {
+  for (int i = 0; i < LAMINA_MAX_ARGS; i++)
+    if (lamina_dtype_is_floating((lamina_dtype)problem->arg[i].dtype)) return problem->arg[i].dtype;
+  return LAMINA_F32;
+}
+
+/* The CPU's multiply-adds: f32 arithmetic is what all narrower types come to there, unless a product shows more. */
+static double fma_rate(bench_peaks *peaks) {
+  bench_peak peak = {.of = "multiply-adds in f32", .unit = "FLOP/s"};
+  if (peaks->fma > 0 || strcmp(lamina_device_name(peaks->device), "cpu") != 0) return peaks->fma;
+  peak.rate = peaks->fma = bench_fma(lamina_device_threads(peaks->device), fmax(peaks->seconds / 4, 1e-3));
+  tell(peaks, &peak);
+  return peaks->fma;
+}
+
+static lamina_status product_rate(bench_peaks *peaks, const lamina_problem *problem, double *rate) {
+  const char *op = product_like(problem);
+  const int32_t dtype = dtype_of(problem), math = problem->math;
+  bench_peak peak = {.unit = "FLOP/s"};
+  int side = 0;
+  for (int i = 0; i < peaks->products; i++) {
+    *rate = peaks->product[i].rate;
+    if (peaks->product[i].op == op && peaks->product[i].dtype == dtype && peaks->product[i].math == math)
+      return LAMINA_OK;
+  }
+  *rate = 0;
+  if (peaks->products == BENCH_MOST_PEAKS || dtype == LAMINA_F64) return LAMINA_OK;
+  const lamina_status status = best_product(peaks, op, dtype, math, rate, &side);
+  if (status) return status;
+  snprintf(peak.of, sizeof peak.of, "%s %dx%dx%d dtype=%s%s", op, side, side, side,
+           lamina_dtype_name((lamina_dtype)dtype), math_words[math]);
+  peak.rate = *rate;
+  tell(peaks, &peak);
+  if (dtype == LAMINA_F32 || strcmp(lamina_device_name(peaks->device), "cpu") == 0)
+    *rate = fmax(*rate, fma_rate(peaks));
+  peaks->product[peaks->products].op = op;
+  peaks->product[peaks->products].dtype = dtype, peaks->product[peaks->products].math = math;
+  peaks->product[peaks->products++].rate = *rate;
+  return LAMINA_OK;
+}
+
+/* ---- Copies ---------------------------------------------------------------------------------------------------------- */
+
+enum { LEAST_COPY = 1 << 18, MOST_COPY = 1 << 26 };
+
+/* Both sides are written to first: what was never written is no memory yet on a CPU. */
+static lamina_status copy_once(const bench_peaks *peaks, int elements, double *least) {
+  lamina_device *device = peaks->device;
+  const size_t size = (size_t)elements * sizeof(float);
+  char first[64];
+  lamina_args args = {{NULL}};
+  lamina_case c;
+  lamina_plan *plan = NULL;
+  float *host = malloc(size);
+  if (!host) return lamina_error(LAMINA_OUT_OF_MEMORY, "no memory for a copy of %zu bytes", size);
+  for (int i = 0; i < elements; i++) host[i] = (float)i;
+  snprintf(first, sizeof first, "x=%d", elements);
+  lamina_status status = lamina_case_parse(2, (const char *const[]){"copy/forward", first}, NULL, &c);
+  if (!status) status = lamina_plan_open(device, &c.problem, NULL, &plan);
+  for (int i = 0; i < 2 && !status; i++) {
+    status = lamina_memory_alloc(device, size, &args.p[i]);
+    if (!status) status = lamina_copy(device, args.p[i], host, size, NULL);
+  }
+  bench_job job = {.device = device, .plan = plan, .args = &args};
+  if (!status) status = fastest(&job, peaks->seconds / RUNS, least);
+  lamina_plan_close(plan);
+  for (int i = 0; i < 2; i++) lamina_memory_free(device, args.p[i], size);
+  free(host);
+  return status;
+}
+
+static lamina_status copy_rate(bench_peaks *peaks) {
+  bench_peak peak = {.unit = "B/s"};
+  if (peaks->copy > 0) return LAMINA_OK;
+  for (int elements = LEAST_COPY;; elements *= 2) {
+    double least = INFINITY;
+    const lamina_status status = copy_once(peaks, elements, &least);
+    if (status) return status;
+    peaks->copy = 2.0 * sizeof(float) * elements / least;
+    if (elements < MOST_COPY && 2 * RUNS * least < peaks->seconds) continue;
+    snprintf(peak.of, sizeof peak.of, "copy/forward x=%d", elements);
+    peak.rate = peaks->copy;
+    tell(peaks, &peak);
+    return LAMINA_OK;
+  }
+}
+
+lamina_status bench_bound(bench_peaks *peaks, const lamina_problem *problem, double *seconds, bool *compute) {
+  double flops, bytes, rate = 0;
+  lamina_problem_work(problem, &flops, &bytes); /* (with fewer operations than bytes, bytes bind on any device) */
+  lamina_status status = copy_rate(peaks);
+  if (!status && flops > bytes) status = product_rate(peaks, problem, &rate);
+  if (status) return status;
+  *seconds = bytes / peaks->copy;
+  *compute = rate > 0 && flops / rate > *seconds;
+  if (*compute) *seconds = flops / rate;
+  return LAMINA_OK;
+}

@@ -1,0 +1,177 @@
+/* Rows as a table for people, as CSV, and as JSON: an object a line, written as soon as it is known, so that what was
+ * measured before the power failed is there. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+
+/* ---- Files --------------------------------------------------------------------------------------------------------- */
+
+static int open_one(const cli_command *self, const char *path, FILE **file) {
+  if (!path) return 0;
+  *file = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
+  if (*file) return 0;
+  fprintf(stderr, "lamina %s: %s: %s\n", self->name, path, strerror(errno));
+  return EXIT_FAILED;
+}
+
+int bench_report_open(const cli_command *self, const char *csv, const char *json, bench_report *report) {
+  *report = (bench_report){0};
+  if (csv && json && strcmp(csv, json) == 0)
+    return cli_usage(self, "--csv and --json are both \"%s\"; expected two files", csv);
+  int error = open_one(self, csv, &report->csv);
+  if (!error) error = open_one(self, json, &report->json);
+  report->table = report->csv != stdout && report->json != stdout;
+  if (!error && report->csv)
+    fprintf(report->csv, "name,case,device,engine,variant,chosen,seconds,spread,samples,gflops,gbytes,bound,share,"
+                         "estimate,workspace,checked,skipped\n");
+  return error;
+}
+
+static int close_one(const cli_command *self, FILE *file) {
+  if (!file) return 0;
+  const bool bad = fflush(file) || ferror(file);
+  if (bad) fprintf(stderr, "lamina %s: not all could be written: %s\n", self->name, strerror(errno));
+  if (file != stdout) fclose(file);
+  return bad ? EXIT_FAILED : 0;
+}
+
+int bench_report_close(const cli_command *self, bench_report *report) {
+  const int csv = close_one(self, report->csv), json = close_one(self, report->json);
+  *report = (bench_report){0};
+  return csv ? csv : json;
+}
+
+/* ---- The table ------------------------------------------------------------------------------------------------------ */
+
+static const char *name_of(const bench_row *row, char *name, size_t size) {
+  snprintf(name, size, "%s%s%s%s", row->engine, *row->variant ? "/" : "", row->variant, row->chosen ? "*" : "");
+  return name;
+}
+
+static void print_rows(const bench_row *rows, int count) {
+  char name[160], time[32], flops[32], share[48];
+  int width = 6;
+  for (int i = 0; i < count; i++) {
+    const int length = (int)strlen(name_of(&rows[i], name, sizeof name));
+    width = length > width ? length : width;
+  }
+  printf("\n%s%s%s\n", rows->name, *rows->name ? ": " : "", rows->problem);
+  printf("%-*s %10s  %7s  %9s  %7s  %-14s  %s\n", width, "engine", "time", "spread", "GFLOP/s", "GB/s", "of the bound",
+         "checked");
+  for (int i = 0; i < count; i++) {
+    const bench_row *row = &rows[i];
+    printf("%-*s ", width, name_of(row, name, sizeof name));
+    if (*row->skipped) {
+      printf("not run: %s\n", row->skipped);
+      continue;
+    }
+    snprintf(flops, sizeof flops, row->flops > 0 ? "%.4g" : "-", row->flops / row->seconds / 1e9);
+    snprintf(share, sizeof share, *row->bound ? "%3.0f%% %s" : "-", 100 * row->least / row->seconds, row->bound);
+    printf("%10s  ±%5.1f%%  %9s  %7.4g  %-14s  %s\n", cli_seconds(row->seconds, time, sizeof time), 100 * row->spread,
+           flops, row->bytes / row->seconds / 1e9, share, row->checked);
+  }
+}
+
+/* ---- CSV ------------------------------------------------------------------------------------------------------------ */
+
+static void put_text(FILE *to, const char *text) {
+  if (!text[strcspn(text, ",\"\r\n")]) {
+    fputs(text, to);
+    return;
+  }
+  fputc('"', to);
+  for (; *text; text++) {
+    if (*text == '"') fputc('"', to);
+    fputc(*text, to);
+  }
+  fputc('"', to);
+}
+
+static void put_row(FILE *to, const bench_row *row) {
+  const char *const texts[] = {row->name, row->problem, row->device, row->engine, row->variant};
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    put_text(to, texts[i]);
+    fputc(',', to);
+  }
+  fprintf(to, "%d,", row->chosen);
+  if (*row->skipped)
+    fputs(",,,,,,,", to);
+  else
+    fprintf(to, "%.9g,%.4g,%d,%.6g,%.6g,%s,%.4g,", row->seconds, row->spread, row->samples,
+            row->flops / row->seconds / 1e9, row->bytes / row->seconds / 1e9, row->bound, row->least / row->seconds);
+  fprintf(to, "%.4g,%zu,", row->estimate, row->workspace);
+  put_text(to, row->checked);
+  fputc(',', to);
+  put_text(to, row->skipped);
+  fputc('\n', to);
+}
+
+/* ---- JSON ----------------------------------------------------------------------------------------------------------- */
+
+static lamina_status write_line(FILE *to, lamina_json *json) {
+  const char *line;
+  const lamina_status status = lamina_json_line(json, &line);
+  if (!status) fprintf(to, "%s\n", line);
+  return status;
+}
+
+static void add_row(lamina_json *json, const bench_row *row) {
+  lamina_json_text(json, "case", row->problem);
+  if (*row->name) lamina_json_text(json, "name", row->name);
+  lamina_json_text(json, "device", row->device);
+  lamina_json_text(json, "engine", row->engine);
+  lamina_json_text(json, "variant", row->variant);
+  if (*row->skipped) {
+    lamina_json_text(json, "skipped", row->skipped);
+    return;
+  }
+  lamina_json_real(json, "seconds", row->seconds);
+  lamina_json_real(json, "spread", row->spread);
+  lamina_json_int(json, "samples", row->samples);
+  lamina_json_real(json, "gflops", row->flops / row->seconds / 1e9);
+  lamina_json_real(json, "gbytes", row->bytes / row->seconds / 1e9);
+  if (*row->bound) {
+    lamina_json_text(json, "bound", row->bound);
+    lamina_json_real(json, "share", row->least / row->seconds);
+  }
+  lamina_json_real(json, "estimate", row->estimate);
+  lamina_json_bool(json, "chosen", row->chosen);
+  lamina_json_int(json, "workspace", (int64_t)row->workspace);
+  lamina_json_text(json, "checked", row->checked);
+}
+
+/* ---- All of them ---------------------------------------------------------------------------------------------------- */
+
+void bench_report_device(const bench_report *report, const lamina_device *device) {
+  if (report->table) printf("%s: %s\n", lamina_device_name(device), lamina_device_about(device));
+}
+
+void bench_report_peak(const bench_report *report, const lamina_device *device, const bench_peak *peak) {
+  lamina_json *json = NULL;
+  if (report->table) printf("peak %.4g G%s: %s\n", peak->rate / 1e9, peak->unit, peak->of), fflush(stdout);
+  if (!report->json || lamina_json_open(NULL, &json)) return;
+  lamina_json_text(json, "peak", peak->of);
+  lamina_json_text(json, "device", lamina_device_name(device));
+  lamina_json_text(json, "unit", peak->unit);
+  lamina_json_real(json, "rate", peak->rate);
+  (void)!write_line(report->json, json);
+  lamina_json_close(json);
+}
+
+lamina_status bench_report_rows(const bench_report *report, const bench_row *rows, int count) {
+  lamina_json *json = NULL;
+  lamina_status status = report->json ? lamina_json_open(NULL, &json) : LAMINA_OK;
+  for (int i = 0; i < count && !status; i++) {
+    if (report->csv) put_row(report->csv, &rows[i]);
+    if (!report->json) continue;
+    add_row(json, &rows[i]);
+    status = write_line(report->json, json);
+  }
+  lamina_json_close(json);
+  if (report->table) print_rows(rows, count), fflush(stdout);
+  if (report->csv) fflush(report->csv);
+  if (report->json) fflush(report->json);
+  return status;
+}

@@ -6,8 +6,8 @@
 //   clip_norm    any size   256 threads, four elements at a time                 2 x size of type   1        memory
 //   clip_value   any size   256 threads, four elements at a time                 2 x size of type   1        memory
 //
-// Squares are exact in f64 and added up there, in an order that only the size decides. The norm is read from device memory,
-// so that a captured graph stays valid.
+// Squares are exact in f64 and added up there, in an order that only the size decides. The norm and the gate are read from device
+// memory, so that a captured graph stays valid.
 #include "clip.h"
 
 #include "array_kit.h"
@@ -60,7 +60,9 @@ template <class F> __device__ __forceinline__ void each_element(const kernel_cli
 }
 
 __global__ void clip_norm(kernel_clip p, bool quads) {
-  const double wanted = p.most / (double(get(p.norm, 0)) + 1e-6), factor = wanted >= 1 ? 1 : wanted; // NaN stays one
+  const double wanted = p.most / (double(get(p.norm, 0)) + 1e-6);
+  const bool shut = p.gate.data && !isfinite(get(p.gate, 0));
+  const double factor = shut || wanted >= 1 ? 1 : wanted; // NaN stays one
   each_element(p, quads, [&](float x) { return float(double(x) * factor); });
 }
 

@@ -9,7 +9,8 @@ enum { KERNEL_NORM2_BLOCKS = 1024, KERNEL_NORM2_WORKSPACE = 8 * KERNEL_NORM2_BLO
 
 typedef struct kernel_clip {
   kernel_array x, y; /* [n], may be the same */
-  kernel_array norm; /* [1]; of kernel_clip_norm only */
+  kernel_array norm; /* [1]; of kernel_clip_norm only, as is the next */
+  kernel_array gate; /* [1], or none: where it isn't finite, y = x */
   int64_t n;
   double most;
 } kernel_clip;

@@ -68,6 +68,15 @@ TEST_F(CliTrain, EndsWithTheAccuracyAndLeavesItsFiles) {
   EXPECT_NE(lines.find("\"test_accuracy\":"), std::string::npos) << lines;
 }
 
+TEST_F(CliTrain, ClipsGradientsAndLogsTheirNorm) {
+  EXPECT_EQ(run({"train", "net.yaml", "--epochs", "1", "--set", "train.clip_norm=0.5"}).code, 0);
+  const std::string lines = read_file(folder / "runs/net/metrics.jsonl");
+  const std::regex step("\\{\"event\":\"step\",[^\n]*\"grad_norm\":[0-9.e-]+,\"rate\":");
+  EXPECT_EQ(std::distance(std::sregex_iterator(lines.begin(), lines.end(), step), std::sregex_iterator()), 8) << lines;
+  EXPECT_EQ(run({"train", "net.yaml", "--epochs", "1"}).code, 0);
+  EXPECT_EQ(read_file(folder / "runs/net/metrics.jsonl").find("grad_norm"), std::string::npos);
+}
+
 TEST_F(CliTrain, DrawsOneLineOnATerminal) {
   winsize size = {};
   size.ws_col = 80, size.ws_row = 30;

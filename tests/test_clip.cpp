@@ -22,11 +22,12 @@ protected:
     return y;
   }
   // In place.
-  Values by_norm(Values x, double max, float norm) {
+  Values by_norm(Values x, double max, float norm, const float *gate = nullptr) {
     const lamina_clip_norm clip = {max};
     const lamina_tensor xt = lamina_vector(LAMINA_F32, static_cast<int64_t>(x.size()), x.data()),
-                        nt = lamina_vector(LAMINA_F32, 1, &norm);
-    EXPECT_OK(lamina_clip_norm_forward(device, &clip, &xt, &nt, &xt, nullptr));
+                        nt = lamina_vector(LAMINA_F32, 1, &norm),
+                        gt = lamina_vector(LAMINA_F32, 1, const_cast<float *>(gate));
+    EXPECT_OK(lamina_clip_norm_forward(device, &clip, &xt, &nt, gate ? &gt : nullptr, &xt, nullptr));
     return x;
   }
   Values by_value(Values x, double max) {
@@ -84,6 +85,19 @@ TEST_P(Clip, WhatIsNotFinite) {
   EXPECT_TRUE(std::isnan(z[2]));
 }
 
+TEST_P(Clip, AShutGateLeavesX) {
+  for (const float gate : {0.0f, -3.5f, 3e38f, static_cast<float>(NAN), infinity, -infinity})
+    for (const float norm : {4.0f, static_cast<float>(NAN), infinity}) {
+      const Values y = by_norm({8, 0}, 1, norm, &gate);
+      if (!std::isfinite(gate))
+        EXPECT_EQ(y, (Values{8, 0})) << gate << " " << norm;
+      else if (std::isnan(norm))
+        EXPECT_TRUE(std::isnan(y[0]) && std::isnan(y[1]));
+      else
+        EXPECT_LT(y[0], 2) << gate << " " << norm;
+    }
+}
+
 TEST_P(Clip, ErrorsNameTheArgument) {
   Values x(3), y(3), n(2);
   const lamina_tensor xt = lamina_vector(LAMINA_F32, 3, x.data()), yt = lamina_vector(LAMINA_F32, 3, y.data()),
@@ -92,11 +106,13 @@ TEST_P(Clip, ErrorsNameTheArgument) {
   const lamina_clip_norm norm = {-1};
   const lamina_clip_value value = {-0.5};
   EXPECT_INVALID(lamina_norm2_forward(device, &xt, &two, nullptr), "norm2/forward: y is f32[2]; expected f32[1]");
-  EXPECT_INVALID(lamina_clip_norm_forward(device, nullptr, &xt, &two, &yt, nullptr),
+  EXPECT_INVALID(lamina_clip_norm_forward(device, nullptr, &xt, &two, nullptr, &yt, nullptr),
                  "clip_norm/forward: norm is f32[2]; expected f32[1]");
-  EXPECT_INVALID(lamina_clip_norm_forward(device, nullptr, &xt, &one, &few, nullptr),
+  EXPECT_INVALID(lamina_clip_norm_forward(device, nullptr, &xt, &one, nullptr, &few, nullptr),
                  "clip_norm/forward: y is f32[2]; expected f32[3]");
-  EXPECT_INVALID(lamina_clip_norm_forward(device, &norm, &xt, &one, &yt, nullptr),
+  EXPECT_INVALID(lamina_clip_norm_forward(device, nullptr, &xt, &one, &two, &yt, nullptr),
+                 "clip_norm/forward: gate is f32[2]; expected f32[1]");
+  EXPECT_INVALID(lamina_clip_norm_forward(device, &norm, &xt, &one, nullptr, &yt, nullptr),
                  "clip_norm/forward: max is -1; expected at least 0");
   EXPECT_INVALID(lamina_clip_value_forward(device, &value, &xt, &yt, nullptr),
                  "clip_value/forward: max is -0.5; expected at least 0");

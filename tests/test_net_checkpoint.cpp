@@ -13,6 +13,7 @@ struct Recipe {
   const char *name, *optimizer;
   const void *attrs;
   std::function<void(Net &)> build;
+  double clip_norm = 0, clip_value = 0;
 };
 
 const lamina_sgd momentum = {0.9, 0}, nesterov = {0.8, 1}, plain = {};
@@ -25,7 +26,8 @@ const Recipe recipes[] = {{"sgd", "sgd", &plain, build_small},
                           {"momentum", "sgd", &momentum, build_small},
                           {"nesterov", "sgd", &nesterov, build_dropout},
                           {"adam", "adam", &adam, build_small},
-                          {"adam_dropout", "adam", &adam, build_dropout}};
+                          {"adam_dropout", "adam", &adam, build_dropout},
+                          {"clipped", "adam", &adam, build_small, 0.3, 0.05}};
 
 void PrintTo(const Recipe &recipe, std::ostream *out) { *out << recipe.name; }
 
@@ -42,6 +44,7 @@ struct Process {
     training.train = training.test = examples;
     training.optimizer = recipe.optimizer, training.optimizer_attrs = recipe.attrs;
     training.decay = 0.001, training.batch = batch, training.epochs = 3, training.seed = seed, training.shift = 1;
+    training.clip_norm = recipe.clip_norm, training.clip_value = recipe.clip_value;
     training.rate.kind = LAMINA_RATE_COSINE, training.rate.rate = 0.02, training.rate.warmup = 1;
     EXPECT_OK(lamina_trainer_open(net, &training, &trainer));
   }
@@ -157,6 +160,8 @@ TEST_F(Checkpoint, OfARunWithOtherOptions) {
       {"optimizer sgd: {momentum: 0.9}, but this run has optimizer sgd: {momentum: 0.8}",
        [](lamina_training *t) { t->optimizer_attrs = &less; }},
       {"decay 0.001, but this run has decay 0.002", [](lamina_training *t) { t->decay = 0.002; }},
+      {"decay 0.001, but this run has decay 0.001, clip_value 0.5, clip_norm 1",
+       [](lamina_training *t) { t->clip_norm = 1, t->clip_value = 0.5; }},
       {"shift 1, but this run has shift 2", [](lamina_training *t) { t->shift = 2; }},
       {"rate 0.02 cosine, warmup 1, final 0, but this run has rate 0.03 cosine, warmup 1, final 0",
        [](lamina_training *t) { t->rate.rate = 0.03; }},

@@ -8,7 +8,9 @@
  * Source: torch.nn.utils.clip_grad_norm_ (norm_type 2) and clip_grad_value_; Pascanu, Mikolov and Bengio, "On the
  * difficulty of training recurrent neural networks", ICML 2013, section 3.2.
  *
- * Shapes   x and y alike, any rank; norm [1], and so is the y of norm2
+ * Shapes   x and y alike, any rank; norm [1], gate [1], and so is the y of norm2
+ * Gate     where it is NaN or infinite, clip_norm gives y = x: a trainer's step that is held back (lamina/optimizer.h)
+ *          spoils no gradients either
  * Dtypes   f64, f32, f16, bf16, mixed as you like on `ref`. Squares are added up in f64, so that a norm overflows where
  *          its own type does and not before; the factor of clip_norm and its products are in f64, too, and round once
  * Strides  any; an input may overlap itself
@@ -40,11 +42,12 @@ typedef struct lamina_clip_norm {
   double max; /**< the largest norm that there may be, above 0; 0: 1 */
 } lamina_clip_norm;
 
-/** y = x * min(1, max / (norm + 1e-6)), with the norm that norm2 gave. */
+/** y = x * min(1, max / (norm + 1e-6)), with the norm that norm2 gave; gate may be NULL. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_clip_norm_forward(lamina_device *device,
                                                                    const lamina_clip_norm *clip_norm,
                                                                    const lamina_tensor *x, const lamina_tensor *norm,
-                                                                   const lamina_tensor *y, lamina_stream *stream);
+                                                                   const lamina_tensor *gate, const lamina_tensor *y,
+                                                                   lamina_stream *stream);
 
 /** All zero: -1 … 1. */
 typedef struct lamina_clip_value {
@@ -63,7 +66,7 @@ typedef struct lamina_norm2_forward_args {
   void *y;
 } lamina_norm2_forward_args;
 typedef struct lamina_clip_norm_forward_args {
-  const void *x, *norm;
+  const void *x, *norm, *gate;
   void *y;
 } lamina_clip_norm_forward_args;
 typedef struct lamina_clip_value_forward_args {
@@ -74,7 +77,7 @@ typedef struct lamina_clip_value_forward_args {
 /** The same planned once, and run with your workspace on your stream: see LAMINA_PLANNED. */
 LAMINA_PLANNED(norm2_forward, const lamina_tensor *x, const lamina_tensor *y);
 LAMINA_PLANNED(clip_norm_forward, const lamina_clip_norm *clip_norm, const lamina_tensor *x, const lamina_tensor *norm,
-               const lamina_tensor *y);
+               const lamina_tensor *gate, const lamina_tensor *y);
 LAMINA_PLANNED(clip_value_forward, const lamina_clip_value *clip_value, const lamina_tensor *x, const lamina_tensor *y);
 
 #ifdef __cplusplus

@@ -56,7 +56,9 @@ typedef struct lamina_progress {
   double loss;           /**< of the last step; on a device that works beside the host, of the last that is known, up to
                           *   two steps back, but at an epoch's end always of the last */
   double mean_loss;      /**< over the known steps of the current epoch (at its end: of the one that ended) */
-  double rate;           /**< of the last step */
+  double
+      grad_norm; /**< of all gradients of that step together, before they were clipped by it; NaN where they are not */
+  double rate;   /**< of the last step */
 } lamina_progress;
 
 /** How good a net is on some data. */
@@ -85,16 +87,20 @@ typedef struct lamina_training {
   const void *optimizer_attrs;        /**< its struct of lamina/optimizer.h; NULL: all zero. Only beside `optimizer` */
   double decay;                       /**< weight decay, of parameters that take it. Only beside `optimizer` */
   lamina_rate rate;                   /**< taken from here if rate.rate is not 0; default constant 0.01 */
-  int64_t batch;                      /**< default 64 */
-  int64_t epochs;                     /**< default 10 */
-  uint64_t seed;                      /**< of initial parameters, order, shift and dropout; default 1 */
-  int64_t top_k;                      /**< also count labels among the k best; default 5, at most the classes */
-  int64_t shift;                      /**< as lamina_loader_options.shift; default 0 */
-  int64_t evaluate;                   /**< evaluate after every N epochs and the last; default 1; < 0: never */
-  int threads;                        /**< loader threads; default 1; < 0: none */
-  lamina_step_fn *on_step;            /**< after every step */
-  lamina_epoch_fn *on_epoch;          /**< after every epoch's last step, and after on_step for it */
-  void *user;                         /**< given to both */
+  double clip_norm;  /**< gradients whose norm, all together, is larger are scaled to it (lamina/clip.h), on the device
+                      *   and before the optimizer and its weight decay see them; default, and below 0: none */
+  double clip_value; /**< elements of gradients are clipped to -clip_value … clip_value, before their norm is taken;
+                      *   default, and below 0: none. In a recipe: `clip_norm: 1`, `clip_value: 0.5` under `train` */
+  int64_t batch;     /**< default 64 */
+  int64_t epochs;    /**< default 10 */
+  uint64_t seed;     /**< of initial parameters, order, shift and dropout; default 1 */
+  int64_t top_k;     /**< also count labels among the k best; default 5, at most the classes */
+  int64_t shift;     /**< as lamina_loader_options.shift; default 0 */
+  int64_t evaluate;  /**< evaluate after every N epochs and the last; default 1; < 0: never */
+  int threads;       /**< loader threads; default 1; < 0: none */
+  lamina_step_fn *on_step;   /**< after every step */
+  lamina_epoch_fn *on_epoch; /**< after every epoch's last step, and after on_step for it */
+  void *user;                /**< given to both */
 } lamina_training;
 
 /** Plans everything, checks the memory, sets the parameters (unless they are set) and starts the loader. The net stays
@@ -109,8 +115,8 @@ LAMINA_API void lamina_trainer_close(lamina_trainer *trainer);
 /** One step; after the last one of an epoch, the evaluation and on_epoch. Where on_step stopped an epoch's last step, or
  *  the evaluation failed, those come first in the next call (after a resume, too), before its step if there is one left.
  *  INVALID when all epochs are done.
- *  NOT_FINITE when the loss is NaN or infinite, with the step and the first layer, parameter or batch that made it; the
- *  parameters are then those before that step. A device that works beside the host may tell of it up to two steps later;
+ *  NOT_FINITE when the loss is NaN or infinite, or the norm that gradients are clipped by (PyTorch's error_if_nonfinite),
+ *  with the step and the first layer, parameter or batch that made it; the parameters are then those before that step. A device that works beside the host may tell of it up to two steps later;
  *  they are undone, too. A step that failed isn't done: the next call tries the same batch again. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_step(lamina_trainer *trainer);
 /** Whether all epochs are done. */
@@ -126,7 +132,7 @@ LAMINA_API const lamina_training *lamina_trainer_training(const lamina_trainer *
  *  one is whole. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_save(lamina_trainer *trainer, const char *path);
 /** Goes on where the checkpoint was written, bit for bit. INVALID when it is of another net, or was trained otherwise:
- *  another batch, seed, number of examples, shift, loss, optimizer (with its options), decay or rate, saying which; CORRUPT
+ *  another batch, seed, number of examples, shift, loss, optimizer (with its options), decay, clipping or rate, saying which; CORRUPT
  *  when it was cut or altered. The whole file is checked first, so on these errors the trainer is as before.
  *  What may change: where the data lies, test data and how often it is evaluated, loader threads; and the epochs, by which
  *  a cosine's rate goes on along the new curve. */

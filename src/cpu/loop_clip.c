@@ -86,11 +86,13 @@ static void each_row(const lamina_plan *plan, const lamina_args *args, int to, r
 
 static lamina_status clip_norm_run(const lamina_plan *plan, const lamina_args *args, void *workspace,
                                    lamina_stream *stream) {
-  enum { X, NORM, Y };
+  enum { X, NORM, GATE, Y };
+  const lamina_desc *arg = plan->problem.arg;
   const double max = ((const lamina_clip_norm *)lamina_attr(&plan->problem))->max;
-  const double factor = max / (lamina_load((lamina_dtype)plan->problem.arg[NORM].dtype, args->p[NORM], 0) + 1e-6);
+  const double factor = max / (lamina_load((lamina_dtype)arg[NORM].dtype, args->p[NORM], 0) + 1e-6);
+  const bool shut = arg[GATE].dtype && !isfinite(lamina_load((lamina_dtype)arg[GATE].dtype, args->p[GATE], 0));
   (void)workspace, (void)stream;
-  each_row(plan, args, Y, scale_row, factor >= 1 ? 1 : factor); /* NaN stays one */
+  each_row(plan, args, Y, scale_row, shut || factor >= 1 ? 1 : factor); /* NaN stays one */
   return LAMINA_OK;
 }
 

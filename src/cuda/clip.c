@@ -25,10 +25,11 @@ const lamina_engine lamina_cuda_norm2_forward = {
 
 static lamina_status clip_norm_run(const lamina_plan *plan, const lamina_args *args, void *workspace,
                                    lamina_stream *stream) {
-  enum { X, NORM, Y };
+  enum { X, NORM, GATE, Y };
   const kernel_clip clip = {.x = cuda_array(plan, args, X),
                             .y = cuda_array(plan, args, Y),
                             .norm = cuda_array(plan, args, NORM),
+                            .gate = cuda_array(plan, args, GATE),
                             .n = cuda_count(&plan->problem.arg[X]),
                             .most = ((const lamina_clip_norm *)cuda_attr(&plan->problem))->max};
   (void)workspace;

@@ -152,6 +152,8 @@ lamina_status lamina_training_describe(const lamina_training *o, lamina_text *te
   lamina_text_put(text, "\noptimizer ");
   put_op(text, o->optimizer, "update", o->optimizer_attrs);
   put_real(text, "\ndecay ", o->decay);
+  if (o->clip_value > 0) put_real(text, ", clip_value ", o->clip_value);
+  if (o->clip_norm > 0) put_real(text, ", clip_norm ", o->clip_norm);
   lamina_text_put(text, "\n");
   put_rate(text, &o->rate);
   return lamina_text_status(text);

@@ -3,6 +3,8 @@
 
 #include "core/device.h"
 #include "core/problem.h"
+#include "lamina/arithmetic.h"
+#include "lamina/clip.h"
 #include "lamina/gather.h"
 #include "lamina/metric.h"
 #include "net/net.h"
@@ -182,15 +184,43 @@ static lamina_status add_update(const lamina_net *net, lamina_executor *executor
   return lamina_graph_emit(graph, update->op, update->attr, arg);
 }
 
-/* The sum of losses, in place. */
-static lamina_status add_sum(lamina_executor *executor) {
-  lamina_graph *graph = &executor->graph;
-  LAMINA_TRY(result_value(graph, "loss_sum", LAMINA_RESULT_SUM, &executor->sum));
-  int arg[] = {executor->sum, executor->loss, executor->sum};
-  const int y = lamina_op_arg(lamina_op_at(lamina_op_find("add/forward")), "y");
-  LAMINA_TRY(lamina_graph_emit(graph, "add/forward", NULL, arg));
+/* An op whose y is its first argument, in place. */
+static lamina_status emit_in_place(lamina_graph *graph, const char *name, const void *attr, int *arg) {
+  const int y = lamina_op_arg(lamina_op_at(lamina_op_find(name)), "y");
+  arg[y] = arg[0];
+  LAMINA_TRY(lamina_graph_emit(graph, name, attr, arg));
   graph->nodes[graph->node_count - 1].aliased |= 1u << y;
   return LAMINA_OK;
+}
+
+static lamina_status add_to_sum(lamina_executor *executor, int value) {
+  return emit_in_place(&executor->graph, "add/forward", NULL, (int[]){executor->sum, value, LAMINA_ABSENT});
+}
+
+static lamina_status add_sum(lamina_executor *executor) {
+  LAMINA_TRY(result_value(&executor->graph, "loss_sum", LAMINA_RESULT_SUM, &executor->sum));
+  return add_to_sum(executor, executor->loss);
+}
+
+/* Clips the block of all gradients, in place. A norm that isn't finite shuts the gate as a loss does: 0 times it is
+ * added to the sum, which stays what it was where the norm is finite. */
+static lamina_status add_clip(const lamina_net *net, lamina_executor *executor) {
+  lamina_graph *graph = &executor->graph;
+  const lamina_clip_norm by_norm = {executor->applied.clip_norm};
+  const lamina_clip_value by_value = {executor->applied.clip_value};
+  const lamina_scale nothing = {.has_factor = 1};
+  const int64_t numbers = (int64_t)(net->params.bytes / lamina_element(net));
+  const lamina_desc all = lamina_dense(graph->dtype, 1, &numbers);
+  int g;
+  LAMINA_TRY(lamina_graph_value(graph, "g", &all, LAMINA_BUFFER_GRADIENTS, 0, &g));
+  if (by_value.max > 0) LAMINA_TRY(emit_in_place(graph, "clip_value/forward", &by_value, (int[]){g, LAMINA_ABSENT}));
+  if (!(by_norm.max > 0)) return LAMINA_OK;
+  LAMINA_TRY(result_value(graph, "grad_norm", LAMINA_RESULT_NORM, &executor->norm));
+  LAMINA_TRY(lamina_graph_emit(graph, "norm2/forward", NULL, (int[]){g, executor->norm}));
+  int zero[] = {executor->norm, LAMINA_FRESH};
+  LAMINA_TRY(lamina_graph_emit(graph, "scale/forward", &nothing, zero));
+  LAMINA_TRY(add_to_sum(executor, zero[1]));
+  return emit_in_place(graph, "clip_norm/forward", &by_norm, (int[]){g, executor->norm, executor->sum, LAMINA_ABSENT});
 }
 
 /* States take their next values with the update, so that a step that fails before leaves them. */
@@ -212,9 +242,11 @@ static lamina_status add_training(const lamina_net *net, lamina_executor *execut
   executor->update = graph->node_count;
   graph->layer = -1;
   graph->layer_name = "update";
+  const bool updates = net->params.trained && executor->applied.op[0];
   LAMINA_TRY(add_sum(executor));
-  LAMINA_TRY(add_states(executor));
-  return net->params.trained && executor->applied.op[0] ? add_update(net, executor) : LAMINA_OK;
+  if (updates) LAMINA_TRY(add_clip(net, executor));
+  LAMINA_TRY(add_states(executor)); /* the gate is complete */
+  return updates ? add_update(net, executor) : LAMINA_OK;
 }
 
 static lamina_status build(lamina_net *net, lamina_executor *executor) {
@@ -254,7 +286,8 @@ static lamina_status executor_open(lamina_net *net, lamina_mode mode, int64_t ba
   executor->k = k;
   if (mode == LAMINA_MODE_TRAIN) executor->applied = net->update;
   executor->criterion = *loss;
-  executor->labels = executor->loss = executor->sum = executor->hits[0] = executor->hits[1] = LAMINA_ABSENT;
+  executor->labels = executor->loss = executor->sum = executor->norm = LAMINA_ABSENT;
+  executor->hits[0] = executor->hits[1] = LAMINA_ABSENT;
   executor->graph = (lamina_graph){.allocator = net->allocator,
                                    .dtype = net->shape.dtype,
                                    .math = net->options.math,
@@ -273,7 +306,7 @@ static lamina_status executor_open(lamina_net *net, lamina_mode mode, int64_t ba
 
 static bool same_update(const lamina_update *a, const lamina_update *b) {
   return strcmp(a->op, b->op) == 0 && memcmp(a->attr, b->attr, sizeof a->attr) == 0 && !(a->decay != b->decay) &&
-         a->moments == b->moments;
+         !(a->clip_norm != b->clip_norm) && !(a->clip_value != b->clip_value) && a->moments == b->moments;
 }
 
 static bool same_criterion(const lamina_criterion *a, const lamina_criterion *b) {

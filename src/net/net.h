@@ -23,9 +23,10 @@ typedef struct lamina_step_block {
   int64_t rng[2];      /* seed, step from 0 */
 } lamina_step_block;
 
-/* What a training step leaves behind, in the device's memory: two numbers of the net's type. The sum of all losses since
- * the trainer was opened stops being finite with the first that isn't, and holds back all updates from there on. */
-enum { LAMINA_RESULT_LOSS = 0, LAMINA_RESULT_SUM = 64, LAMINA_RESULT_BYTES = 128 };
+/* What a training step leaves behind, in the device's memory: numbers of the net's type. The sum of all losses since the
+ * trainer was opened stops being finite with the first that isn't, or with the first norm of gradients that isn't, and
+ * holds back all updates from there on. */
+enum { LAMINA_RESULT_LOSS = 0, LAMINA_RESULT_SUM = 64, LAMINA_RESULT_NORM = 128, LAMINA_RESULT_BYTES = 192 };
 
 /* Training steps that may be in flight at once, on a device that works beside the host. */
 enum { LAMINA_SLOTS = 2 };
@@ -40,8 +41,9 @@ typedef enum lamina_mode {
 typedef struct lamina_update {
   char op[64]; /* "sgd/update"; "": none */
   uint8_t attr[LAMINA_ATTR_BYTES];
-  double decay; /* weight decay of parameters that take it */
-  int moments;  /* vectors of state: 0 to 2 */
+  double decay;                 /* weight decay of parameters that take it */
+  double clip_norm, clip_value; /* what gradients are clipped to before it; 0: they aren't */
+  int moments;                  /* vectors of state: 0 to 2 */
 } lamina_update;
 
 /* A loss: the family of its ops and their descriptor, which begins with the reduction. Family "": none. */
@@ -58,6 +60,7 @@ typedef struct lamina_executor {
   lamina_update applied;                  /* what the update nodes do */
   bool held;                              /* by a trainer, so it stays */
   int output, labels, loss, sum, hits[2]; /* values; sum: of all losses */
+  int norm;                               /* of all gradients, where they are clipped by it */
   int update;                             /* the first node of the update; node_count without one */
   int *layer_output;                      /* [layers]: the value that each gives */
   struct lamina_executor *next;           /* asked for longer ago */

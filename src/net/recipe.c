@@ -206,9 +206,14 @@ static lamina_status read_rate(const lamina_node *node, lamina_defaults *d) {
   return blame_node(node, lamina_rate_check(&rate));
 }
 
+static lamina_status read_clip(const lamina_node *train, const char *key, double *most) {
+  const lamina_node *node = lamina_node_find(train, key);
+  return node ? lamina_node_real(node, 0, 1e300, most) : LAMINA_OK;
+}
+
 static lamina_status read_train(const lamina_node *train, lamina_defaults *d) {
-  static const char *const known[] = {"loss", "batch", "epochs",   "optimizer", "rate",
-                                      "seed", "top_k", "evaluate", NULL};
+  static const char *const known[] = {"loss",  "batch",    "epochs",    "optimizer",  "rate", "seed",
+                                      "top_k", "evaluate", "clip_norm", "clip_value", NULL};
   lamina_training *t = &d->training;
   int64_t seed = 0;
   if (!train) return LAMINA_OK;
@@ -220,6 +225,8 @@ static lamina_status read_train(const lamina_node *train, lamina_defaults *d) {
   LAMINA_TRY(read_integer(train, "top_k", 1, INT32_MAX, &t->top_k));
   LAMINA_TRY(read_integer(train, "evaluate", -1, INT32_MAX, &t->evaluate));
   t->seed = (uint64_t)seed;
+  LAMINA_TRY(read_clip(train, "clip_norm", &t->clip_norm));
+  LAMINA_TRY(read_clip(train, "clip_value", &t->clip_value));
   LAMINA_TRY(read_optimizer(lamina_node_find(train, "optimizer"), d));
   return read_rate(lamina_node_find(train, "rate"), d);
 }

@@ -6,6 +6,8 @@
  *
  * All that changes from step to step is in a slot's memory, so that a step is captured once for each slot and then is one
  * call. On a device that works in the host's memory nothing is copied, and a step is done when it was queued. */
+#include <math.h>
+
 #include "core/device.h"
 #include "net/trainer.h"
 
@@ -14,11 +16,12 @@
 static lamina_status slot_open(lamina_trainer *t, lamina_slot *slot) {
   lamina_net *net = t->net;
   lamina_device *device = net->device;
-  void *block;
+  void *block, *result;
   LAMINA_TRY(lamina_feed_open(net, t->executor, &slot->feed));
   LAMINA_TRY(lamina_pinned_alloc(device, sizeof *slot->block, &block));
   slot->block = block;
-  LAMINA_TRY(lamina_pinned_alloc(device, lamina_element(net), &slot->loss));
+  LAMINA_TRY(lamina_pinned_alloc(device, LAMINA_RESULT_BYTES, &result));
+  slot->result = result;
   slot->room_size = lamina_net_input_room(net, t->settings.options.batch);
   LAMINA_TRY(lamina_pinned_alloc(device, slot->room_size, &slot->room));
   if (!lamina_net_on_host(net)) LAMINA_TRY(lamina_memory_alloc(device, sizeof *slot->block, &slot->own_step));
@@ -41,7 +44,7 @@ static void slot_close(lamina_trainer *t, lamina_slot *slot) {
   lamina_event_close(slot->done);
   lamina_memory_free(device, slot->own_step, sizeof *slot->block);
   lamina_pinned_free(device, slot->room, slot->room_size);
-  lamina_pinned_free(device, slot->loss, lamina_element(t->net));
+  lamina_pinned_free(device, slot->result, LAMINA_RESULT_BYTES);
   lamina_pinned_free(device, slot->block, sizeof *slot->block);
   lamina_feed_close(t->net, &slot->feed);
 }
@@ -123,10 +126,10 @@ lamina_status lamina_slots_queue(lamina_trainer *t, const lamina_batch *batch) {
   LAMINA_TRY(upload(t, slot, batch));
   LAMINA_TRY(lamina_event_wait(slot->uploaded, NULL));
   LAMINA_TRY(run(t, slot));
-  const char *loss = (const char *)net->block[LAMINA_BUFFER_RESULT] + LAMINA_RESULT_LOSS;
+  const void *result = net->block[LAMINA_BUFFER_RESULT];
   /* The step is under way and will have been done, so what fails from here on is tried again by waiting. */
-  if (lamina_copy_async(net->device, slot->loss, loss, lamina_element(net), NULL))
-    LAMINA_TRY(lamina_copy(net->device, slot->loss, loss, lamina_element(net), NULL));
+  if (lamina_copy_async(net->device, slot->result, result, LAMINA_RESULT_BYTES, NULL))
+    LAMINA_TRY(lamina_copy(net->device, slot->result, result, LAMINA_RESULT_BYTES, NULL));
   if (lamina_event_record(slot->done, NULL)) LAMINA_TRY(lamina_stream_sync(net->device, NULL));
   t->queued++;
   return LAMINA_OK;
@@ -139,10 +142,14 @@ bool lamina_slots_ready(const lamina_trainer *t) {
   return lamina_event_done(slot->done, &done) != LAMINA_OK || done; /* what failed is told when it is collected */
 }
 
-lamina_status lamina_slots_collect(lamina_trainer *t, double *loss) {
+lamina_status lamina_slots_collect(lamina_trainer *t, lamina_step_result *result) {
   const lamina_slot *slot = &t->slots[t->collected % LAMINA_SLOTS];
+  const lamina_dtype dtype = t->net->shape.dtype;
+  const bool clipped = t->executor->norm >= 0;
   LAMINA_TRY(lamina_event_sync(slot->done));
   t->collected++;
-  *loss = lamina_load(t->net->shape.dtype, slot->loss, 0);
+  result->loss = lamina_load(dtype, slot->result + LAMINA_RESULT_LOSS, 0);
+  result->grad_norm = clipped ? lamina_load(dtype, slot->result + LAMINA_RESULT_NORM, 0) : (double)NAN;
+  result->finite = isfinite(result->loss) && (!clipped || isfinite(result->grad_norm));
   return LAMINA_OK;
 }

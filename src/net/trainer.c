@@ -39,8 +39,11 @@ static lamina_status open_in(lamina_trainer *t, const lamina_training *training)
   t->pinned = (lamina_allocator){.alloc = pinned_alloc, .free = pinned_free, .user = net->device};
   if (!lamina_net_on_host(net)) loader.buffers = &t->pinned;
   LAMINA_TRY(lamina_loader_open(o->train, &loader, &t->loader));
-  t->now = (lamina_progress){
-      .epochs = o->epochs, .steps = lamina_loader_batches(t->loader), .loss = (double)NAN, .mean_loss = (double)NAN};
+  t->now = (lamina_progress){.epochs = o->epochs,
+                             .steps = lamina_loader_batches(t->loader),
+                             .loss = (double)NAN,
+                             .mean_loss = (double)NAN,
+                             .grad_norm = (double)NAN};
   return LAMINA_OK;
 }
 
@@ -80,23 +83,24 @@ const lamina_training *lamina_trainer_training(const lamina_trainer *t) { return
 
 /* What is in flight is given up: the next step is the one of this slot, again. */
 static lamina_status go_back(lamina_trainer *t, const lamina_slot *slot) {
-  const double loss = t->now.loss, mean = t->now.mean_loss;
+  const lamina_progress known = t->now;
   t->collected = t->queued;
   t->now = slot->before;
-  t->now.loss = loss, t->now.mean_loss = mean;
+  t->now.loss = known.loss, t->now.mean_loss = known.mean_loss, t->now.grad_norm = known.grad_norm;
   t->ends = false;
   return lamina_loader_seek(t->loader, slot->before.epoch, slot->before.step);
 }
 
-/* A loss that isn't finite has held back its own update and all after it. Its step runs again, watched. */
-static lamina_status look_for_the_cause(lamina_trainer *t, lamina_slot *slot) {
+/* What isn't finite has held back its step's update and all after it. That step runs again, watched. */
+static lamina_status look_for_the_cause(lamina_trainer *t, lamina_slot *slot, const lamina_step_result *result) {
   lamina_batch batch;
   LAMINA_TRY(lamina_stream_sync(t->net->device, NULL));
   LAMINA_TRY(go_back(t, slot));
   LAMINA_TRY(lamina_slots_reset(t));
   LAMINA_TRY(lamina_loader_next(t->loader, &batch));
   LAMINA_TRY(lamina_slots_feed(t, slot, &batch));
-  const lamina_status status = lamina_trainer_blame(t, slot);
+  const char *what = isfinite(result->loss) ? "the norm of the gradients" : "the loss";
+  const lamina_status status = lamina_trainer_blame(t, slot, what);
   LAMINA_TRY(lamina_loader_seek(t->loader, t->now.epoch, t->now.step));
   return status;
 }
@@ -104,16 +108,17 @@ static lamina_status look_for_the_cause(lamina_trainer *t, lamina_slot *slot) {
 /* Takes the oldest step in flight into account. */
 static lamina_status collect(lamina_trainer *t) {
   lamina_slot *slot = &t->slots[t->collected % LAMINA_SLOTS];
-  double loss;
-  const lamina_status status = lamina_slots_collect(t, &loss);
+  lamina_step_result result;
+  const lamina_status status = lamina_slots_collect(t, &result);
   if (status) {
     (void)!go_back(t, slot);
     return status;
   }
-  if (!isfinite(loss)) return look_for_the_cause(t, slot);
+  if (!result.finite) return look_for_the_cause(t, slot, &result);
   t->net->gradients = true;
-  t->loss_sum += loss;
-  t->now.loss = loss;
+  t->loss_sum += result.loss;
+  t->now.loss = result.loss;
+  t->now.grad_norm = result.grad_norm;
   t->now.mean_loss = t->loss_sum / (double)(slot->before.step + 1);
   return LAMINA_OK;
 }

@@ -22,14 +22,21 @@ typedef struct lamina_slot {
   lamina_feed feed;
   void *own_step;           /* the step block, where the device has memory of its own */
   lamina_step_block *block; /* the host's, in pinned memory as are the next two */
-  void *loss;
-  void *room; /* of the batch as the net takes it, where that isn't as the loader gives it */
+  char *result;             /* what the step left behind: LAMINA_RESULT_BYTES */
+  void *room;               /* of the batch as the net takes it, where that isn't as the loader gives it */
   size_t room_size;
   lamina_event *uploaded, *done;
   void *capture;                /* of the whole step; NULL: none yet */
   void *blocks[LAMINA_BUFFERS]; /* the net's when it was captured */
   lamina_progress before;       /* where the trainer was */
 } lamina_slot;
+
+/* What is known of a step that is done. */
+typedef struct lamina_step_result {
+  double loss;
+  double grad_norm; /* NaN where gradients aren't clipped by it */
+  bool finite;
+} lamina_step_result;
 
 struct lamina_trainer {
   lamina_net *net;
@@ -71,8 +78,8 @@ lamina_status lamina_slots_open(lamina_trainer *trainer);
 void lamina_slots_close(lamina_trainer *trainer);
 /* Puts a step into the device's queue, in the next slot, which must be free. */
 lamina_status lamina_slots_queue(lamina_trainer *trainer, const lamina_batch *batch);
-/* Waits for the oldest step in flight, and gives its loss. */
-lamina_status lamina_slots_collect(lamina_trainer *trainer, double *loss);
+/* Waits for the oldest step in flight, and tells what came of it. */
+lamina_status lamina_slots_collect(lamina_trainer *trainer, lamina_step_result *result);
 /* Is the oldest step in flight done? False where there is none. */
 bool lamina_slots_ready(const lamina_trainer *trainer);
 /* Puts a batch where the device can read it, and waits until it is there. */
@@ -85,8 +92,9 @@ lamina_status lamina_slots_reset(lamina_trainer *trainer);
 /* Waits for all steps in flight: progress then says how they went. */
 lamina_status lamina_trainer_settle(lamina_trainer *trainer);
 
-/* NOT_FINITE with the first layer that makes it, found by running the slot's step again node by node. */
-lamina_status lamina_trainer_blame(const lamina_trainer *trainer, const lamina_slot *slot);
+/* NOT_FINITE with the first layer that makes it, found by running the slot's step again node by node. `what` isn't:
+ * "the loss". */
+lamina_status lamina_trainer_blame(const lamina_trainer *trainer, const lamina_slot *slot, const char *what);
 
 #ifdef __cplusplus
 }

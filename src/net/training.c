@@ -46,10 +46,18 @@ static lamina_status fill_in(const lamina_net *net, lamina_settings *s) {
   TAKE(top_k, 5);
   TAKE(shift, 0);
   TAKE(evaluate, 1);
+  TAKE(clip_norm, 0);
+  TAKE(clip_value, 0);
   TAKE(threads, 1);
   if (o->rate.rate == 0) o->rate = recipe->rate;
   if (o->rate.rate == 0) o->rate = (lamina_rate){.kind = LAMINA_RATE_CONSTANT, .rate = 0.01};
   return LAMINA_OK;
+}
+
+static lamina_status check_clip(const char *name, double most) {
+  if (most <= 1e300) return LAMINA_OK;
+  return lamina_error(LAMINA_INVALID, "%s is %g; expected a number of at most 1e300, or less than 0 for none", name,
+                      most);
 }
 
 static lamina_status check(const lamina_training *o) {
@@ -60,6 +68,8 @@ static lamina_status check(const lamina_training *o) {
   if (o->shift < 0)
     return lamina_error(LAMINA_INVALID, "a shift of %lld pixels; expected 0 or more", (long long)o->shift);
   if (!(o->decay >= 0)) return lamina_error(LAMINA_INVALID, "the weight decay is %g; expected 0 or more", o->decay);
+  LAMINA_TRY(check_clip("clip_norm", o->clip_norm));
+  LAMINA_TRY(check_clip("clip_value", o->clip_value));
   return lamina_rate_check(&o->rate);
 }
 
@@ -109,7 +119,10 @@ static bool does_without(const lamina_net *net, const lamina_op_def *op, const u
 }
 
 lamina_status lamina_training_update(const lamina_net *net, const lamina_settings *s, lamina_update *update) {
-  *update = (lamina_update){.decay = s->options.decay};
+  const lamina_training *o = &s->options;
+  *update = (lamina_update){.decay = o->decay,
+                            .clip_norm = o->clip_norm > 0 ? o->clip_norm : 0,
+                            .clip_value = o->clip_value > 0 ? o->clip_value : 0};
   snprintf(update->op, sizeof update->op, "%s/update", s->optimizer);
   memcpy(update->attr, s->optimizer_attrs, sizeof update->attr);
   const lamina_op_def *op = lamina_op_at(lamina_op_find(update->op));

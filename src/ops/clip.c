@@ -9,7 +9,7 @@
 
 /* ---- The norm --------------------------------------------------------------------------------------------------- */
 
-enum { X, NORM2_Y, NORM = 1, VALUE_Y = 1, CLIPPED };
+enum { X, NORM2_Y, NORM = 1, VALUE_Y = 1, GATE, CLIPPED };
 static const lamina_arg_def norm2_args[] = {
     {"x", LAMINA_IN, false, LAMINA_FLOATING, NULL}, {"y", LAMINA_OUT, false, LAMINA_FLOATING, NULL}, {0}};
 static const lamina_attr_def norm2_attrs[] = {{0}};
@@ -47,6 +47,7 @@ static double norm2_flops(const lamina_problem *p) { return 2 * (double)lamina_d
 
 static const lamina_arg_def clip_norm_args[] = {{"x", LAMINA_IN, false, LAMINA_FLOATING, NULL},
                                                 {"norm", LAMINA_IN, false, LAMINA_FLOATING, NULL},
+                                                {"gate", LAMINA_IN, true, LAMINA_FLOATING, NULL},
                                                 {"y", LAMINA_OUT, false, LAMINA_FLOATING, "x"},
                                                 {0}};
 LAMINA_CHECK_ARGS(clip_norm_forward, clip_norm_args);
@@ -59,6 +60,7 @@ static const lamina_attr_def clip_value_attrs[] = {MAX(clip_value), {0}};
 static lamina_status clip_norm_infer(lamina_problem *p) {
   const lamina_desc *x = &p->arg[X];
   LAMINA_TRY(lamina_want_dims(p, NORM, 1, (int64_t[]){1}));
+  LAMINA_TRY(lamina_want_dims(p, GATE, 1, (int64_t[]){1}));
   return lamina_set_output(p, CLIPPED, (lamina_dtype)x->dtype, x->rank, x->dims);
 }
 
@@ -69,7 +71,9 @@ static double factor_of(double max, double norm) {
 }
 
 static void clip_norm_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e) {
-  const double y = ref->x[X][index] * factor_of(((const lamina_clip_norm *)ref->attr)->max, ref->x[NORM][0]);
+  const bool shut = ref->x[GATE] && !isfinite(ref->x[GATE][0]);
+  const double factor = shut ? 1 : factor_of(((const lamina_clip_norm *)ref->attr)->max, ref->x[NORM][0]);
+  const double y = ref->x[X][index] * factor;
   (void)arg;
   *e = (lamina_expected){.value = y, .q = fabs(y)};
 }
@@ -86,6 +90,7 @@ static void clip_norm_sample(lamina_problem *p, lamina_draw *draw) {
   const int64_t one = 1;
   lamina_draw_alike(p, draw);
   p->arg[NORM] = lamina_draw_shape(draw, 1, &one);
+  if (LAMINA_PICK(draw, "gate", 0, 1)) p->arg[GATE] = lamina_draw_shape(draw, 1, &one);
   memcpy(p->attr, &clip, sizeof clip);
 }
 
@@ -135,7 +140,8 @@ const lamina_op_def lamina_ops_clip_norm[] = {
 const lamina_op_def lamina_ops_clip_value[] = {{ROW(clip_value), .attr_size = sizeof(lamina_clip_value)}, {0}};
 
 LAMINA_DEFINE_CALLS(norm2_forward, "norm2/forward", NULL, (x, y), const lamina_tensor *x, const lamina_tensor *y)
-LAMINA_DEFINE_CALLS(clip_norm_forward, "clip_norm/forward", clip_norm, (x, norm, y), const lamina_clip_norm *clip_norm,
-                    const lamina_tensor *x, const lamina_tensor *norm, const lamina_tensor *y)
+LAMINA_DEFINE_CALLS(clip_norm_forward, "clip_norm/forward", clip_norm, (x, norm, gate, y),
+                    const lamina_clip_norm *clip_norm, const lamina_tensor *x, const lamina_tensor *norm,
+                    const lamina_tensor *gate, const lamina_tensor *y)
 LAMINA_DEFINE_CALLS(clip_value_forward, "clip_value/forward", clip_value, (x, y), const lamina_clip_value *clip_value,
                     const lamina_tensor *x, const lamina_tensor *y)

@@ -193,6 +193,18 @@ BAD(lamina_trainer_open, "an unknown optimizer", INVALID, "\"sgdd\"") {
   t.optimizer = "sgdd";
   return lamina_trainer_open(w.bare, &t, &a_trainer);
 }
+BAD(lamina_trainer_open, "clipping to no number", INVALID, "clip_norm is nan") {
+  lamina_training t = {};
+  t.train = w.data;
+  t.clip_norm = NAN;
+  return lamina_trainer_open(w.bare, &t, &a_trainer);
+}
+BAD(lamina_trainer_open, "clipping to infinity", INVALID, "clip_value is inf") {
+  lamina_training t = {};
+  t.train = w.data;
+  t.clip_value = INFINITY;
+  return lamina_trainer_open(w.bare, &t, &a_trainer);
+}
 BAD(lamina_trainer_open, "a rate that is none", INVALID, "rate") {
   lamina_training t = {};
   t.train = w.data;

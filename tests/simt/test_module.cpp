@@ -166,7 +166,7 @@ protected:
     lamina_training training = {};
     training.train = examples, training.batch = batch, training.epochs = 100, training.rate.rate = 0.05;
     training.optimizer = "sgd", training.optimizer_attrs = &sgd, training.decay = 0.001;
-    training.threads = -1;
+    training.clip_norm = 1, training.threads = -1;
     return training;
   }
   lamina_sgd sgd = {0.9, 0};

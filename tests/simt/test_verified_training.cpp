@@ -91,6 +91,7 @@ TEST(VerifiedTraining, EveryOpOfEveryStepAgreesWithTheOracle) {
   lamina_training training = {};
   training.train = examples, training.batch = BATCH, training.rate.rate = 0.05;
   training.optimizer = "sgd", training.optimizer_attrs = &sgd, training.decay = 0.001;
+  training.clip_norm = 0.8, training.clip_value = 0.3;
   lamina_net *raw = net;
   double first = 0, last = 0;
   const Trainer trainer(net, training); // sets the parameters and what the update is

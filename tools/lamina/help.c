@@ -4,7 +4,8 @@ const char help_train[] =
     "RECIPE is a YAML file, or the name of one in recipes/: digits and xo need no files. Relative\n"
     "data files are looked for under $LAMINA_DATA. DIR (default runs/NAME) gets\n"
     "  checkpoint.safetensors   after every epoch, and when the training ends or is stopped\n"
-    "  metrics.jsonl            loss, rate, accuracy and speed, a JSON object a line\n"
+    "  metrics.jsonl            loss, rate, accuracy and speed, a JSON object a line; with train.clip_norm,\n"
+    "                           grad_norm, too, what all gradients together had before they were clipped\n"
     "  loss.svg                 the same as a picture\n"
     "  recipe.yaml              the recipe after --set\n"
     "A checkpoint of an earlier run in DIR becomes previous.safetensors.\n"
@@ -14,6 +15,7 @@ const char help_train[] =
     "\n"
     "  lamina train digits\n"
     "  lamina train lenet5-mnist --epochs 3 --set train.rate.cosine=0.02 --out runs/short\n"
+    "  lamina train digits --set train.clip_norm=1\n"
     "  lamina train --out runs/short --resume\n";
 
 const char help_eval[] = "CHECKPOINT is what lamina train wrote, or its folder. SPEC is other data, as in a recipe:\n"

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "lamina/train.h"
+#include "on_device.h"
 
 #define ASSERT_OK(call) ASSERT_EQ(call, LAMINA_OK) << lamina_last_error()
 #define EXPECT_OK(call) EXPECT_EQ(call, LAMINA_OK) << lamina_last_error()
@@ -28,12 +29,6 @@ inline std::string all_on(const char *engine) {
   std::string text;
   for (int id = 0; lamina_op_at(id); id++) text += std::string(id ? "," : "") + lamina_op_at(id)->name + ":" + engine;
   return text;
-}
-
-// The device that the tests run on: LAMINA_TEST_DEVICE, else the CPU.
-inline const char *test_device() {
-  const char *name = std::getenv("LAMINA_TEST_DEVICE");
-  return name ? name : "cpu";
 }
 
 // `engine` is one of the CPU's; without it, it is the device that the tests run on.

@@ -344,6 +344,24 @@ TEST(Headers, OfOpsGiveTheWholeContract) {
   EXPECT_GT(read, 10u);
 }
 
+// ---- What kernels call ----------------------------------------------------------------------------------------------
+
+// test_lanes says of each wrapper of kernels/dev.h what a lane gets, here and on a GPU. (smem_u32 is part of the others.)
+TEST(Kernels, EveryWrapperIsShownLaneByLane) {
+  static const std::regex wrapper("(?:DEV_(?:MMA|LDMATRIX_X[24])\\(|.*\\bDEV_FN \\w+ )(\\w+)[(,].*");
+  std::string shown;
+  int found = 0;
+  for (const std::string &line : lines_of(root / "tests/simt/lanes.cu")) shown += line + "\n";
+  for (const std::string &line : lines_of(root / "kernels/dev.h")) {
+    std::smatch match;
+    if (!std::regex_match(line, match, wrapper) || match[1] == "smem_u32" || match[1] == "name") continue;
+    EXPECT_TRUE(std::regex_search(shown, std::regex("\\b" + match[1].str() + "\\b(<[^>]*>)?\\(")))
+        << "tests/simt/lanes.cu shows nothing of " << match[1];
+    found++;
+  }
+  EXPECT_GE(found, 12);
+}
+
 // ---- What the README shows ------------------------------------------------------------------------------------------
 
 TEST(Readme, ShowsTheExampleThatIsTested) {

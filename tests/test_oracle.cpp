@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "lamina/verify.h"
+#include "on_device.h"
 
 namespace {
 
@@ -22,17 +23,12 @@ int case_count() {
   return text ? std::max(1, std::atoi(text)) : 40;
 }
 
-const char *device_name() {
-  const char *name = std::getenv("LAMINA_TEST_DEVICE");
-  return name ? name : "cpu";
-}
-
 struct Param {
   int op;
   lamina_dtype dtype; // NONE: any, mixed
 };
 
-bool on_cpu() { return std::string(device_name()) == "cpu"; }
+bool on_cpu() { return std::string(test_device()) == "cpu"; }
 
 // f16 has no engine on the CPU but `ref`, so only mixed cases have it there.
 std::vector<Param> params() {
@@ -54,7 +50,7 @@ std::string name_of(const testing::TestParamInfo<Param> &info) {
 class Oracle : public testing::TestWithParam<Param> {
 protected:
   void SetUp() override {
-    ASSERT_EQ(lamina_device_open(device_name(), nullptr, &device), LAMINA_OK) << lamina_last_error();
+    ASSERT_EQ(lamina_device_open(test_device(), nullptr, &device), LAMINA_OK) << lamina_last_error();
     ASSERT_EQ(lamina_cases_open(GetParam().op, GetParam().dtype, 1, nullptr, &cases), LAMINA_OK) << lamina_last_error();
   }
   void TearDown() override {
@@ -103,7 +99,7 @@ TEST_P(Oracle, EveryCandidateAgrees) {
   if (GetParam().dtype == LAMINA_NONE) return;
   EXPECT_GT(elements, 0);
   EXPECT_GT(agreed.size(), on_cpu() ? 1u : 0u)
-      << op->name << " has no engine on " << device_name() << " for " << lamina_dtype_name(GetParam().dtype);
+      << op->name << " has no engine on " << test_device() << " for " << lamina_dtype_name(GetParam().dtype);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Oracle, testing::ValuesIn(params()), name_of);
@@ -163,7 +159,7 @@ TEST_P(Layer, ChosenElementsAgree) {
   for (const std::string &word : words) pointers.push_back(word.c_str());
   lamina_device *device = nullptr;
   lamina_case c;
-  ASSERT_EQ(lamina_device_open(device_name(), nullptr, &device), LAMINA_OK) << lamina_last_error();
+  ASSERT_EQ(lamina_device_open(test_device(), nullptr, &device), LAMINA_OK) << lamina_last_error();
   ASSERT_EQ(lamina_case_parse(static_cast<int>(pointers.size()), pointers.data(), nullptr, &c), LAMINA_OK)
       << lamina_last_error();
   lamina_verify_options options = {};

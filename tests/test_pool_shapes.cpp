@@ -2,19 +2,18 @@
 // LAMINA_TEST_DEVICE names: "cpu" where it is not set.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <sstream>
 #include <vector>
 
 #include "lamina/lamina.h"
+#include "on_device.h"
 
 namespace {
 
 class PoolShapes : public testing::Test {
 protected:
   void SetUp() override {
-    const char *name = std::getenv("LAMINA_TEST_DEVICE");
-    ASSERT_EQ(lamina_device_open(name ? name : "cpu", nullptr, &device), LAMINA_OK) << lamina_last_error();
+    ASSERT_EQ(lamina_device_open(test_device(), nullptr, &device), LAMINA_OK) << lamina_last_error();
   }
   void TearDown() override { lamina_device_close(device); }
 

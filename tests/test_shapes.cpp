@@ -2,12 +2,12 @@
 // tiles that are turned around, sums in parts, indices that sort in several passes. LAMINA_TEST_DEVICE sets the device.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "lamina/verify.h"
+#include "on_device.h"
 
 namespace {
 
@@ -69,10 +69,9 @@ TEST_P(Shape, EveryCandidateAgrees) {
   for (std::string word; stream >> word;) words.push_back(word);
   std::vector<const char *> pointers;
   for (const std::string &word : words) pointers.push_back(word.c_str());
-  const char *name = std::getenv("LAMINA_TEST_DEVICE");
   lamina_device *device = nullptr;
   lamina_case c;
-  ASSERT_EQ(lamina_device_open(name ? name : "cpu", nullptr, &device), LAMINA_OK) << lamina_last_error();
+  ASSERT_EQ(lamina_device_open(test_device(), nullptr, &device), LAMINA_OK) << lamina_last_error();
   ASSERT_EQ(lamina_case_parse(static_cast<int>(pointers.size()), pointers.data(), nullptr, &c), LAMINA_OK)
       << lamina_last_error();
   lamina_verdict verdicts[16];

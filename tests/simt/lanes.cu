@@ -117,14 +117,15 @@ __global__ void numbers(float *to) {
   to[23] = rsqrtf(0.0f);
 }
 
-// to: [3, 128]: the first group reversed, the second with every other copy of nothing, 16 bytes at once.
+// to: [4, 128]: the first group reversed, the second with every other copy of nothing, 16 bytes and 8 bytes at once.
 __global__ void copies(const float *from, float *to) {
-  SHARED(s, float[3][128]);
+  SHARED(s, float[4][128]);
   const int i = threadIdx.x;
   cp_async<4>(&s[0][i], from + i);
   cp_async_commit();
   cp_async<4>(&s[1][i], from + i, i % 2 ? 4 : 0);
   if (i < 32) cp_async<16>(&s[2][4 * i], from + 4 * i, i % 4 * 4); // the first 0, 4, 8, 12 bytes, then zeros
+  if (i < 64) cp_async<8>(&s[3][2 * i], from + 2 * i, i % 3 * 4);
   cp_async_commit();
   cp_async_wait<1>();
   __syncthreads();
@@ -133,6 +134,7 @@ __global__ void copies(const float *from, float *to) {
   __syncthreads();
   to[128 + i] = s[1][i];
   to[256 + i] = s[2][i];
+  to[384 + i] = s[3][i];
 }
 
 __global__ void matrices(const uint16_t *from, uint32_t *to, int transposed) {

@@ -14,7 +14,7 @@ int lanes_coordinates(int *to, dim3 grid, dim3 block);                  // [bloc
 int lanes_shared(int *to);                                              // [4]
 int lanes_atomics(int *i, unsigned long long *u, float *f, double *d);  // [8], [1], [1], [1]
 int lanes_numbers(float *to);                                           // [24]
-int lanes_copies(const float *from, float *to);                         // [128] -> [3, 128]
+int lanes_copies(const float *from, float *to);                         // [128] -> [4, 128]
 int lanes_matrices(const uint16_t *from, uint32_t *to, int transposed); // [32, 8] -> [32, 6]
 int lanes_products(const uint32_t *a, const uint32_t *b, const float *c, float *d,
                    int kind);          // [32, 4], [32, 2], [32, 4] x 2

@@ -5,13 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <numeric>
 #include <vector>
 
 #include "lanes.h"
-#ifdef LANES_EMULATED
+#ifdef ON_EMULATED_DEVICE
 #include "emulated.h"
 #endif
 
@@ -19,7 +18,7 @@ namespace {
 
 class Lanes : public testing::TestWithParam<unsigned> {
 protected:
-#ifdef LANES_EMULATED
+#ifdef ON_EMULATED_DEVICE
   void SetUp() override { emulated_device_control()->reset(GetParam(), 1, 64 << 20); }
   void TearDown() override { EXPECT_STREQ(emulated_device_control()->take_reports(), ""); }
 #endif
@@ -40,7 +39,7 @@ protected:
     return static_cast<T *>(p);
   }
 };
-#ifdef LANES_EMULATED
+#ifdef ON_EMULATED_DEVICE
 INSTANTIATE_TEST_SUITE_P(Schedules, Lanes, testing::Range(0u, 3u));
 #else
 INSTANTIATE_TEST_SUITE_P(Gpu, Lanes, testing::Values(0u));
@@ -154,13 +153,14 @@ TEST_P(Lanes, Numbers) {
 }
 
 TEST_P(Lanes, AsynchronousCopies) {
-  std::vector<float> from(128), to(3 * 128);
+  std::vector<float> from(128), to(4 * 128);
   std::iota(from.begin(), from.end(), 1.0f);
   on_device(lanes_copies, from, to);
   for (size_t i = 0; i < 128; i++) {
     EXPECT_EQ(to[i], from[127 - i]);
     EXPECT_EQ(to[128 + i], i % 2 ? from[i] : 0);
     EXPECT_EQ(to[256 + i], i % 4 < i / 4 % 4 ? from[i] : 0) << i;
+    EXPECT_EQ(to[384 + i], i % 2 < i / 2 % 3 ? from[i] : 0) << i;
   }
 }
 
@@ -213,7 +213,7 @@ protected:
       }
   }
 };
-#ifdef LANES_EMULATED
+#ifdef ON_EMULATED_DEVICE
 INSTANTIATE_TEST_SUITE_P(Schedules, Products, testing::Range(0u, 3u));
 #else
 INSTANTIATE_TEST_SUITE_P(Gpu, Products, testing::Values(0u));
@@ -258,14 +258,3 @@ TEST_P(Lanes, GridBarrier) {
 }
 
 } // namespace
-
-// Where there is a GPU these must pass; without one they are left out.
-int main(int argc, char **argv) {
-  testing::InitGoogleTest(&argc, argv);
-  int devices = 0;
-  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
-    puts("skipped: there is no GPU here; on a machine with one, `ctest -R cuda_lanes` or scripts/gpu-check runs it");
-    return std::getenv("LAMINA_REQUIRE_CUDA") ? 1 : 77;
-  }
-  return RUN_ALL_TESTS();
-}

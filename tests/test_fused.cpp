@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <string>
@@ -12,6 +11,7 @@ extern "C" {
 #include "core/verify.h"
 }
 #include "lamina/lamina.h"
+#include "on_device.h"
 
 namespace {
 
@@ -84,7 +84,7 @@ TEST_P(Fused, IsItsPartsOneAfterTheOther) {
       data[i].resize(count(whole.arg[i]) + 1);
       args.p[i] = data[i].data();
       if (op->args[i].role == LAMINA_IN)
-        lamina_fill_values(&whole.arg[i], data[i].data(), &normal, c.seed, static_cast<uint32_t>(i));
+        lamina_fill_values(&whole.arg[i], data[i].data(), &normal, c.seed, static_cast<uint32_t>(i), 1);
       else
         output = i;
     }
@@ -135,8 +135,7 @@ INSTANTIATE_TEST_SUITE_P(All, Fused, testing::ValuesIn(fused_ops()), name_of);
 class Special : public testing::Test {
 protected:
   void SetUp() override {
-    const char *name = std::getenv("LAMINA_TEST_DEVICE");
-    ASSERT_EQ(lamina_device_open(name ? name : "cpu", nullptr, &device), LAMINA_OK) << lamina_last_error();
+    ASSERT_EQ(lamina_device_open(test_device(), nullptr, &device), LAMINA_OK) << lamina_last_error();
   }
   void TearDown() override { lamina_device_close(device); }
 

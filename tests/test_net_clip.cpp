@@ -199,6 +199,7 @@ TEST(NetClip, TheLayerIsNamed) {
                 .find("the norm of the gradients is not finite; the first to make it so is layer 0.conv"),
             std::string::npos)
       << lamina_last_error();
+  for (const double w : net.all()) EXPECT_TRUE(std::isfinite(w)); // 0 times infinity came nowhere
 }
 
 // ---- Options ------------------------------------------------------------------------------------------------------

@@ -63,9 +63,10 @@ static lamina_status step_value(lamina_graph *graph, const char *name, lamina_dt
   return lamina_graph_value(graph, name, &desc, LAMINA_BUFFER_STEP, offset, value);
 }
 
-static lamina_status result_value(lamina_graph *graph, const char *name, size_t offset, int *value) {
+static lamina_status result_value(lamina_graph *graph, const char *name, lamina_dtype dtype, size_t offset,
+                                  int *value) {
   const int64_t one = 1;
-  lamina_desc desc = lamina_dense(graph->dtype, 1, &one);
+  lamina_desc desc = lamina_dense(dtype, 1, &one);
   desc.align = 64;
   return lamina_graph_value(graph, name, &desc, LAMINA_BUFFER_RESULT, offset, value);
 }
@@ -121,11 +122,10 @@ static lamina_status add_loss(const lamina_net *net, lamina_executor *executor) 
   LAMINA_TRY(lamina_graph_value(graph, "labels", &labels, LAMINA_BUFFER_LABELS, 0, &executor->labels));
   LAMINA_TRY(add_target(executor, op, arg));
   arg[x] = graph->x, arg[y] = LAMINA_FRESH;
-  if (executor->mode == LAMINA_MODE_TRAIN) LAMINA_TRY(result_value(graph, "loss", LAMINA_RESULT_LOSS, &arg[y]));
+  LAMINA_TRY(result_value(graph, "loss", graph->dtype, LAMINA_RESULT_LOSS, &arg[y]));
   LAMINA_TRY(add_weights(net, graph, op, arg));
   LAMINA_TRY(lamina_graph_emit(graph, name, executor->criterion.attr, arg));
   executor->loss = arg[y];
-  graph->values[executor->loss].kept = true;
   graph->values[executor->loss].varies = true;
   return LAMINA_OK;
 }
@@ -138,10 +138,9 @@ static lamina_status add_hits(lamina_executor *executor) {
                         scores.rank);
   for (int i = 0; i < 2; i++) {
     const lamina_top_k top_k = {.k = i ? executor->k : 1};
-    int arg[] = {graph->x, executor->labels, LAMINA_FRESH};
+    LAMINA_TRY(result_value(graph, "hits", LAMINA_I64, LAMINA_RESULT_HITS + 64 * (size_t)i, &executor->hits[i]));
+    int arg[] = {graph->x, executor->labels, executor->hits[i]};
     LAMINA_TRY(lamina_graph_emit(graph, "top_k/forward", &top_k, arg));
-    executor->hits[i] = arg[2];
-    graph->values[arg[2]].kept = true;
   }
   return LAMINA_OK;
 }
@@ -198,7 +197,7 @@ static lamina_status add_to_sum(lamina_executor *executor, int value) {
 }
 
 static lamina_status add_sum(lamina_executor *executor) {
-  LAMINA_TRY(result_value(&executor->graph, "loss_sum", LAMINA_RESULT_SUM, &executor->sum));
+  LAMINA_TRY(result_value(&executor->graph, "loss_sum", executor->graph.dtype, LAMINA_RESULT_SUM, &executor->sum));
   return add_to_sum(executor, executor->loss);
 }
 
@@ -215,7 +214,7 @@ static lamina_status add_clip(const lamina_net *net, lamina_executor *executor) 
   LAMINA_TRY(lamina_graph_value(graph, "g", &all, LAMINA_BUFFER_GRADIENTS, 0, &g));
   if (by_value.max > 0) LAMINA_TRY(emit_in_place(graph, "clip_value/forward", &by_value, (int[]){g, LAMINA_ABSENT}));
   if (!(by_norm.max > 0)) return LAMINA_OK;
-  LAMINA_TRY(result_value(graph, "grad_norm", LAMINA_RESULT_NORM, &executor->norm));
+  LAMINA_TRY(result_value(graph, "grad_norm", graph->dtype, LAMINA_RESULT_NORM, &executor->norm));
   LAMINA_TRY(lamina_graph_emit(graph, "norm2/forward", NULL, (int[]){g, executor->norm}));
   int zero[] = {executor->norm, LAMINA_FRESH};
   LAMINA_TRY(lamina_graph_emit(graph, "scale/forward", &nothing, zero));
@@ -371,12 +370,14 @@ void lamina_executor_need(const lamina_net *net, const lamina_executor *e, lamin
   if (!lamina_net_on_host(net)) {
     need->input = (size_t)lamina_desc_bytes(&e->graph.values[0].desc);
     if (e->labels >= 0) need->input += (size_t)lamina_desc_bytes(&e->graph.values[e->labels].desc);
-    if (training) need->input = LAMINA_SLOTS * (need->input + sizeof(lamina_step_block));
+    if (training) need->input += sizeof(lamina_step_block);
+    if (e->mode != LAMINA_MODE_INFER) need->input *= LAMINA_SLOTS;
   }
+  if (e->mode != LAMINA_MODE_INFER) need->other = LAMINA_RESULT_BYTES;
   if (training) {
     need->gradients = net->params.bytes;
     need->optimizer = (size_t)e->applied.moments * net->params.bytes;
-    need->other = constants_size(net) + sizeof(lamina_step_block) + LAMINA_RESULT_BYTES;
+    need->other += constants_size(net) + sizeof(lamina_step_block);
   }
   need->other += net->size[LAMINA_BUFFER_CLASS_WEIGHTS];
   need->device = need->parameters + need->gradients + need->optimizer + need->activations + need->input + need->other;
@@ -400,9 +401,9 @@ lamina_status lamina_net_take(lamina_net *net, const lamina_executor *executor) 
   if (!net->set && net->params.count)
     return lamina_error(LAMINA_INVALID, "the net's parameters are not set; lamina_net_init does that");
   LAMINA_TRY(take(net, LAMINA_BUFFER_ARENA, executor->graph.arena, false));
+  if (executor->mode != LAMINA_MODE_INFER) LAMINA_TRY(take(net, LAMINA_BUFFER_RESULT, LAMINA_RESULT_BYTES, true));
   if (executor->mode != LAMINA_MODE_TRAIN) return LAMINA_OK;
   LAMINA_TRY(take(net, LAMINA_BUFFER_STEP, sizeof(lamina_step_block), false));
-  LAMINA_TRY(take(net, LAMINA_BUFFER_RESULT, LAMINA_RESULT_BYTES, true));
   LAMINA_TRY(take(net, LAMINA_BUFFER_GRADIENTS, net->params.bytes, true)); /* zeros: the gaps between parameters */
   if (executor->applied.moments > 0) LAMINA_TRY(take(net, LAMINA_BUFFER_MOMENT1, net->params.bytes, true));
   if (executor->applied.moments > 1) LAMINA_TRY(take(net, LAMINA_BUFFER_MOMENT2, net->params.bytes, true));

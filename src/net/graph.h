@@ -25,7 +25,7 @@ typedef enum lamina_buffer {
   LAMINA_BUFFER_MOMENT1,
   LAMINA_BUFFER_MOMENT2,
   LAMINA_BUFFER_STEP,   /* the step block: all that changes from step to step */
-  LAMINA_BUFFER_RESULT, /* what a training step leaves for the host */
+  LAMINA_BUFFER_RESULT, /* what a batch leaves for the host */
   LAMINA_BUFFER_CONSTANTS,
   LAMINA_BUFFER_CLASS_WEIGHTS, /* of the loss */
   LAMINA_BUFFERS

@@ -23,12 +23,18 @@ typedef struct lamina_step_block {
   int64_t rng[2];      /* seed, step from 0 */
 } lamina_step_block;
 
-/* What a training step leaves behind, in the device's memory: numbers of the net's type. The sum of all losses since the
- * trainer was opened stops being finite with the first that isn't, or with the first norm of gradients that isn't, and
- * holds back all updates from there on. */
-enum { LAMINA_RESULT_LOSS = 0, LAMINA_RESULT_SUM = 64, LAMINA_RESULT_NORM = 128, LAMINA_RESULT_BYTES = 192 };
+/* What a batch leaves behind, in the device's memory: numbers of the net's type, and counts in i64. The sum of all losses
+ * since the trainer was opened stops being finite with the first that isn't, or with the first norm of gradients that
+ * isn't, and holds back all updates from there on. */
+enum {
+  LAMINA_RESULT_LOSS = 0,
+  LAMINA_RESULT_SUM = 64,
+  LAMINA_RESULT_NORM = 128,
+  LAMINA_RESULT_HITS = 192, /* two, 64 bytes apart */
+  LAMINA_RESULT_BYTES = 320
+};
 
-/* Training steps that may be in flight at once, on a device that works beside the host. */
+/* Batches that may be in flight at once, in training and in evaluation, on a device that works beside the host. */
 enum { LAMINA_SLOTS = 2 };
 
 typedef enum lamina_mode {

@@ -11,6 +11,17 @@
 #include "core/device.h"
 #include "net/trainer.h"
 
+static void *pinned_alloc(void *user, size_t size, size_t align) {
+  void *memory;
+  (void)align;
+  return lamina_pinned_alloc(user, size, &memory) ? NULL : memory;
+}
+static void pinned_free(void *user, void *memory, size_t size) { lamina_pinned_free(user, memory, size); }
+
+lamina_allocator lamina_pinned_allocator(lamina_device *device) {
+  return (lamina_allocator){.alloc = pinned_alloc, .free = pinned_free, .user = device};
+}
+
 /* ---- Opening ---------------------------------------------------------------------------------------------------- */
 
 static lamina_status slot_open(lamina_trainer *t, lamina_slot *slot) {

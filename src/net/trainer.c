@@ -15,14 +15,6 @@ static lamina_status need_at(void *user, int64_t batch, lamina_memory_need *need
   return lamina_training_need(t->net, &settings, need);
 }
 
-/* The device's pinned memory as an allocator, whose blocks start at pages. */
-static void *pinned_alloc(void *user, size_t size, size_t align) {
-  void *memory;
-  (void)align;
-  return lamina_pinned_alloc(user, size, &memory) ? NULL : memory;
-}
-static void pinned_free(void *user, void *memory, size_t size) { lamina_pinned_free(user, memory, size); }
-
 static lamina_status open_in(lamina_trainer *t, const lamina_training *training) {
   lamina_net *net = t->net;
   LAMINA_TRY(lamina_training_settle(net, training, &t->settings));
@@ -36,7 +28,7 @@ static lamina_status open_in(lamina_trainer *t, const lamina_training *training)
   LAMINA_TRY(lamina_net_take(net, t->executor));
   LAMINA_TRY(lamina_slots_open(t));
   lamina_loader_options loader = lamina_training_loader(net, o);
-  t->pinned = (lamina_allocator){.alloc = pinned_alloc, .free = pinned_free, .user = net->device};
+  t->pinned = lamina_pinned_allocator(net->device);
   if (!lamina_net_on_host(net)) loader.buffers = &t->pinned;
   LAMINA_TRY(lamina_loader_open(o->train, &loader, &t->loader));
   t->now = (lamina_progress){.epochs = o->epochs,

@@ -64,16 +64,18 @@ lamina_status lamina_training_settle(lamina_net *net, const lamina_training *giv
 lamina_status lamina_training_update(const lamina_net *net, const lamina_settings *settings, lamina_update *update);
 /* What training with them takes. */
 lamina_status lamina_training_need(lamina_net *net, const lamina_settings *settings, lamina_memory_need *need);
-/* Bytes of the loader of an evaluation; -1 where they overflow. */
 /* lamina_net_evaluate with a loss that is settled. */
 lamina_status lamina_net_evaluate_by(lamina_net *net, const lamina_dataset *dataset, const lamina_criterion *loss,
                                      int64_t batch, int64_t k, lamina_evaluation *evaluation);
+/* Bytes of host memory that an evaluation takes; -1 where they overflow. */
 int64_t lamina_evaluation_memory(const lamina_net *net, const lamina_dataset *dataset, int64_t batch);
 /* describe.c: what a run can't change in the middle, a line each: "batch 64\nseed 1\n…". */
 lamina_status lamina_training_describe(const lamina_training *options, lamina_text *text);
 lamina_loader_options lamina_training_loader(const lamina_net *net, const lamina_training *options);
 
-/* slot.c: steps in flight. */
+/* slot.c: the device's pinned memory as an allocator, whose blocks start at pages. */
+lamina_allocator lamina_pinned_allocator(lamina_device *device);
+/* Steps in flight. */
 lamina_status lamina_slots_open(lamina_trainer *trainer);
 void lamina_slots_close(lamina_trainer *trainer);
 /* Puts a step into the device's queue, in the next slot, which must be free. */

@@ -223,6 +223,49 @@ TEST_F(Training, AStepTakesNoMemoryAndOneLaunch) {
   EXPECT_EQ(after.copies - before.copies, 12u * 4); // pictures, labels, the step's numbers; back: the loss
 }
 
+// An evaluation is queued as steps are; its last batch is smaller.
+TEST_F(Training, EveryOrderOfStreamsGivesTheSameEvaluation) {
+  lamina_evaluation expected = {};
+  for (const unsigned seed : {0u, 1u, 2u, 4u}) {
+    start(seed);
+    {
+      Device device;
+      Net net(device, {1, 28, 28});
+      build(net);
+      ASSERT_OK(lamina_net_init(net, 3));
+      lamina_evaluation result = {};
+      ASSERT_OK(lamina_net_evaluate(net, examples, nullptr, 3, 2, &result));
+      if (seed == 0) expected = result;
+      EXPECT_EQ(result.examples, 16);
+      EXPECT_EQ(result.loss, expected.loss) << "seed " << seed;
+      EXPECT_EQ(result.hits, expected.hits) << "seed " << seed;
+      EXPECT_EQ(result.hits_k, expected.hits_k) << "seed " << seed;
+    }
+    EXPECT_STREQ(control()->take_reports(), "") << "seed " << seed;
+    EXPECT_STREQ(control()->leaks(), "") << "seed " << seed;
+  }
+}
+
+TEST_F(Training, AnEvaluationTakesNoMemoryFromBatchToBatch) {
+  Examples more(32, 1, 28, 10);
+  Device device;
+  Net net(device, {1, 28, 28});
+  build(net);
+  ASSERT_OK(lamina_net_init(net, 3));
+  uint64_t allocs[3], copies[3];
+  for (int i = 0; i < 3; i++) { // the first time it is planned
+    lamina_evaluation result = {};
+    const emulated_counts before = control()->counts();
+    ASSERT_OK(lamina_net_evaluate(net, i == 2 ? more : examples, nullptr, 4, 2, &result));
+    EXPECT_EQ(result.examples, i == 2 ? 32 : 16);
+    const emulated_counts after = control()->counts();
+    allocs[i] = after.allocs - before.allocs, copies[i] = after.copies - before.copies;
+  }
+  EXPECT_EQ(allocs[2], allocs[1]);
+  EXPECT_EQ(copies[1], 4u * 3); // pictures, labels; back: loss and counts
+  EXPECT_EQ(copies[2], 8u * 3);
+}
+
 TEST_F(Training, ABatchThatIsNotFiniteLeavesTheParameters) {
   for (const unsigned seed : {0u, 1u, 3u}) {
     start(seed);

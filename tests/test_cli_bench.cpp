@@ -98,6 +98,24 @@ TEST_F(CliBench, AProblemThatCannotBeDoneDoesNotEndTheFile) {
   expect_parts(result.out, {"relu/forward x=5"});
 }
 
+// On $LAMINA_TEST_DEVICE, where that is set: with events as the clock.
+TEST(OnDevice, AFileIsTimedAndChecked) {
+  Temporary folder;
+  const char *device = getenv("LAMINA_TEST_DEVICE") ? getenv("LAMINA_TEST_DEVICE") : "cpu";
+  write_file(folder / "shapes.txt", "sgd/update w=9 g=9 rate=1\nfc/forward x=16x64 w=8x64 # product\n");
+  const Result result = run_lamina(
+      {"bench", "--shapes", "shapes.txt", "--device", device, "--warm", "--seconds", "0", "--json", "out.json"},
+      folder.path());
+  EXPECT_EQ(result.code, 0) << result.out << result.err;
+  const std::string json = read_file(folder / "out.json");
+  const std::string of = std::string("\"device\":\"") + device + "\"";
+  for (const std::string &part : {of + ",\"about\":", of + ",\"unit\":\"B/s\",\"rate\":", of + ",\"unit\":\"FLOP/s\"",
+                                  std::string("\"name\":\"product\",") + of, std::string("\"checked\":\"full\"")})
+    EXPECT_NE(json.find(part), std::string::npos) << part << "\n" << json;
+  EXPECT_EQ(json.find("WRONG"), std::string::npos) << json;
+  EXPECT_NE(result.out.find("caches are warm"), std::string::npos) << result.out;
+}
+
 // ---- The files of the tree ----------------------------------------------------------------------------------------------
 
 // Every line of every file is a problem that the library understands; those of memory.txt are beyond any cache.

@@ -1,5 +1,6 @@
 // Devices: options, environment, memory, streams, and a module that is loaded at run time.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -113,6 +114,25 @@ TEST(Device, StreamsAndEventsOfTheCpuAreAlwaysDone) {
   EXPECT_EQ(lamina_event_done(event, &done), LAMINA_OK);
   EXPECT_TRUE(done);
   EXPECT_EQ(lamina_event_sync(event), LAMINA_OK);
+  lamina_limits limits = {1, 1, 1, 1, 1, 1};
+  lamina_device_limits(device, &limits);
+  EXPECT_EQ(limits.flops + limits.flops_tf32 + limits.flops_half + limits.bandwidth, 0);
+  EXPECT_EQ(limits.cache + limits.memory, 0u);
+  lamina_event *from = nullptr, *to = nullptr;
+  double seconds = -1;
+  ASSERT_EQ(lamina_event_open_timed(device, &from), LAMINA_OK);
+  ASSERT_EQ(lamina_event_open_timed(device, &to), LAMINA_OK);
+  ASSERT_EQ(lamina_event_record(from, stream), LAMINA_OK);
+  EXPECT_EQ(lamina_event_seconds(from, to, &seconds), LAMINA_INVALID);
+  EXPECT_STREQ(lamina_last_error(),
+               "lamina_event_seconds: to was not recorded; expected a timed event that was recorded");
+  EXPECT_EQ(lamina_event_seconds(from, event, &seconds), LAMINA_INVALID);
+  usleep(2000);
+  ASSERT_EQ(lamina_event_record(to, stream), LAMINA_OK);
+  EXPECT_EQ(lamina_event_seconds(from, to, &seconds), LAMINA_OK);
+  EXPECT_GE(seconds, 0.002);
+  lamina_event_close(from);
+  lamina_event_close(to);
   void *pinned = nullptr;
   ASSERT_EQ(lamina_pinned_alloc(device, 12, &pinned), LAMINA_OK);
   EXPECT_EQ(lamina_copy_async(device, pinned, x.data(), 12, stream), LAMINA_OK);

@@ -62,6 +62,18 @@ LAMINA_API void lamina_device_close(lamina_device *device);
 LAMINA_API const char *lamina_device_name(const lamina_device *device);
 /** One line for people: "2 threads, AVX-512, oneDNN 2.6.3". */
 LAMINA_API const char *lamina_device_about(const lamina_device *device);
+/** What a device's clocks and widths come to, and how large its memories are; 0: not known, as all of it for the CPU. What
+ *  is reached is less. */
+typedef struct lamina_limits {
+  double flops;      /**< f32 operations a second; a multiply-add is two */
+  double flops_tf32; /**< operations a second of products of tf32 factors */
+  double flops_half; /**< operations a second of products of bf16 or f16 factors, added in f32 */
+  double bandwidth;  /**< bytes a second from and to the device's memory */
+  size_t cache;      /**< bytes of the last cache before that memory */
+  size_t memory;     /**< bytes of that memory */
+} lamina_limits;
+/** Fills *limits. */
+LAMINA_API void lamina_device_limits(const lamina_device *device, lamina_limits *limits);
 /** CPU threads that an op on the device may use. */
 LAMINA_API int lamina_device_threads(const lamina_device *device);
 
@@ -92,6 +104,14 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_event_wait(lamina_event *event,
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_event_sync(lamina_event *event);
 /** Whether it has come; doesn't wait. DEVICE as above. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_event_done(lamina_event *event, bool *done);
+
+/** An event that keeps the time at which it comes, by the device's own clock; what an ordinary one does it does, a little
+ *  slower. UNSUPPORTED where the device's events have no times; OUT_OF_MEMORY, DEVICE. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_event_open_timed(lamina_device *device, lamina_event **event);
+/** The seconds from one timed event to another of the same device; both have come: lamina_event_sync. INVALID for events
+ *  that have no times, weren't recorded or are of two devices; DEVICE. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_event_seconds(const lamina_event *from, const lamina_event *to,
+                                                               double *seconds);
 
 /** Memory of the device (of the CPU: from its allocator), 64-byte aligned, uninitialised. size 0 gives NULL. From any
  *  thread. OUT_OF_MEMORY, DEVICE. */

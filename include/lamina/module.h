@@ -70,6 +70,12 @@ typedef struct lamina_module {
   lamina_status (*event_sync)(void *state, void *event);               /**< the host waits for it */
   lamina_status (*event_done)(void *state, void *event, bool *done);   /**< has it come? doesn't wait */
 
+  /* What is NULL here isn't known, or there is none of it. Times of a device without events are those of the host's clock. */
+  void (*limits)(void *state, lamina_limits *limits);           /**< fills in what it knows of a struct of zeros */
+  lamina_status (*event_open_timed)(void *state, void **event); /**< for event_seconds; else as event_open's */
+  /** Between two that have come. */
+  lamina_status (*event_seconds)(void *state, void *from, void *to, double *seconds);
+
   /* For devices that can record the work that is put into a stream and do all of it again at one call; else NULL. */
   lamina_status (*capture_begin)(void *state, void *stream); /**< what follows is recorded, not done */
   /** Ends it and gives what was recorded; *capture NULL: drops it. */

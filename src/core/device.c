@@ -14,6 +14,11 @@
 const lamina_allocator *lamina_device_allocator(const lamina_device *device) { return &device->allocator; }
 const char *lamina_device_name(const lamina_device *device) { return device ? device->name : ""; }
 const char *lamina_device_about(const lamina_device *device) { return device ? device->about : ""; }
+void lamina_device_limits(const lamina_device *device, lamina_limits *limits) {
+  if (!limits) return;
+  *limits = (lamina_limits){0};
+  if (device && device->module.limits) device->module.limits(device->state, limits);
+}
 int lamina_device_threads(const lamina_device *device) { return device ? device->threads : 0; }
 
 void *lamina_host_alloc(lamina_device *device, size_t size) {

@@ -1,4 +1,6 @@
 /* Streams and events, memory and copies: what the module does, behind checks. */
+#include <time.h>
+
 #include "core/device.h"
 
 /* ---- Streams ---------------------------------------------------------------------------------------------------- */
@@ -67,22 +69,38 @@ lamina_status lamina_stream_sync(lamina_device *device, lamina_stream *stream) {
 struct lamina_event {
   lamina_device *device;
   void *state; /* the module's; NULL where events have always come */
+  bool timed, recorded;
+  double at; /* seconds of the host's clock, where `state` is NULL */
 };
 
-lamina_status lamina_event_open(lamina_device *device, lamina_event **out) {
-  LAMINA_NOT_NULL(out, "event");
-  *out = NULL;
-  LAMINA_NOT_NULL(device, "device");
+static lamina_status open_event(lamina_device *device, bool timed, lamina_event **out) {
+  lamina_status (*open)(void *, void **) = timed ? device->module.event_open_timed : device->module.event_open;
   lamina_event *event = lamina_alloc_zero(&device->allocator, sizeof *event);
   if (!event) return LAMINA_OUT_OF_MEMORY;
   event->device = device;
-  const lamina_status status =
-      device->module.event_open ? device->module.event_open(device->state, &event->state) : LAMINA_OK;
+  event->timed = timed;
+  const lamina_status status = open ? open(device->state, &event->state) : LAMINA_OK;
   if (status)
     lamina_free(&device->allocator, event);
   else
     *out = event;
   return status;
+}
+
+lamina_status lamina_event_open(lamina_device *device, lamina_event **out) {
+  LAMINA_NOT_NULL(out, "event");
+  *out = NULL;
+  LAMINA_NOT_NULL(device, "device");
+  return open_event(device, false, out);
+}
+
+lamina_status lamina_event_open_timed(lamina_device *device, lamina_event **out) {
+  LAMINA_NOT_NULL(out, "event");
+  *out = NULL;
+  LAMINA_NOT_NULL(device, "device");
+  if (device->module.event_open && !device->module.event_open_timed)
+    return lamina_error(LAMINA_UNSUPPORTED, "the events of %s have no times", device->name);
+  return open_event(device, true, out);
 }
 
 void lamina_event_close(lamina_event *event) {
@@ -99,10 +117,21 @@ static lamina_status with_stream(lamina_event *event, lamina_stream **stream, co
   return LAMINA_OK;
 }
 
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 lamina_status lamina_event_record(lamina_event *event, lamina_stream *stream) {
   LAMINA_TRY(with_stream(event, &stream, __func__));
   lamina_device *device = event->device;
-  return event->state ? device->module.event_record(device->state, event->state, stream->state) : LAMINA_OK;
+  if (event->state)
+    LAMINA_TRY(device->module.event_record(device->state, event->state, stream->state));
+  else if (event->timed)
+    event->at = now();
+  event->recorded = true;
+  return LAMINA_OK;
 }
 
 lamina_status lamina_event_wait(lamina_event *event, lamina_stream *stream) {
@@ -114,6 +143,23 @@ lamina_status lamina_event_wait(lamina_event *event, lamina_stream *stream) {
 lamina_status lamina_event_sync(lamina_event *event) {
   LAMINA_NOT_NULL(event, "event");
   return event->state ? event->device->module.event_sync(event->device->state, event->state) : LAMINA_OK;
+}
+
+lamina_status lamina_event_seconds(const lamina_event *from, const lamina_event *to, double *seconds) {
+  LAMINA_NOT_NULL(seconds, "seconds");
+  *seconds = 0;
+  LAMINA_NOT_NULL(from, "from");
+  LAMINA_NOT_NULL(to, "to");
+  if (from->device != to->device)
+    return lamina_error(LAMINA_INVALID, "lamina_event_seconds: the events are of two devices, %s and %s",
+                        from->device->name, to->device->name);
+  if (!from->timed || !to->timed || !from->recorded || !to->recorded)
+    return lamina_error(LAMINA_INVALID, "lamina_event_seconds: %s %s; expected a timed event that was recorded",
+                        from->timed && from->recorded ? "to" : "from",
+                        !from->timed || (from->recorded && !to->timed) ? "has no time" : "was not recorded");
+  if (from->state) return from->device->module.event_seconds(from->device->state, from->state, to->state, seconds);
+  *seconds = to->at - from->at;
+  return LAMINA_OK;
 }
 
 lamina_status lamina_event_done(lamina_event *event, bool *done) {

@@ -77,6 +77,8 @@ lamina_status cuda_event_record(void *state, void *event, void *stream);
 lamina_status cuda_event_wait(void *state, void *stream, void *event);
 lamina_status cuda_event_sync(void *state, void *event);
 lamina_status cuda_event_done(void *state, void *event, bool *done);
+lamina_status cuda_event_open_timed(void *state, void **event);
+lamina_status cuda_event_seconds(void *state, void *from, void *to, double *seconds);
 lamina_status cuda_capture_begin(void *state, void *stream);
 lamina_status cuda_capture_end(void *state, void *stream, void **capture);
 lamina_status cuda_capture_run(void *state, void *stream, void *capture);

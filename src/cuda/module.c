@@ -59,19 +59,32 @@ static int attribute(const cuda_device *device, enum cudaDeviceAttr which) {
   return cudaDeviceGetAttribute(&value, which, device->index) ? 0 : value;
 }
 
-/* What its estimates rest on: clocks times widths. A multiprocessor does 128 f32 multiply-adds a clock (64 on 8.0). */
+/* Clocks times widths. A multiprocessor does 128 f32 multiply-adds a clock (64 on 8.0); its tensor cores do, with factors
+ * in tf32, 512 on 8.0 and 1024 on 9.0, and twice that with 16 bits. */
+static void cuda_limits(void *state, lamina_limits *limits) {
+  const cuda_device *device = state;
+  const double clocks = 1e3 * attribute(device, cudaDevAttrClockRate) * device->multiprocessors;
+  const int capability =
+      10 * attribute(device, cudaDevAttrComputeCapabilityMajor) + attribute(device, cudaDevAttrComputeCapabilityMinor);
+  const int tf32 = capability == 80 ? 512 : capability == 90 ? 1024 : 0;
+  struct cudaDeviceProp properties;
+  limits->flops = 2 * (capability == 80 ? 64 : 128) * clocks;
+  limits->flops_tf32 = 2 * tf32 * clocks;
+  limits->flops_half = 2 * limits->flops_tf32;
+  limits->bandwidth =
+      2e3 * attribute(device, cudaDevAttrMemoryClockRate) * (attribute(device, cudaDevAttrGlobalMemoryBusWidth) / 8.0);
+  limits->cache = (size_t)attribute(device, cudaDevAttrL2CacheSize);
+  if (cudaGetDeviceProperties(&properties, device->index) == cudaSuccess) limits->memory = properties.totalGlobalMem;
+}
+
+/* What its estimates rest on. */
 static void measure(cuda_device *device) {
-  const double memory_hz = 1e3 * attribute(device, cudaDevAttrMemoryClockRate);
-  const double bus_bytes = attribute(device, cudaDevAttrGlobalMemoryBusWidth) / 8.0;
-  const double hz = 1e3 * attribute(device, cudaDevAttrClockRate);
-  const bool half = attribute(device, cudaDevAttrComputeCapabilityMajor) == 8 &&
-                    attribute(device, cudaDevAttrComputeCapabilityMinor) == 0;
+  lamina_limits limits = {0};
   device->multiprocessors = attribute(device, cudaDevAttrMultiProcessorCount);
   device->shared_memory = (size_t)attribute(device, cudaDevAttrMaxSharedMemoryPerBlockOptin);
-  device->bandwidth = 2 * memory_hz * bus_bytes;
-  device->flops = 2.0 * (half ? 64 : 128) * device->multiprocessors * hz;
-  if (!(device->bandwidth > 0)) device->bandwidth = 1e12; /* a device that keeps it to itself */
-  if (!(device->flops > 0)) device->flops = 1e13;
+  cuda_limits(device, &limits);
+  device->bandwidth = limits.bandwidth > 0 ? limits.bandwidth : 1e12; /* a device that keeps it to itself */
+  device->flops = limits.flops > 0 ? limits.flops : 1e13;
 }
 
 static lamina_status describe(const cuda_device *device, char *about, size_t size) {
@@ -146,6 +159,9 @@ lamina_status lamina_module_open(const lamina_host *host, lamina_module *module)
                             .event_wait = cuda_event_wait,
                             .event_sync = cuda_event_sync,
                             .event_done = cuda_event_done,
+                            .limits = cuda_limits,
+                            .event_open_timed = cuda_event_open_timed,
+                            .event_seconds = cuda_event_seconds,
                             .capture_begin = cuda_capture_begin,
                             .capture_end = cuda_capture_end,
                             .capture_run = cuda_capture_run,

@@ -109,13 +109,16 @@ lamina_status cuda_run(const lamina_plan *plan, const lamina_args *args, void *w
 
 /* ---- Events ----------------------------------------------------------------------------------------------------- */
 
-lamina_status cuda_event_open(void *state, void **out) {
+static lamina_status open_event(void *state, unsigned flags, void **out) {
   cudaEvent_t event = NULL;
   lamina_status status = cuda_enter(state);
-  if (!status) status = cuda_check(state, cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "opening an event");
+  if (!status) status = cuda_check(state, cudaEventCreateWithFlags(&event, flags), "opening an event");
   if (!status) *out = event;
   return status;
 }
+
+lamina_status cuda_event_open(void *state, void **out) { return open_event(state, cudaEventDisableTiming, out); }
+lamina_status cuda_event_open_timed(void *state, void **out) { return open_event(state, cudaEventDefault, out); }
 
 void cuda_event_close(void *state, void *event) {
   (void)cudaSetDevice(((cuda_device *)state)->index);
@@ -148,4 +151,12 @@ lamina_status cuda_event_done(void *state, void *event, bool *done) {
   if (error != cudaErrorNotReady) return cuda_check(state, error, "the work before an event");
   (void)cudaGetLastError();
   return LAMINA_OK;
+}
+
+lamina_status cuda_event_seconds(void *state, void *from, void *to, double *seconds) {
+  float milliseconds = 0;
+  lamina_status status = cuda_enter(state);
+  if (!status) status = cuda_check(state, cudaEventElapsedTime(&milliseconds, from, to), "the time between two events");
+  *seconds = 1e-3 * (double)milliseconds;
+  return status;
 }

@@ -56,6 +56,14 @@ BAD(lamina_stream_wrap, "a device without native streams", UNSUPPORTED, "cpu has
 
 WITHOUT(lamina_event_open, "device", nullptr, &an_event)
 WITHOUT(lamina_event_open, "event", w.device, nullptr)
+WITHOUT(lamina_event_open_timed, "device", nullptr, &an_event)
+WITHOUT(lamina_event_open_timed, "event", w.device, nullptr)
+WITHOUT(lamina_event_seconds, "from", nullptr, w.event, &seconds)
+WITHOUT(lamina_event_seconds, "to", w.event, nullptr, &seconds)
+WITHOUT(lamina_event_seconds, "seconds", w.event, w.event, nullptr)
+BAD(lamina_event_seconds, "events without times", INVALID, "from has no time; expected a timed event") {
+  return lamina_event_seconds(w.event, w.event, &seconds);
+}
 WITHOUT(lamina_event_sync, "event", nullptr)
 WITHOUT(lamina_event_done, "event", nullptr, &done)
 WITHOUT(lamina_event_done, "done", w.event, nullptr)

@@ -125,6 +125,7 @@ inline lamina_device *a_device;
 inline lamina_stream *a_stream;
 inline lamina_event *an_event;
 inline bool done;
+inline double seconds;
 inline lamina_plan *a_plan;
 inline lamina_net *a_net;
 inline lamina_trainer *a_trainer;

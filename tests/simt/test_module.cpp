@@ -112,6 +112,47 @@ TEST_F(Emulated, OutOfMemorySaysWhatWasWantedAndWhatIsFree) {
   lamina_device_close(device);
 }
 
+// What lies between two events takes the device's time, not the host's; the sizes are an H100's.
+TEST_F(Emulated, EventsTellTheTime) {
+  start(3);
+  lamina_device *device = open();
+  lamina_event *from = nullptr, *to = nullptr, *untimed = nullptr;
+  lamina_limits limits;
+  double seconds = 0, more = 0;
+  void *memory = nullptr;
+  lamina_device_limits(device, &limits);
+  EXPECT_NEAR(limits.flops, 66.9e12, 0.1e12);
+  EXPECT_NEAR(limits.flops_half, 1070e12, 1e12);
+  EXPECT_NEAR(limits.bandwidth, 3.35e12, 0.01e12);
+  EXPECT_GT(limits.cache, 1u << 20);
+  EXPECT_GT(limits.memory, limits.cache);
+  ASSERT_OK(lamina_event_open_timed(device, &from));
+  ASSERT_OK(lamina_event_open_timed(device, &to));
+  ASSERT_OK(lamina_event_open(device, &untimed));
+  ASSERT_OK(lamina_memory_alloc(device, 64, &memory));
+  lamina_tensor x = lamina_vector(LAMINA_F32, 16, memory);
+  x.memory = LAMINA_MEMORY_DEVICE;
+  ASSERT_OK(lamina_fill_forward(device, nullptr, &x, nullptr));
+  for (const int runs : {1, 8}) {
+    ASSERT_OK(lamina_event_record(from, nullptr));
+    for (int i = 0; i < runs; i++) ASSERT_OK(lamina_relu_forward(device, &x, &x, nullptr));
+    ASSERT_OK(lamina_event_record(to, nullptr));
+    ASSERT_OK(lamina_event_sync(to));
+    ASSERT_OK(lamina_event_seconds(from, to, runs == 1 ? &seconds : &more));
+  }
+  EXPECT_GT(seconds, 0);
+  EXPECT_GT(more, 2 * seconds);
+  ASSERT_OK(lamina_event_record(untimed, nullptr));
+  EXPECT_EQ(lamina_event_seconds(from, untimed, &seconds), LAMINA_INVALID);
+  lamina_memory_free(device, memory, 64);
+  lamina_event_close(from);
+  lamina_event_close(to);
+  lamina_event_close(untimed);
+  lamina_device_close(device);
+  EXPECT_STREQ(control()->take_reports(), "");
+  EXPECT_STREQ(control()->leaks(), "");
+}
+
 // Two streams, ordered by events, in every order that the device may run them in.
 TEST_F(Emulated, EventsOrderStreams) {
   for (const unsigned seed : {0u, 1u, 2u, 3u, 4u, 5u}) {

@@ -17,7 +17,9 @@ typedef struct bench {
   const char *filter[MOST_FILTERS];
   int filters;
   double seconds; /* < 0: not said */
+  bool warm;
   lamina_device *device;
+  bench_clock *clock;
   bench_report report;
   bench_peaks peaks;
   lamina_case c;
@@ -30,14 +32,18 @@ static void add_filter(void *user, const char *text) {
   b->filters++;
 }
 
-static void found(void *user, const bench_peak *peak) {
+static lamina_status found(void *user, const bench_peak *peak) {
   const bench *b = user;
-  bench_report_peak(&b->report, b->device, peak);
+  return bench_report_peak(&b->report, b->device, peak);
 }
 
 static bench_how how(bench *b) {
-  return (bench_how){
-      .device = b->device, .peaks = &b->peaks, .engine = b->engine, .seconds = CANDIDATE_SECONDS, .report = &b->report};
+  return (bench_how){.device = b->device,
+                     .clock = b->clock,
+                     .peaks = &b->peaks,
+                     .engine = b->engine,
+                     .seconds = CANDIDATE_SECONDS,
+                     .report = &b->report};
 }
 
 static int one_problem(bench *b) {
@@ -105,9 +111,12 @@ static int run(bench *b, int argc, char **argv) {
   if (!error) error = cli_device(b->self, &b->place, &b->device);
   if (!error) error = bench_report_open(b->self, b->csv, b->json, &b->report);
   if (error) return error;
-  b->peaks = (bench_peaks){.device = b->device, .seconds = CANDIDATE_SECONDS, .found = found, .user = b};
+  if (bench_clock_open(b->device, b->warm, &b->clock) ||
+      bench_report_device(&b->report, b->device, bench_clock_cold(b->clock)))
+    return cli_failed(b->self, LAMINA_DEVICE);
+  b->peaks =
+      (bench_peaks){.device = b->device, .clock = b->clock, .seconds = CANDIDATE_SECONDS, .found = found, .user = b};
   if (b->seconds_text && !(b->seconds > 0)) b->peaks.seconds = 0;
-  bench_report_device(&b->report, b->device);
   return b->file ? whole_file(b) : one_problem(b);
 }
 
@@ -126,6 +135,7 @@ int run_bench(const cli_command *self, int argc, char **argv) {
        .value = "T",
        .help = "how long each candidate is timed, 0.3; for all of a file",
        .text = &b.seconds_text},
+      {.name = "warm", .help = "a device's cache isn't emptied before every run", .flag = &b.warm},
       CLI_PLACE_OPTIONS(b.place),
       {.name = "csv", .value = "FILE", .help = "a row a candidate; - for standard output", .text = &b.csv},
       {.name = "json",
@@ -138,6 +148,7 @@ int run_bench(const cli_command *self, int argc, char **argv) {
   error = run(&b, argc, argv);
   const int unwritten = bench_report_close(self, &b.report);
   shapes_close(&b.list);
+  bench_clock_close(b.clock);
   lamina_device_close(b.device);
   return error ? error : unwritten;
 }

@@ -16,9 +16,17 @@
 
 enum { BENCH_MOST_SAMPLES = 4096, BENCH_LEAST_SAMPLES = 3 };
 
+/* Events, and what empties the device's cache before every run where it has one. */
+typedef struct bench_clock bench_clock;
+/* `warm`: the cache stays as it is. Close it in either case. */
+lamina_status bench_clock_open(lamina_device *device, bool warm, bench_clock **clock);
+void bench_clock_close(bench_clock *clock);
+bool bench_clock_cold(const bench_clock *clock); /* is the cache emptied? */
+
 /* What is timed: a plan on data, with its workspace. */
 typedef struct bench_job {
   lamina_device *device;
+  const bench_clock *clock;
   const lamina_plan *plan;
   const lamina_args *args;
   void *workspace;
@@ -27,7 +35,7 @@ typedef struct bench_job {
 
 /* The samples of one job. */
 typedef struct bench_samples {
-  long repeats; /* runs that make a sample */
+  long repeats; /* runs that are queued together */
   int count;
   double spent; /* seconds of the host's clock, all in all */
   double median, spread;
@@ -36,7 +44,7 @@ typedef struct bench_samples {
 
 /* Warms up, and finds out how many runs make a sample. */
 lamina_status bench_calibrate(const bench_job *job, bench_samples *samples);
-/* Takes one more sample. */
+/* Takes one more sample, or some. */
 lamina_status bench_sample(const bench_job *job, bench_samples *samples);
 /* Has it been timed for `seconds`? */
 bool bench_enough(const bench_samples *samples, double seconds);
@@ -57,6 +65,7 @@ typedef struct bench_peak {
 /* What the device can do, as far as it has been asked for: products by op, type and math. */
 typedef struct bench_peaks {
   lamina_device *device;
+  const bench_clock *clock;
   double seconds; /* that measuring one may take, roughly */
   double copy;    /* bytes a second; 0: not measured yet */
   double fma;     /* f32 operations a second of the CPU; 0: not measured yet, or it is another device */
@@ -66,7 +75,7 @@ typedef struct bench_peaks {
     double rate;
   } product[BENCH_MOST_PEAKS];
   int products;
-  void (*found)(void *user, const bench_peak *peak); /* is told of each */
+  lamina_status (*found)(void *user, const bench_peak *peak); /* is told of each */
   void *user;
 } bench_peaks;
 
@@ -105,8 +114,9 @@ typedef struct bench_report {
 int bench_report_open(const cli_command *self, const char *csv, const char *json, bench_report *report);
 /* Says if not all could be written. Returns 0 or an exit code. */
 int bench_report_close(const cli_command *self, bench_report *report);
-void bench_report_device(const bench_report *report, const lamina_device *device);
-void bench_report_peak(const bench_report *report, const lamina_device *device, const bench_peak *peak);
+/* The device, what it could do by its clocks, and how its cache is treated. */
+lamina_status bench_report_device(const bench_report *report, const lamina_device *device, bool cold);
+lamina_status bench_report_peak(const bench_report *report, const lamina_device *device, const bench_peak *peak);
 /* The rows of one problem, best first. */
 lamina_status bench_report_rows(const bench_report *report, const bench_row *rows, int count);
 
@@ -115,7 +125,8 @@ lamina_status bench_report_rows(const bench_report *report, const bench_row *row
 /* How its candidates are run. */
 typedef struct bench_how {
   lamina_device *device;
-  bench_peaks *peaks; /* NULL: no bounds */
+  const bench_clock *clock;
+  bench_peaks *peaks;
   const char *engine; /* only this one; NULL: all */
   double seconds;     /* each candidate is timed so long */
   double deadline;    /* by progress_now, for all; 0: none. What is left then is shared by the candidates */

@@ -166,6 +166,7 @@ static lamina_status check_once(problem *p, entry *e) {
 
 static bench_job job_of(const problem *p, const entry *e) {
   return (bench_job){.device = p->how->device,
+                     .clock = p->how->clock,
                      .plan = e->plan,
                      .args = lamina_data_args(p->data),
                      .workspace = e->workspace,
@@ -231,13 +232,11 @@ static lamina_status measure(problem *p) {
 static lamina_status report(const problem *p, const char *name) {
   char text[1024];
   bool compute = false;
-  bench_row row = {.name = name,
-                   .problem = lamina_case_text(p->c, text, sizeof text),
-                   .device = lamina_device_name(p->how->device),
-                   .bound = ""};
+  bench_row row = {
+      .name = name, .problem = lamina_case_text(p->c, text, sizeof text), .device = lamina_device_name(p->how->device)};
   lamina_problem_work(&p->c->problem, &row.flops, &row.bytes);
-  lamina_status status = p->how->peaks ? bench_bound(p->how->peaks, &p->c->problem, &row.least, &compute) : LAMINA_OK;
-  if (p->how->peaks) row.bound = compute ? "compute" : "memory";
+  lamina_status status = bench_bound(p->how->peaks, &p->c->problem, &row.least, &compute);
+  row.bound = compute ? "compute" : "memory";
   bench_row *rows = calloc((size_t)p->count, sizeof *rows);
   if (!rows) return lamina_error(LAMINA_OUT_OF_MEMORY, "no memory for %d rows", p->count);
   for (int i = 0; i < p->count; i++) {

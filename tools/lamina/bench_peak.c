@@ -10,15 +10,23 @@
 enum { RUNS = 8 }; /* of what the time must be enough for */
 #define LIKELY 4   /* a candidate that is estimated to take so many times what the first one takes won't win */
 
-/* The seconds of the fastest run of a few. */
-static lamina_status fastest(bench_job *job, double seconds, double *least) {
+/* What a few runs took at least, and what one of them costs the host. */
+typedef struct few {
+  double least, cost;
+} few;
+
+static lamina_status run_few(bench_job *job, double seconds, few *took) {
   bench_samples *samples = malloc(sizeof *samples);
   const size_t workspace = lamina_plan_workspace(job->plan);
+  long runs = 0;
   if (!samples) return lamina_error(LAMINA_OUT_OF_MEMORY, "no memory for samples");
   lamina_status status = lamina_memory_alloc(job->device, workspace, &job->workspace);
   if (!status) status = bench_calibrate(job, samples);
-  while (!status && !bench_enough(samples, seconds)) status = bench_sample(job, samples);
-  for (int i = 0; !status && i < samples->count; i++) *least = fmin(*least, samples->sample[i]);
+  for (; !status && !bench_enough(samples, seconds); runs += samples->repeats) status = bench_sample(job, samples);
+  if (!status) {
+    took->cost = samples->spent / (double)runs;
+    for (int i = 0; i < samples->count; i++) took->least = fmin(took->least, samples->sample[i]);
+  }
   if (job->workspace) lamina_memory_free(job->device, job->workspace, workspace);
   job->workspace = NULL;
   free(samples);
@@ -31,8 +39,10 @@ static const char *const math_words[] = {"", " math=strict", " math=tf32", " mat
 
 enum { LEAST_SIDE = 128, MOST_SIDE = 4096, MOST_CANDIDATES = 64 };
 
-/* The fastest run of the first `most` candidates that might win. */
-static lamina_status fastest_of(lamina_device *device, const lamina_case *c, int most, double seconds, double *least) {
+/* Runs the first `most` candidates that might win. */
+static lamina_status run_candidates(const bench_peaks *peaks, const lamina_case *c, int most, double seconds,
+                                    few *took) {
+  lamina_device *device = peaks->device;
   static lamina_candidate list[MOST_CANDIDATES];
   const lamina_plan_options all = {.engine = ""};
   int count = MOST_CANDIDATES;
@@ -49,8 +59,8 @@ static lamina_status fastest_of(lamina_device *device, const lamina_case *c, int
     status = lamina_plan_open(device, &c->problem, &(lamina_plan_options){.engine = name}, &plan);
     if (status == LAMINA_UNSUPPORTED) status = LAMINA_OK;
     if (status || !plan) continue;
-    bench_job job = {.device = device, .plan = plan, .args = lamina_data_args(data)};
-    status = fastest(&job, seconds, least);
+    bench_job job = {.device = device, .clock = peaks->clock, .plan = plan, .args = lamina_data_args(data)};
+    status = run_few(&job, seconds, took);
     most--;
     lamina_plan_close(plan);
   }
@@ -73,21 +83,23 @@ static lamina_status square(const char *op, int32_t dtype, int32_t math, int sid
 static lamina_status best_product(const bench_peaks *peaks, const char *op, int32_t dtype, int32_t math, double *rate,
                                   int *side) {
   lamina_case c;
-  double least = 0;
+  few took = {INFINITY, 0};
   for (*side = LEAST_SIDE;; *side *= 2) {
-    least = INFINITY;
+    took.least = INFINITY;
     lamina_status status = square(op, dtype, math, *side, &c);
-    if (!status) status = fastest_of(peaks->device, &c, 1, 0, &least);
+    if (!status) status = run_candidates(peaks, &c, 1, 0, &took);
     if (status) return status;
-    if (*side >= MOST_SIDE || 8 * RUNS * least > peaks->seconds) break;
+    if (*side >= MOST_SIDE || 8 * RUNS * took.cost > peaks->seconds) break;
   }
-  const lamina_status status = fastest_of(peaks->device, &c, MOST_CANDIDATES, peaks->seconds / RUNS, &least);
-  *rate = 2 * pow(*side, 3) / least;
+  const lamina_status status = run_candidates(peaks, &c, MOST_CANDIDATES, peaks->seconds / RUNS, &took);
+  *rate = 2 * pow(*side, 3) / took.least;
   return status;
 }
 
-static void tell(const bench_peaks *peaks, const bench_peak *peak) {
-  if (peaks->found) peaks->found(peaks->user, peak);
+static lamina_status tell(const bench_peaks *peaks, const char *of, const char *unit, double rate) {
+  bench_peak peak = {.unit = unit, .rate = rate};
+  snprintf(peak.of, sizeof peak.of, "%s", of);
+  return peaks->found(peaks->user, &peak);
 }
 
 /* Ops that take factors as convolutions and fc do, where a device may round them more than elsewhere. */
@@ -105,19 +117,22 @@ static int32_t dtype_of(const lamina_problem *problem) {
   return LAMINA_F32;
 }
 
-/* The CPU's multiply-adds: f32 arithmetic is what all narrower types come to there, unless a product shows more. */
-static double fma_rate(bench_peaks *peaks) {
-  bench_peak peak = {.of = "multiply-adds in f32", .unit = "FLOP/s"};
-  if (peaks->fma > 0 || strcmp(lamina_device_name(peaks->device), "cpu") != 0) return peaks->fma;
-  peak.rate = peaks->fma = bench_fma(lamina_device_threads(peaks->device), fmax(peaks->seconds / 4, 1e-3));
-  tell(peaks, &peak);
-  return peaks->fma;
+/* On the CPU narrower types come to f32 arithmetic, unless a product shows more. */
+static lamina_status fma_rate(bench_peaks *peaks, double *rate) {
+  const bool cpu = strcmp(lamina_device_name(peaks->device), "cpu") == 0;
+  lamina_status status = LAMINA_OK;
+  if (cpu && !(peaks->fma > 0)) {
+    peaks->fma = bench_fma(lamina_device_threads(peaks->device), fmax(peaks->seconds / RUNS, 1e-3));
+    status = tell(peaks, "multiply-adds in f32", "FLOP/s", peaks->fma);
+  }
+  *rate = fmax(*rate, peaks->fma);
+  return status;
 }
 
 static lamina_status product_rate(bench_peaks *peaks, const lamina_problem *problem, double *rate) {
   const char *op = product_like(problem);
   const int32_t dtype = dtype_of(problem), math = problem->math;
-  bench_peak peak = {.unit = "FLOP/s"};
+  char of[96];
   int side = 0;
   for (int i = 0; i < peaks->products; i++) {
     *rate = peaks->product[i].rate;
@@ -126,18 +141,15 @@ static lamina_status product_rate(bench_peaks *peaks, const lamina_problem *prob
   }
   *rate = 0;
   if (peaks->products == BENCH_MOST_PEAKS || dtype == LAMINA_F64) return LAMINA_OK;
-  const lamina_status status = best_product(peaks, op, dtype, math, rate, &side);
-  if (status) return status;
-  snprintf(peak.of, sizeof peak.of, "%s %dx%dx%d dtype=%s%s", op, side, side, side,
-           lamina_dtype_name((lamina_dtype)dtype), math_words[math]);
-  peak.rate = *rate;
-  tell(peaks, &peak);
-  if (dtype == LAMINA_F32 || strcmp(lamina_device_name(peaks->device), "cpu") == 0)
-    *rate = fmax(*rate, fma_rate(peaks));
+  lamina_status status = best_product(peaks, op, dtype, math, rate, &side);
+  snprintf(of, sizeof of, "%s %dx%dx%d dtype=%s%s", op, side, side, side, lamina_dtype_name((lamina_dtype)dtype),
+           math_words[math]);
+  if (!status) status = tell(peaks, of, "FLOP/s", *rate);
+  if (!status) status = fma_rate(peaks, rate);
   peaks->product[peaks->products].op = op;
   peaks->product[peaks->products].dtype = dtype, peaks->product[peaks->products].math = math;
   peaks->product[peaks->products++].rate = *rate;
-  return LAMINA_OK;
+  return status;
 }
 
 /* ---- Copies ---------------------------------------------------------------------------------------------------------- */
@@ -145,7 +157,7 @@ static lamina_status product_rate(bench_peaks *peaks, const lamina_problem *prob
 enum { LEAST_COPY = 1 << 18, MOST_COPY = 1 << 26 };
 
 /* Both sides are written to first: what was never written is no memory yet on a CPU. */
-static lamina_status copy_once(const bench_peaks *peaks, int elements, double *least) {
+static lamina_status copy_once(const bench_peaks *peaks, int elements, few *took) {
   lamina_device *device = peaks->device;
   const size_t size = (size_t)elements * sizeof(float);
   char first[64];
@@ -162,8 +174,8 @@ static lamina_status copy_once(const bench_peaks *peaks, int elements, double *l
     status = lamina_memory_alloc(device, size, &args.p[i]);
     if (!status) status = lamina_copy(device, args.p[i], host, size, NULL);
   }
-  bench_job job = {.device = device, .plan = plan, .args = &args};
-  if (!status) status = fastest(&job, peaks->seconds / RUNS, least);
+  bench_job job = {.device = device, .clock = peaks->clock, .plan = plan, .args = &args};
+  if (!status) status = run_few(&job, peaks->seconds / RUNS, took);
   lamina_plan_close(plan);
   for (int i = 0; i < 2; i++) lamina_memory_free(device, args.p[i], size);
   free(host);
@@ -171,18 +183,16 @@ static lamina_status copy_once(const bench_peaks *peaks, int elements, double *l
 }
 
 static lamina_status copy_rate(bench_peaks *peaks) {
-  bench_peak peak = {.unit = "B/s"};
+  char of[64];
   if (peaks->copy > 0) return LAMINA_OK;
   for (int elements = LEAST_COPY;; elements *= 2) {
-    double least = INFINITY;
-    const lamina_status status = copy_once(peaks, elements, &least);
+    few took = {INFINITY, 0};
+    const lamina_status status = copy_once(peaks, elements, &took);
     if (status) return status;
-    peaks->copy = 2.0 * sizeof(float) * elements / least;
-    if (elements < MOST_COPY && 2 * RUNS * least < peaks->seconds) continue;
-    snprintf(peak.of, sizeof peak.of, "copy/forward x=%d", elements);
-    peak.rate = peaks->copy;
-    tell(peaks, &peak);
-    return LAMINA_OK;
+    peaks->copy = 2.0 * sizeof(float) * elements / took.least;
+    if (elements < MOST_COPY && 2 * RUNS * took.cost < peaks->seconds) continue;
+    snprintf(of, sizeof of, "copy/forward x=%d", elements);
+    return tell(peaks, of, "B/s", peaks->copy);
   }
 }
 

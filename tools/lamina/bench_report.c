@@ -68,7 +68,7 @@ static void print_rows(const bench_row *rows, int count) {
       continue;
     }
     snprintf(flops, sizeof flops, row->flops > 0 ? "%.4g" : "-", row->flops / row->seconds / 1e9);
-    snprintf(share, sizeof share, *row->bound ? "%3.0f%% %s" : "-", 100 * row->least / row->seconds, row->bound);
+    snprintf(share, sizeof share, "%3.0f%% %s", 100 * row->least / row->seconds, row->bound);
     printf("%10s  ±%5.1f%%  %9s  %7.4g  %-14s  %s\n", cli_seconds(row->seconds, time, sizeof time), 100 * row->spread,
            flops, row->bytes / row->seconds / 1e9, share, row->checked);
   }
@@ -132,10 +132,8 @@ static void add_row(lamina_json *json, const bench_row *row) {
   lamina_json_int(json, "samples", row->samples);
   lamina_json_real(json, "gflops", row->flops / row->seconds / 1e9);
   lamina_json_real(json, "gbytes", row->bytes / row->seconds / 1e9);
-  if (*row->bound) {
-    lamina_json_text(json, "bound", row->bound);
-    lamina_json_real(json, "share", row->least / row->seconds);
-  }
+  lamina_json_text(json, "bound", row->bound);
+  lamina_json_real(json, "share", row->least / row->seconds);
   lamina_json_real(json, "estimate", row->estimate);
   lamina_json_bool(json, "chosen", row->chosen);
   lamina_json_int(json, "workspace", (int64_t)row->workspace);
@@ -144,20 +142,60 @@ static void add_row(lamina_json *json, const bench_row *row) {
 
 /* ---- All of them ---------------------------------------------------------------------------------------------------- */
 
-void bench_report_device(const bench_report *report, const lamina_device *device) {
-  if (report->table) printf("%s: %s\n", lamina_device_name(device), lamina_device_about(device));
+/* "48.6 TFLOP/s". */
+static const char *rate_text(double rate, const char *unit, char *text, size_t size) {
+  const bool tera = rate >= 1e12;
+  snprintf(text, size, "%.4g %c%s", rate / (tera ? 1e12 : 1e9), tera ? 'T' : 'G', unit);
+  return text;
 }
 
-void bench_report_peak(const bench_report *report, const lamina_device *device, const bench_peak *peak) {
+static void print_device(const lamina_device *device, const lamina_limits *limits, bool cold) {
+  char text[32];
+  printf("%s: %s\n", lamina_device_name(device), lamina_device_about(device));
+  if (limits->bandwidth > 0) {
+    printf("by its clocks %s in f32", rate_text(limits->flops, "FLOP/s", text, sizeof text));
+    if (limits->flops_tf32 > 0) printf(", %s of tf32", rate_text(limits->flops_tf32, "FLOP/s", text, sizeof text));
+    if (limits->flops_half > 0) printf(", %s of 16 bits", rate_text(limits->flops_half, "FLOP/s", text, sizeof text));
+    printf(", %s\n", rate_text(limits->bandwidth, "B/s", text, sizeof text));
+  }
+  if (cold)
+    printf("its cache of %.0f MB is emptied before every run\n", (double)limits->cache / 1e6);
+  else
+    printf("caches are warm\n");
+}
+
+lamina_status bench_report_device(const bench_report *report, const lamina_device *device, bool cold) {
   lamina_json *json = NULL;
-  if (report->table) printf("peak %.4g G%s: %s\n", peak->rate / 1e9, peak->unit, peak->of), fflush(stdout);
-  if (!report->json || lamina_json_open(NULL, &json)) return;
+  lamina_limits limits;
+  lamina_device_limits(device, &limits);
+  if (report->table) print_device(device, &limits, cold);
+  lamina_status status = report->json ? lamina_json_open(NULL, &json) : LAMINA_OK;
+  if (status || !json) return status;
+  lamina_json_text(json, "device", lamina_device_name(device));
+  lamina_json_text(json, "about", lamina_device_about(device));
+  lamina_json_text(json, "cache", cold ? "cold" : "warm");
+  const double rates[] = {limits.flops, limits.flops_tf32, limits.flops_half, limits.bandwidth};
+  const char *const names[] = {"nominal_flops", "nominal_flops_tf32", "nominal_flops_half", "nominal_bandwidth"};
+  for (int i = 0; i < 4; i++)
+    if (rates[i] > 0) lamina_json_real(json, names[i], rates[i]);
+  status = write_line(report->json, json);
+  lamina_json_close(json);
+  return status;
+}
+
+lamina_status bench_report_peak(const bench_report *report, const lamina_device *device, const bench_peak *peak) {
+  char text[32];
+  lamina_json *json = NULL;
+  if (report->table) printf("peak %s: %s\n", rate_text(peak->rate, peak->unit, text, sizeof text), peak->of);
+  lamina_status status = report->json ? lamina_json_open(NULL, &json) : LAMINA_OK;
+  if (status || !json) return status;
   lamina_json_text(json, "peak", peak->of);
   lamina_json_text(json, "device", lamina_device_name(device));
   lamina_json_text(json, "unit", peak->unit);
   lamina_json_real(json, "rate", peak->rate);
-  (void)!write_line(report->json, json);
+  status = write_line(report->json, json);
   lamina_json_close(json);
+  return status;
 }
 
 lamina_status bench_report_rows(const bench_report *report, const bench_row *rows, int count) {

@@ -214,6 +214,24 @@ TEST_F(NetGraph, GradientsThroughAView) {
   check_places();
 }
 
+// Both ways through a ReLU are one node with the product beside it, also where it is seen with other dims between.
+TEST_F(NetGraph, GradientsThroughFusedNodes) {
+  const int h = unary("relu/forward", fc(graph.x, weights())), u = unary("relu/forward", fc(h, weights()));
+  const int64_t row[] = {1, 6}, back[] = {2, 3};
+  int seen = -1, again = -1;
+  OK(lamina_graph_view(&graph, u, 2, row, &seen));
+  OK(lamina_graph_view(&graph, seen, 2, back, &again));
+  add_loss(fc(again, weights()));
+  check_gradients();
+  check_places();
+  std::map<std::string, int> nodes;
+  for (int n = 0; n < graph.node_count; n++)
+    if (graph.nodes[n].op >= 0) nodes[lamina_op_at(graph.nodes[n].op)->name]++;
+  EXPECT_EQ(nodes["fc_relu/forward"], 2);
+  EXPECT_EQ(nodes["relu_fc/backward_data"], 2);
+  EXPECT_EQ(nodes["relu/forward"] + nodes["relu/backward"], 0);
+}
+
 // The input has no gradient, so only the sizes that forward found say where that of h begins.
 TEST_F(NetGraph, GradientsPastAPartThatHasNone) {
   const int h = fc(graph.x, weights());

@@ -129,7 +129,9 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_layer(lamina_net *net, int 
 /** A table for people: layer, output shape, parameters, MFLOP forward, activation memory; totals. Lives until the next
  *  call or until the net is closed. The errors of planning. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_summary(lamina_net *net, int64_t batch, const char **text);
-/** For each op of the net, planned for this batch, the engine that runs it: a line each. As above. */
+/** For each op of the net, planned for this batch, the engine that runs it: a line each. As above. Where a fused op
+ *  (conv_relu/forward …) does the work of two, it is listed with the first one's layer; a net takes it where its engine's
+ *  estimate is less than that of its parts, unless an engine is asked for by name (LAMINA_ENGINE) for one of them only. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_explain(lamina_net *net, int64_t batch, bool training,
                                                              const char **text);
 

@@ -32,6 +32,7 @@ typedef struct plan_box {
   int pack_count;
   size_t copy_offset, workspace;
   char *explain;
+  double seconds; /* what the engine estimated */
   int references; /* the cache's and each user's; guarded by the cache's lock */
   uint64_t used;  /* when, for eviction */
 } plan_box;
@@ -257,6 +258,7 @@ static lamina_status choose(plan_box *box, const plan_key *key) {
   }
   if (!status && chosen < 0) status = lamina_choices_error(&choices, &key->problem, key->engine);
   if (!status) {
+    box->seconds = choices.list[chosen].seconds;
     box->explain = lamina_choices_text(device, &choices, chosen, box->plan.note, box->pack_count);
     if (!box->explain) status = LAMINA_OUT_OF_MEMORY;
   }
@@ -325,6 +327,7 @@ size_t lamina_plan_workspace(const lamina_plan *plan) { return plan ? box_of(pla
 const lamina_problem *lamina_plan_problem(const lamina_plan *plan) { return plan ? &box_of(plan)->key.problem : NULL; }
 const char *lamina_plan_engine(const lamina_plan *plan) { return plan && plan->engine ? plan->engine->name : ""; }
 const char *lamina_plan_variant(const lamina_plan *plan) { return plan ? plan->variant : ""; }
+double lamina_plan_seconds(const lamina_plan *plan) { return plan ? box_of(plan)->seconds : 0; }
 const char *lamina_plan_explain(const lamina_plan *plan) { return plan ? box_of(plan)->explain : ""; }
 
 /* ---- Running ---------------------------------------------------------------------------------------------------- */

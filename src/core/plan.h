@@ -7,6 +7,9 @@
 struct lamina_plan_cache *lamina_plan_cache_open(const lamina_allocator *allocator, int room);
 void lamina_plan_cache_close(struct lamina_plan_cache *cache);
 
+/* What the engine estimated; 0 where nothing runs. */
+double lamina_plan_seconds(const lamina_plan *plan);
+
 /* Runs a plan of `op` with the pointers of its typed args struct. */
 lamina_status lamina_plan_run_typed(const lamina_plan *plan, const char *op, const void *args, size_t size,
                                     void *workspace, lamina_stream *stream);

@@ -137,7 +137,9 @@ lamina_status lamina_graph_problem(const lamina_graph *graph, const lamina_node_
 
 /* backward.c: appends what computes the gradient of every parameter. values[loss].gradient must be set. */
 lamina_status lamina_graph_backward(lamina_graph *graph);
-/* memory.c: runs in place what can be, plans every node on the device and gives every value and workspace its place. */
+/* fuse.c: makes one node of two where a fused op has an engine that is faster. Behind all that emits nodes. */
+lamina_status lamina_graph_fuse(lamina_graph *graph, lamina_device *device);
+/* memory.c: fuses, runs in place what can be, plans every node on the device and gives every value and workspace its place. */
 lamina_status lamina_graph_plan(lamina_graph *graph, lamina_device *device);
 
 #ifdef __cplusplus

@@ -146,6 +146,7 @@ static lamina_status place_arena(lamina_graph *graph) {
 }
 
 lamina_status lamina_graph_plan(lamina_graph *graph, lamina_device *device) {
+  LAMINA_TRY(lamina_graph_fuse(graph, device));
   find_lifetimes(graph);
   run_in_place(graph);
   for (int n = 0; n < graph->node_count; n++) {

@@ -37,9 +37,11 @@ PHILOX_FN philox_words philox_block(uint64_t seed, uint64_t block, uint32_t stre
   return philox4x32(counter, (uint32_t)seed, (uint32_t)(seed >> 32));
 }
 
-/* One element's word. */
+/* One element's word. (Chosen, not indexed: a GPU's registers have no index.) */
 PHILOX_FN uint32_t philox_word(uint64_t seed, uint64_t element, uint32_t stream, uint32_t step) {
-  return philox_block(seed, element / 4, stream, step).v[element % 4];
+  const philox_words words = philox_block(seed, element / 4, stream, step);
+  const uint32_t low = element % 2 ? words.v[1] : words.v[0], high = element % 2 ? words.v[3] : words.v[2];
+  return element % 4 < 2 ? low : high;
 }
 
 /* A word as a number in [0, 1), exact in f32: its upper 24 bits. */

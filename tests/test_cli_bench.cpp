@@ -98,6 +98,69 @@ TEST_F(CliBench, AProblemThatCannotBeDoneDoesNotEndTheFile) {
   expect_parts(result.out, {"relu/forward x=5"});
 }
 
+// ---- Comparing ------------------------------------------------------------------------------------------------------------
+
+// A line of JSON as bench writes it.
+std::string line(const std::string &problem, const std::string &engine, double seconds, double spread, int samples = 9,
+                 const std::string &checked = "full") {
+  std::ostringstream text;
+  text << "{\"case\":\"" << problem << "\",\"device\":\"cpu\",\"engine\":\"" << engine
+       << "\",\"variant\":\"\",\"seconds\":" << seconds << ",\"spread\":" << spread << ",\"samples\":" << samples
+       << ",\"chosen\":true,\"checked\":\"" << checked << "\"}\n";
+  return text.str();
+}
+
+TEST_F(CliBench, ComparesByTheSpread) {
+  write_file(folder / "a.json", "{\"device\":\"cpu\",\"about\":\"the old \\u00b5P\"}\n" + line("p", "one", 1, 0.1) +
+                                    line("p", "two", 1, 0.1) + line("p", "three", 1, 0.0) + line("q", "one", 1, 0.1) +
+                                    line("q", "few", 1, 0.1) + line("r", "gone", 1, 0.1));
+  write_file(folder / "b.json", line("p", "one", 0.8, 0.1) + line("p", "two", 0.83, 0.1) +
+                                    line("p", "three", 1.009, 0.0) + line("q", "one", 1.3, 0.1) +
+                                    line("q", "few", 9, 0.1, 2) + line("s", "new", 1, 0.1));
+  const Result result = run({"bench", "--compare", "a.json", "b.json"});
+  EXPECT_EQ(result.code, 1) << "something is slower" << result.err;
+  expect_parts(result.out, {"A: a.json: the old µP\n", " 0.800  faster\n", " 0.830  same\n", " 1.009  same\n",
+                            " 1.300  slower\n", " 9.000  too few samples\n", "only in A: r by gone\n",
+                            "only in B: s by new\n", "B: 1 faster, 1 slower, 2 the same, 1 unsure\n",
+                            // p: 0.8; q: 1.3
+                            "the best engines of 2 problems take 1.02 of A's time"});
+  const Result same = run({"bench", "--compare", "a.json", "a.json"});
+  EXPECT_EQ(same.code, 0) << same.out << same.err;
+  expect_parts(same.out, {"B: 0 faster, 0 slower, 6 the same, 0 unsure\n", "take 1 of A's time"});
+  write_file(folder / "b.json", line("p", "one", 0.8, 0.1, 9, "WRONG"));
+  const Result wrong = run({"bench", "--compare", "a.json", "b.json"});
+  EXPECT_EQ(wrong.code, 1);
+  expect_parts(wrong.out, {"faster, WRONG", "SOME RESULTS ARE WRONG"});
+}
+
+TEST_F(CliBench, ComparesWhatItWrote) {
+  for (const char *name : {"a.json", "b.json"}) {
+    const Result result =
+        run_file("relu/forward x=5x7 # \"one\"\\\nfc/forward x=3x4 w=2x4\n", {"--engine", "loop", "--json", name});
+    EXPECT_EQ(result.code, 0) << result.err;
+  }
+  const Result result = run({"bench", "--compare", "a.json", "b.json"});
+  EXPECT_EQ(result.err, "");
+  expect_parts(result.out,
+               {"\n\"one\"\\: relu/forward x=5x7 y=5x7\n", "the best engines of 2 problems", "A: a.json: "});
+  EXPECT_EQ(result.out.find("only in"), std::string::npos) << result.out;
+}
+
+TEST_F(CliBench, BadResultsAreSentencesWithTheirLine) {
+  write_file(folder / "good", line("p", "one", 1, 0.1));
+  for (const char *text : {"no", "{", "{}x", "{\"a\"}", "{\"a\":}", "{\"a\":1 \"b\":2}", "{\"a\":\"b}", "{\"a\":[1]}",
+                           "{\"a\":\"\\u12\"}", "{\"a\":\"\\", "[1]", "{\"a\":{}}"}) {
+    write_file(folder / "bad", line("p", "one", 1, 0.1) + "\n" + text + "\n");
+    expect_failure(run({"bench", "--compare", "good", "bad"}),
+                   {"bad:3: expected a line that lamina bench --json wrote"});
+  }
+  write_file(folder / "bad", "{}\n");
+  expect_failure(run({"bench", "--compare", "bad", "good"}), {"bad: there are no times in it"});
+  expect_failure(run({"bench", "--compare", "none", "good"}), {"none: No such file"});
+  expect_failure(run({"bench", "--compare", ".", "good"}), {".: Is a directory"});
+  expect_failure(run({"bench", "--compare", "good"}), {"--compare got 1 files; expected two"}, 2);
+}
+
 // On $LAMINA_TEST_DEVICE, where that is set: with events as the clock.
 TEST(OnDevice, AFileIsTimedAndChecked) {
   Temporary folder;

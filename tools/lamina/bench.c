@@ -17,7 +17,7 @@ typedef struct bench {
   const char *filter[MOST_FILTERS];
   int filters;
   double seconds; /* < 0: not said */
-  bool warm;
+  bool warm, compare;
   lamina_device *device;
   bench_clock *clock;
   bench_report report;
@@ -102,6 +102,8 @@ static int check_options(bench *b, int argc) {
 }
 
 static int run(bench *b, int argc, char **argv) {
+  if (b->compare && argc != 2) return cli_usage(b->self, "--compare got %d files; expected two, A.json B.json", argc);
+  if (b->compare) return bench_compare(b->self, argv[1], argv[2]);
   int error = check_options(b, argc);
   if (error) return error;
   if (b->file)
@@ -137,6 +139,9 @@ int run_bench(const cli_command *self, int argc, char **argv) {
        .text = &b.seconds_text},
       {.name = "warm", .help = "a device's cache isn't emptied before every run", .flag = &b.warm},
       CLI_PLACE_OPTIONS(b.place),
+      {.name = "compare",
+       .help = "two JSON files, A.json B.json: what is faster, slower, the same",
+       .flag = &b.compare},
       {.name = "csv", .value = "FILE", .help = "a row a candidate; - for standard output", .text = &b.csv},
       {.name = "json",
        .value = "FILE",

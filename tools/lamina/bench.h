@@ -6,6 +6,7 @@
  *   bench_peak.c     what the device can do at best, measured
  *   bench_fma.c      how many multiply-adds the CPU can do
  *   bench_report.c   rows as a table, as CSV, as JSON
+ *   bench_compare.c  two JSON files, row by row
  *   shapes.c         files of problems */
 #ifndef LAMINA_TOOL_BENCH_H
 #define LAMINA_TOOL_BENCH_H
@@ -119,6 +120,9 @@ lamina_status bench_report_device(const bench_report *report, const lamina_devic
 lamina_status bench_report_peak(const bench_report *report, const lamina_device *device, const bench_peak *peak);
 /* The rows of one problem, best first. */
 lamina_status bench_report_rows(const bench_report *report, const bench_row *rows, int count);
+
+/* Compares two JSON files; 1 where B has something slower or wrong. The reason of an error is said. */
+int bench_compare(const cli_command *self, const char *a_path, const char *b_path);
 
 /* ---- One problem ---------------------------------------------------------------------------------------------------- */
 

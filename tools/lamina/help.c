@@ -81,9 +81,14 @@ const char help_bench[] =
     "T seconds then, shared by the problems that are left; what it isn't enough for is said, and 0 runs all\n"
     "as briefly as can be. Candidates that are far behind by their estimates are left out.\n"
     "\n"
+    "--compare takes two files of --json, A and B. B is faster or slower where the medians differ by more than\n"
+    "1% and the middle halves of the samples, median ± spread, don't overlap; else the same. The exit code is\n"
+    "1 where something is slower or wrong.\n"
+    "\n"
     "  lamina bench conv/forward x=64x6x14x14 w=16x6x5x5\n"
     "  lamina bench fc/forward x=128x9216 w=4096x9216 b=4096 dtype=bf16 --seconds 1\n"
-    "  lamina bench --shapes bench/shapes/alexnet.txt --filter conv/ --dtype bf16 --seconds 60 --json out.json\n";
+    "  lamina bench --shapes bench/shapes/alexnet.txt --filter conv/ --dtype bf16 --seconds 60 --json b.json\n"
+    "  lamina bench --compare a.json b.json\n";
 
 const char help_info[] =
     "Of a network: its layers with shapes, parameters and work, and the memory that it takes. Of an op,\n"

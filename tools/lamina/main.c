@@ -14,7 +14,7 @@ static const cli_command commands[] = {
      "Runs one op on files or generated numbers.", help_op, run_op},
     {"verify", "[OP… | OP tensor=… attribute=…] [--engine E] [--cases N] [--seed S]",
      "Holds every engine against the oracle.", help_verify, run_verify},
-    {"bench", "[OP tensor=SHAPE… attribute=value… [dtype=T] | --shapes FILE] [--engine E]",
+    {"bench", "[OP tensor=SHAPE… attribute=value… [dtype=T] | --shapes FILE | --compare A B]",
      "Times every engine, checked, against what the device can do.", help_bench, run_bench},
     {"info", "[RECIPE | CHECKPOINT | OP] [--batch N] [--engines] [--json]",
      "Shows a network, an op, or what this build can do.", help_info, run_info},

@@ -48,12 +48,12 @@ __device__ __forceinline__ void conv_block(const conv_product &job, const T *in,
   gemm_place(blockIdx.x % tiles, job.rows, job.columns, m, n);
   m *= BM, n *= BN;
   const conv_columns<T> b(way, phase, in, g);
-  const gemm_matrix<T, true> a = {filter + int64_t(job.packed ? number : g) * way.M * job.filter_row,
-                                  job.filter_row,
-                                  1,
-                                  way.M,
-                                  b.depth,
-                                  job.vector_filter};
+  const gemm_matrix<T, true, true> a = {filter + int64_t(job.packed ? number : g) * way.M * job.filter_row,
+                                        job.filter_row,
+                                        1,
+                                        way.M,
+                                        b.depth,
+                                        job.vector_filter};
   if (b.depth > 0) product(a, b, m, n, b.depth);
   const int plane = g * way.M;
   if (after.bias) after.bias += plane;

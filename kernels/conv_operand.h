@@ -11,30 +11,14 @@
 #include "conv_kit.h"
 #include "gemm_operand.h"
 
-// A chunk that is gathered: to registers, or on to shared memory, for which a copy that nobody waits for takes 4 bytes at
-// least.
-template <class T, class Operand>
-__device__ __forceinline__ vector<T> conv_load(const Operand &operand, const typename Operand::cursor &c, int k) {
-  vector<T> v;
-  operand.each(c, k, [&](int i, bool inside, const T *from) { v.v[i] = inside ? *from : as<T>(0.0f); });
-  return v;
-}
-template <class T, class Operand>
-__device__ __forceinline__ void conv_copy(const Operand &operand, const typename Operand::cursor &c, int k, T *to) {
-  if constexpr (sizeof(T) == 4)
-    operand.each(c, k, [&](int i, bool inside, const T *from) { cp_async<4>(to + i, from, inside ? 4 : 0); });
-  else
-    *reinterpret_cast<vector<T> *>(to) = conv_load<T>(operand, c, k);
-}
-
 // ---- The way from one side to the other ----------------------------------------------------------------------------
 
 // The input: chunks are neighbouring columns, each an image and a position.
 template <class T> struct conv_columns {
   using type = T;
-  static constexpr bool along_k = false;
-  static constexpr int width = vector<T>::width;
-  const T *in; // the group's first plane
+  static constexpr bool along_k = false, rare = false;
+  static constexpr int width = 4; // of a chunk: it keeps as many cursors
+  const T *in;                    // the group's first plane
   const conv_way &way;
   const conv_phases &phase;
   int depth;
@@ -51,7 +35,7 @@ template <class T> struct conv_columns {
   struct cursor {
     int at[width][3], from[width];
   };
-  __device__ cursor at(int outer) const {
+  __device__ cursor at(int outer, int) const {
     cursor c;
 #pragma unroll
     for (int i = 0; i < width; i++) {
@@ -62,8 +46,11 @@ template <class T> struct conv_columns {
     }
     return c;
   }
-  // Calls f(i, inside, address) for each element of the chunk at k.
-  template <class F> __device__ __forceinline__ void each(const cursor &c, int k, F f) const {
+  __device__ void advance(cursor &, int) const {}
+  template <int N> __device__ bool whole(int) const { return false; }
+  template <int N> __device__ void copy(const cursor &, int, int, T *) const {}
+  template <int N> __device__ __forceinline__ void gather(const cursor &c, int k, int, T *to) const {
+    static_assert(N <= width, "as many as a cursor has");
     const bool there = k < depth;
     uint32_t channel = k;
     uint32_t tap = taps.take(channel);
@@ -71,16 +58,13 @@ template <class T> struct conv_columns {
     const int o1 = int(middle_taps.take(tap)) * phase.axis[1].advance;
     const int o[3] = {int(tap) * phase.axis[0].advance, o1, o2};
     const int offset = int(channel) * way.in_area + place(o);
-#pragma unroll
-    for (int i = 0; i < width; i++) {
-      bool inside = there;
+    gather_elements<N, T>(to, [&](int i, bool &inside) {
+      inside = there;
 #pragma unroll
       for (int a = 0; a < 3; a++) inside &= uint32_t(c.at[i][a]) + uint32_t(o[a]) < uint32_t(way.axis[a].in);
-      f(i, inside, in + (inside ? c.from[i] + offset : 0));
-    }
+      return in + (inside ? c.from[i] + offset : 0);
+    });
   }
-  __device__ vector<T> load(const cursor &c, int k) const { return conv_load<T>(*this, c, k); }
-  __device__ void copy(const cursor &c, int k, T *to) const { conv_copy(*this, c, k, to); }
 
 private:
   __device__ int place(const int (&i)[3]) const { return (i[0] * way.axis[1].in + i[1]) * way.axis[2].in + i[2]; }
@@ -151,52 +135,44 @@ inline conv_gradient conv_gradient_of(const kernel_conv &c, const void *y) {
 // The gradient of y: chunks are neighbouring positions of a filter.
 template <class T> struct conv_filters {
   using type = T;
-  static constexpr bool along_k = true;
-  static constexpr int width = vector<T>::width;
+  static constexpr bool along_k = true, rare = false;
   const T *y; // the group's first plane
   const conv_gradient &s;
 
   struct cursor {
-    int plane; // -1: there is no such filter
+    int plane;
   };
-  __device__ cursor at(int outer) const { return {outer < s.K ? outer * s.y_area : -1}; }
-  __device__ vector<T> load(const cursor &c, int k) const {
-    vector<T> v;
+  __device__ cursor at(int outer, int) const { return {outer < s.K ? outer * s.y_area : 0}; }
+  __device__ void advance(cursor &, int) const {}
+  template <int N> __device__ bool whole(int end) const { return (N == 1 || s.vectors) && end <= s.positions; }
+  template <int N> __device__ void copy(const cursor &c, int k, int, T *to) const {
+    uint32_t images = k;
+    const int o = int(s.of_plane.take(images));
+    cp_async<N * sizeof(T)>(to, y + int(images) * s.groups * s.K * s.y_area + c.plane + o);
+  }
+  template <int N> __device__ void gather(const cursor &c, int k, int, T *to) const {
     uint32_t images = k;
     int o = int(s.of_plane.take(images)), n = int(images);
     const int image = s.groups * s.K * s.y_area;
-    if (s.vectors && c.plane >= 0 && k < s.positions)
-      return *reinterpret_cast<const vector<T> *>(y + n * image + c.plane + o);
-#pragma unroll
-    for (int i = 0; i < width; i++, o++) {
-      if (o == s.y_area) o = 0, n++;
-      v.v[i] = c.plane >= 0 && k + i < s.positions ? y[n * image + c.plane + o] : as<T>(0.0f);
-    }
-    return v;
-  }
-  __device__ void copy(const cursor &c, int k, T *to) const {
-    uint32_t images = k;
-    const int o = int(s.of_plane.take(images)), n = int(images);
-    const bool there = c.plane >= 0 && k < s.positions;
-    if (s.vectors)
-      cp_async<16>(to, y + (there ? n * s.groups * s.K * s.y_area + c.plane + o : 0), there ? 16 : 0);
-    else
-      *reinterpret_cast<vector<T> *>(to) = load(c, k);
+    gather_elements<N, T>(to, [&](int i, bool &inside) {
+      if (i > 0 && ++o == s.y_area) o = 0, n++;
+      inside = k + i < s.positions;
+      return y + (inside ? n * image + c.plane + o : 0);
+    });
   }
 };
 
 // The input, as the taps of a channel see it: chunks are neighbouring positions of a tap.
 template <class T> struct conv_taps {
   using type = T;
-  static constexpr bool along_k = true;
-  static constexpr int width = vector<T>::width;
+  static constexpr bool along_k = true, rare = false;
   const T *x; // the group's first plane
   const conv_gradient &s;
 
   struct cursor {
     int plane, offset[3]; // from a position's first place
   };
-  __device__ cursor at(int outer) const {
+  __device__ cursor at(int outer, int) const {
     cursor c;
     int rest = outer < s.width ? outer : 0;
 #pragma unroll
@@ -206,30 +182,29 @@ template <class T> struct conv_taps {
       rest /= s.filter[a];
     }
     c.plane = rest * s.x_area;
-    if (outer >= s.width) c.offset[0] = INT32_MIN; // outside
     return c;
   }
-  // Calls f(i, inside, address) for each element of the chunk at k.
-  template <class F> __device__ __forceinline__ void each(const cursor &c, int k, F f) const {
+  __device__ void advance(cursor &, int) const {}
+  template <int N> __device__ bool whole(int) const { return false; }
+  template <int N> __device__ void copy(const cursor &, int, int, T *) const {}
+  template <int N> __device__ __forceinline__ void gather(const cursor &c, int k, int, T *to) const {
     uint32_t images = k, place = s.of_plane.take(images);
     int n = int(images), o2 = int(s.of_axis_2.take(place)), o1 = int(s.of_axis_1.take(place)), o0 = int(place);
-#pragma unroll
-    for (int i = 0; i < width; i++) {
+    gather_elements<N, T>(to, [&](int i, bool &inside) {
+      if (i > 0 && ++o2 == s.y[2]) {
+        o2 = 0;
+        if (++o1 == s.y[1]) {
+          o1 = 0;
+          if (++o0 == s.y[0]) o0 = 0, n++;
+        }
+      }
       const int i0 = o0 * s.stride[0] + c.offset[0], i1 = o1 * s.stride[1] + c.offset[1],
                 i2 = o2 * s.stride[2] + c.offset[2];
-      const bool inside = k + i < s.positions && uint32_t(i0) < uint32_t(s.x[0]) && uint32_t(i1) < uint32_t(s.x[1]) &&
-                          uint32_t(i2) < uint32_t(s.x[2]);
-      const int from = n * s.groups * s.C * s.x_area + c.plane + (i0 * s.x[1] + i1) * s.x[2] + i2;
-      f(i, inside, x + (inside ? from : 0));
-      if (++o2 < s.y[2]) continue;
-      o2 = 0;
-      if (++o1 < s.y[1]) continue;
-      o1 = 0;
-      if (++o0 == s.y[0]) o0 = 0, n++;
-    }
+      inside = k + i < s.positions && uint32_t(i0) < uint32_t(s.x[0]) && uint32_t(i1) < uint32_t(s.x[1]) &&
+               uint32_t(i2) < uint32_t(s.x[2]);
+      return x + (inside ? n * s.groups * s.C * s.x_area + c.plane + (i0 * s.x[1] + i1) * s.x[2] + i2 : 0);
+    });
   }
-  __device__ vector<T> load(const cursor &c, int k) const { return conv_load<T>(*this, c, k); }
-  __device__ void copy(const cursor &c, int k, T *to) const { conv_copy(*this, c, k, to); }
 };
 
 // w's gradient, or a part of the sum.

@@ -28,7 +28,7 @@ int run(const kernel_conv *c, bool forward, const void *in, const void *filter, 
         void *out, kernel_stream stream) {
   using T = typename Tile::T;
   const conv_product job = conv_product_of(*c, forward, Tile::BM, Tile::BN, filter, *after, out);
-  constexpr int shared = mma_shared<Tile, gemm_matrix<T, true>, conv_columns<T>>();
+  constexpr int shared = mma_shared<Tile, gemm_matrix<T, true, true>, conv_columns<T>>();
   return LAUNCH((way<Tile, T>), conv_grid(job), dim3(Tile::threads), shared, stream, job, static_cast<const T *>(in),
                 static_cast<const T *>(filter), conv_after<T>(*after), static_cast<T *>(out));
 }

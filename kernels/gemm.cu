@@ -1,7 +1,7 @@
 // Matrix products on the CUDA cores, sums of parts, and sums of columns.
 //
 //   kernel      good for                     launch                        reads                            bound by
-//   product     any type, f32 math           64 … 256 threads a tile of C  a and b once a tile: K * (BM +   FMA (f32), or the
+//   product     f32                          64 … 256 threads a tile of C  a and b once a tile: K * (BM +   FMA (f32), or the
 //     128x128   M, N of hundreds             (grid: tiles x splits x z)    BN) elements for BM * BN * K     loads' latency
 //     64x64     fewer tiles than SMs                                       products, from L2 mostly         where K is all
 //     32x32     small M or N                                                                                there is
@@ -21,24 +21,25 @@ namespace {
 
 // ---- The product --------------------------------------------------------------------------------------------------
 
-template <class Tile, class T, bool A_ALONG_K, bool B_ALONG_K>
+template <class Tile, bool A_ALONG_K, bool B_ALONG_K>
 __global__ void __launch_bounds__(Tile::threads, Tile::blocks) product(const gemm_job job) {
   SHARED(tiles, typename Tile::shared);
   const gemm_work work(job, Tile::BM, Tile::BN);
   float sum[Tile::TM][Tile::TN] = {};
-  gemm_sum<T, A_ALONG_K, B_ALONG_K, Tile::DEPTH>(job, work, [&](const auto &a, const auto &b, int first, int last) {
-    simt_product<Tile>(sum, a, b, work.m, work.n, first, last, tiles);
-  });
-  simt_finish<Tile>(sum, gemm_result_of<T>(job, work.z, work.part), work.m, work.n);
+  gemm_sum<float, A_ALONG_K, B_ALONG_K, true, Tile::DEPTH>(
+      job, work, [&](const auto &a, const auto &b, int first, int last) {
+        simt_product<Tile>(sum, a, b, work.m, work.n, first, last, tiles);
+      });
+  simt_finish<Tile>(sum, gemm_result_of<float>(job, work.z, work.part), work.m, work.n);
 }
 
-template <class Tile, class T> int run_tile(const kernel_gemm *g, const kernel_gemm_pointers *p, kernel_stream stream) {
+template <class Tile> int run_tile(const kernel_gemm *g, const kernel_gemm_pointers *p, kernel_stream stream) {
   return gemm_by_axes(*g, [&](auto a_along_k, auto b_along_k) {
     constexpr bool a = decltype(a_along_k)::value, b = decltype(b_along_k)::value;
     gemm_job job;
     dim3 grid;
-    if (!gemm_job_of(*g, *p, Tile::BM, Tile::BN, Tile::DEPTH, a, b, &job, &grid)) return int(cudaErrorInvalidValue);
-    const int error = LAUNCH((product<Tile, T, a, b>), grid, dim3(Tile::threads), 0, stream, job);
+    if (!gemm_job_of(*g, *p, Tile::BM, Tile::BN, Tile::DEPTH, &job, &grid)) return int(cudaErrorInvalidValue);
+    const int error = LAUNCH((product<Tile, a, b>), grid, dim3(Tile::threads), 0, stream, job);
     return error || g->splits == 1 ? error : gemm_reduce(job, stream);
   });
 }
@@ -132,14 +133,13 @@ size_t kernel_gemm_workspace(const kernel_gemm *g) {
 }
 
 int kernel_gemm_run(const kernel_gemm *g, const kernel_gemm_pointers *p, kernel_stream stream) {
-  return by_type(g->type, [&](auto element) {
-    using T = decltype(element);
-    if constexpr (std::is_same_v<T, float>) {
-      if (g->tile == 0) return run_tile<tile_0, T>(g, p, stream);
-      if (g->tile == 2) return run_tile<tile_2, T>(g, p, stream);
-    }
-    return g->tile == KERNEL_GEMM_NARROW_TILE ? run_tile<tile_1, T>(g, p, stream) : int(cudaErrorInvalidValue);
-  });
+  if (g->type != KERNEL_F32) return cudaErrorInvalidValue;
+  switch (g->tile) {
+  case 0: return run_tile<tile_0>(g, p, stream);
+  case 1: return run_tile<tile_1>(g, p, stream);
+  case 2: return run_tile<tile_2>(g, p, stream);
+  }
+  return cudaErrorInvalidValue;
 }
 
 int kernel_column_sum_run(const kernel_column_sum *s, const void *x, void *y, float *partial, kernel_stream stream) {

@@ -13,19 +13,19 @@
 enum { KERNEL_GEMM_AXES = KERNEL_MAX_RANK - 2 };
 
 /* X(place, rows, columns of c's tile, its step in k, threads of a block, blocks that fit a multiprocessor).
- * On the CUDA cores. */
+ * On the CUDA cores: f32. */
 #define KERNEL_GEMM_TILES(X)                                                                                           \
   X(0, 128, 128, 16, 256, 2)                                                                                           \
   X(1, 64, 64, 16, 128, 4)                                                                                             \
   X(2, 32, 32, 16, 64, 12)
-/* bf16 and f16, which tensor cores are for, have this one. */
-enum { KERNEL_GEMM_NARROW_TILE = 1 };
 
 /* X(place, rows, columns, bytes of its step in k, threads, blocks that fit a multiprocessor). On tensor cores. */
 #define KERNEL_GEMM_MMA_TILES(X)                                                                                       \
-  X(0, 128, 128, 64, 128, 2)                                                                                           \
-  X(1, 64, 64, 64, 128, 4)                                                                                             \
-  X(2, 32, 32, 64, 128, 8)
+  X(0, 128, 256, 64, 256, 1)                                                                                           \
+  X(1, 128, 128, 64, 128, 2)                                                                                           \
+  X(2, 64, 64, 64, 128, 4)
+/* What doesn't lie in whole chunks of 16 bytes has this one. */
+enum { KERNEL_GEMM_MMA_ANY_TILE = 2 };
 
 /* Steps between neighbours, in elements; a batch step of 0 is for an axis that the matrix doesn't have. */
 typedef struct kernel_gemm_steps {
@@ -52,9 +52,11 @@ typedef struct kernel_gemm_pointers {
 
 /* Bytes that `partial` needs: [splits][z][M][N] f32, none where splits is 1. */
 KERNEL_API size_t kernel_gemm_workspace(const kernel_gemm *g);
-/* On the CUDA cores: products and sums in f32. */
+/* On the CUDA cores: products and sums in f32, of f32. */
 KERNEL_API int kernel_gemm_run(const kernel_gemm *g, const kernel_gemm_pointers *p, kernel_stream stream);
 
+/* Do a and b lie in whole chunks of 16 bytes, where their addresses are multiples of that? */
+KERNEL_API bool kernel_gemm_in_chunks(const kernel_gemm *g);
 /* On tensor cores: products of bf16, f16, or f32 rounded to tf32; sums in f32, truncated. */
 KERNEL_API int kernel_gemm_mma_run(const kernel_gemm *g, const kernel_gemm_pointers *p, kernel_stream stream);
 

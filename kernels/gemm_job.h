@@ -22,26 +22,39 @@ inline int64_t gemm_product_of(const kernel_gemm &g, int first, int count) {
 }
 
 // Do chunks of 16 bytes of a matrix lie on multiples of that? `unit` is the step between a chunk's elements, `step` the
-// other one.
+// other one; a row of chunks has `size` elements.
 inline bool gemm_on_vectors(const kernel_gemm &g, const void *data, const kernel_gemm_steps &steps, int64_t unit,
-                            int64_t step) {
+                            int64_t step, int64_t size) {
   const int64_t width = g.type == KERNEL_F32 ? 4 : 8;
-  bool good = reinterpret_cast<uintptr_t>(data) % 16 == 0 && unit == 1 && step % width == 0;
+  bool good = reinterpret_cast<uintptr_t>(data) % 16 == 0 && unit == 1 && step % width == 0 && size % width == 0;
   for (int i = 0; i < g.kept + g.summed; i++) good = good && steps.batch[i] % width == 0;
   return good;
 }
 
-// Calls f with the two operands' along_k as types: chunks lie along whichever axis has neighbours.
+// Do chunks lie along k? They lie along whichever axis has neighbours.
+inline bool gemm_a_along_k(const kernel_gemm &g) { return g.a.column == 1 && (g.a.row != 1 || g.K > 1); }
+inline bool gemm_b_along_k(const kernel_gemm &g) { return g.b.row == 1 && (g.b.column != 1 || g.N == 1); }
+
+inline bool gemm_a_on_vectors(const kernel_gemm &g, const void *a) {
+  return gemm_a_along_k(g) ? gemm_on_vectors(g, a, g.a, g.a.column, g.a.row, g.K)
+                           : gemm_on_vectors(g, a, g.a, g.a.row, g.a.column, g.M);
+}
+inline bool gemm_b_on_vectors(const kernel_gemm &g, const void *b) {
+  return gemm_b_along_k(g) ? gemm_on_vectors(g, b, g.b, g.b.row, g.b.column, g.K)
+                           : gemm_on_vectors(g, b, g.b, g.b.column, g.b.row, g.N);
+}
+
+// Calls f with the two operands' along_k as types.
 template <class F> int gemm_by_axes(const kernel_gemm &g, F f) {
   using yes = std::true_type;
   using no = std::false_type;
-  const bool a = g.a.column == 1 && (g.a.row != 1 || g.K > 1), b = g.b.row == 1 && (g.b.column != 1 || g.N == 1);
+  const bool a = gemm_a_along_k(g), b = gemm_b_along_k(g);
   return a ? (b ? f(yes{}, yes{}) : f(yes{}, no{})) : (b ? f(no{}, yes{}) : f(no{}, no{}));
 }
 
 // False where there would be too many blocks.
-inline bool gemm_job_of(const kernel_gemm &g, const kernel_gemm_pointers &p, int BM, int BN, int depth, bool a_along_k,
-                        bool b_along_k, gemm_job *job, dim3 *grid) {
+inline bool gemm_job_of(const kernel_gemm &g, const kernel_gemm_pointers &p, int BM, int BN, int depth, gemm_job *job,
+                        dim3 *grid) {
   const int64_t rows = (g.M - 1) / BM + 1, columns = (g.N - 1) / BN + 1, steps = (g.K - 1) / depth + 1;
   const int64_t sums = gemm_product_of(g, g.kept, g.summed);
   const int64_t blocks = rows * columns * gemm_product_of(g, 0, g.kept) * g.splits;
@@ -53,9 +66,9 @@ inline bool gemm_job_of(const kernel_gemm &g, const kernel_gemm_pointers &p, int
           int(steps),
           int(sums),
           int(gemm_product_of(g, 0, g.kept)),
-          gemm_on_vectors(g, p.a, g.a, a_along_k ? g.a.column : g.a.row, a_along_k ? g.a.row : g.a.column),
-          gemm_on_vectors(g, p.b, g.b, b_along_k ? g.b.row : g.b.column, b_along_k ? g.b.column : g.b.row),
-          gemm_on_vectors(g, p.c, g.c, g.c.column, g.c.row)};
+          gemm_a_on_vectors(g, p.a),
+          gemm_b_on_vectors(g, p.b),
+          gemm_on_vectors(g, p.c, g.c, g.c.column, g.c.row, 0)};
   *grid = dim3(unsigned(blocks));
   return true;
 }
@@ -105,24 +118,24 @@ struct gemm_work {
 };
 
 // Calls product(a, b, first k, last k) for each product of the block's part of the sum.
-template <class T, bool A_ALONG_K, bool B_ALONG_K, int DEPTH, class F>
+template <class T, bool A_ALONG_K, bool B_ALONG_K, bool ANY, int DEPTH, class F>
 __device__ __forceinline__ void gemm_sum(const gemm_job &job, const gemm_work &work, F product) {
   const kernel_gemm &g = job.g;
   for (int step = work.first; step < work.last;) {
     const int s = step / job.steps, begin = s * job.steps;
     const int end = work.last < begin + job.steps ? work.last : begin + job.steps;
-    const gemm_matrix<T, A_ALONG_K> a = {static_cast<const T *>(job.p.a) + gemm_offset(g, g.a, work.z, s),
-                                         g.a.row,
-                                         g.a.column,
-                                         g.M,
-                                         g.K,
-                                         job.vector_a != 0};
-    const gemm_matrix<T, B_ALONG_K> b = {static_cast<const T *>(job.p.b) + gemm_offset(g, g.b, work.z, s),
-                                         g.b.column,
-                                         g.b.row,
-                                         g.N,
-                                         g.K,
-                                         job.vector_b != 0};
+    const gemm_matrix<T, A_ALONG_K, ANY> a = {static_cast<const T *>(job.p.a) + gemm_offset(g, g.a, work.z, s),
+                                              g.a.row,
+                                              g.a.column,
+                                              g.M,
+                                              g.K,
+                                              job.vector_a != 0};
+    const gemm_matrix<T, B_ALONG_K, ANY> b = {static_cast<const T *>(job.p.b) + gemm_offset(g, g.b, work.z, s),
+                                              g.b.column,
+                                              g.b.row,
+                                              g.N,
+                                              g.K,
+                                              job.vector_b != 0};
     product(a, b, (step - begin) * DEPTH, (end - begin) * DEPTH);
     step = end;
   }

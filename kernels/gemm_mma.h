@@ -1,8 +1,10 @@
 // Matrix products on tensor cores: bf16, f16, and f32 rounded to tf32, of operands of one type (gemm_operand.h); f32 sums.
 //
 // A block makes a tile of C, each of its warps a part of that. Tiles of A and B go through shared memory in STAGES stages
-// that cp.async fills ahead. There they lie as the operands do, [outer][k] or [k][outer], with rows so padded that the
-// eight rows of an ldmatrix (or the four of a fragment of tf32 by columns) lie in different banks.
+// that cp.async fills ahead; fragments of the next K are loaded while those of this one are multiplied, across the stages,
+// too. In shared memory tiles lie as the operands do, [outer][k] or [k][outer], in chunks of 16 bytes whose places in a row
+// are exchanged, so that the eight rows of an ldmatrix (or the four of a fragment of tf32 by columns) lie in different
+// banks, and so do the chunks that eight lanes copy.
 #pragma once
 
 #include "gemm_operand.h"
@@ -23,10 +25,24 @@ template <class T_, int BM_, int BN_, int BYTES, int WM_, int WN_, int STAGES, i
 // An operand's tile in shared memory.
 template <class Operand, int OUTER, int DEPTH> struct mma_room {
   using T = typename Operand::type;
-  static constexpr int row = Operand::along_k ? DEPTH + 16 / int(sizeof(T)) : OUTER + 8;
+  // Fragments of tf32 by columns are read by single elements: longer rows keep those in different banks.
+  static constexpr bool padded = !Operand::along_k && sizeof(T) == 4;
+  static constexpr int row = Operand::along_k ? DEPTH : OUTER + (padded ? 8 : 0);
   static constexpr int size = (Operand::along_k ? OUTER : DEPTH) * row; // elements
-  __device__ static int at(int outer, int k) { return Operand::along_k ? outer * row + k : k * row + outer; }
+  static constexpr int chunk = 16 / int(sizeof(T)), chunks = row / chunk;
+  static_assert(padded || chunks == 4 || chunks % 8 == 0,
+                "a turn of the banks is one row of eight chunks, or two of four");
+  // What the number of a chunk in row i is exchanged with.
+  __device__ static int mask(int i) { return padded ? 0 : chunks == 4 ? i / 2 % 4 : i % 8; }
+  __device__ static int at(int outer, int k) {
+    const int i = Operand::along_k ? outer : k, j = Operand::along_k ? k : outer;
+    return i * row + (j / chunk ^ mask(i)) * chunk + j % chunk;
+  }
 };
+
+// Elements of a chunk that a thread carries: half of it where each needs a cursor of its own.
+template <class Operand>
+constexpr int mma_carried = Operand::rare || Operand::along_k ? 16 / int(sizeof(typename Operand::type)) : 4;
 
 // Bytes of shared memory.
 template <class Tile, class A, class B> constexpr int mma_shared() {
@@ -81,7 +97,7 @@ __device__ __forceinline__ void mma_load_b(uint32_t (&b)[2][2], const T *tile, i
 }
 
 // sum += A B over k from `first` on, below `last`, in the tile that begins at (m, n). The operands give 0 beyond their
-// ends; first is a multiple of the tile's depth, and so is last, or it is K. `shared`: mma_shared bytes, aligned to 16.
+// last k; first is a multiple of the tile's depth, and so is last, or it is K. `shared`: mma_shared bytes, aligned to 16.
 // All threads call it, and may again at once.
 template <class Tile, class A, class B>
 __device__ __forceinline__ void mma_product(float (&sum)[Tile::MI][Tile::NI][4], const A &a, const B &b, int m, int n,
@@ -89,22 +105,28 @@ __device__ __forceinline__ void mma_product(float (&sum)[Tile::MI][Tile::NI][4],
   using T = typename Tile::T;
   using RoomA = mma_room<A, Tile::BM, Tile::depth>;
   using RoomB = mma_room<B, Tile::BN, Tile::depth>;
-  using ShareA = gemm_share<A, Tile::BM, Tile::depth, Tile::threads>;
-  using ShareB = gemm_share<B, Tile::BN, Tile::depth, Tile::threads>;
-  const ShareA share_a(a, m);
-  const ShareB share_b(b, n);
+  constexpr int slices = Tile::depth / Tile::K;
+  static_assert(slices % 2 == 0, "fragments take turns");
+  gemm_share<A, Tile::BM, Tile::depth, Tile::threads, mma_carried<A>> share_a(a, m, first);
+  gemm_share<B, Tile::BN, Tile::depth, Tile::threads, mma_carried<B>> share_b(b, n, first);
   const auto stage = [&](int step) {
     return static_cast<T *>(shared) + step % Tile::stages * (RoomA::size + RoomB::size);
   };
   const auto fetch = [&](int step) {
-    T *const tile_a = stage(step), *const tile_b = tile_a + RoomA::size;
-    const int k = first + step * Tile::depth;
+    T *const tile = stage(step);
+    const int from = first + step * Tile::depth;
+    share_a.fetch(a, from, [&](int outer, int k) { return tile + RoomA::at(outer, k); });
+    share_b.fetch(b, from, [&](int outer, int k) { return tile + RoomA::size + RoomB::at(outer, k); });
+  };
+  uint32_t x[2][Tile::MI][4], y[2][Tile::NI / 2][2][2];
+  const auto load = [&](int turn, int step, int k) {
+    const T *const tile = stage(step);
 #pragma unroll
-    for (int i = 0; i < ShareA::each; i++)
-      if (ShareA::has(i)) a.copy(share_a.of(i), k + ShareA::k(i), tile_a + RoomA::at(ShareA::outer(i), ShareA::k(i)));
+    for (int i = 0; i < Tile::MI; i++)
+      mma_load_a<RoomA, A::along_k, Tile::K>(x[turn][i], tile, Tile::row() + i * 16, k);
 #pragma unroll
-    for (int i = 0; i < ShareB::each; i++)
-      if (ShareB::has(i)) b.copy(share_b.of(i), k + ShareB::k(i), tile_b + RoomB::at(ShareB::outer(i), ShareB::k(i)));
+    for (int j = 0; j < Tile::NI / 2; j++)
+      mma_load_b<RoomB, B::along_k, Tile::K>(y[turn][j], tile + RoomA::size, Tile::column() + j * 16, k);
   };
 
   const int steps = (last - first + Tile::depth - 1) / Tile::depth;
@@ -112,24 +134,26 @@ __device__ __forceinline__ void mma_product(float (&sum)[Tile::MI][Tile::NI][4],
     if (step < steps) fetch(step);
     cp_async_commit(); // groups are counted, so an empty one is committed, too
   }
+  cp_async_wait<Tile::stages - 2>();
+  __syncthreads(); // the first stage is there for all
+  load(0, 0, 0);
   for (int step = 0; step < steps; step++) {
-    cp_async_wait<Tile::stages - 2>();
-    __syncthreads(); // this stage is there for all, and the one before is used up
-    if (step + Tile::stages - 1 < steps) fetch(step + Tile::stages - 1);
-    cp_async_commit();
-    const T *const tile_a = stage(step), *const tile_b = tile_a + RoomA::size;
 #pragma unroll
-    for (int k = 0; k < Tile::depth; k += Tile::K) {
-      uint32_t x[Tile::MI][4], y[Tile::NI / 2][2][2];
-#pragma unroll
-      for (int i = 0; i < Tile::MI; i++) mma_load_a<RoomA, A::along_k, Tile::K>(x[i], tile_a, Tile::row() + i * 16, k);
-#pragma unroll
-      for (int j = 0; j < Tile::NI / 2; j++)
-        mma_load_b<RoomB, B::along_k, Tile::K>(y[j], tile_b, Tile::column() + j * 16, k);
+    for (int slice = 0; slice < slices; slice++) {
+      const bool end = slice == slices - 1;
+      if (end) {
+        cp_async_wait<Tile::stages - 2>();
+        __syncthreads(); // the next stage is there for all, and this one is used up
+      }
+      load((slice + 1) % 2, end ? step + 1 : step, end ? 0 : (slice + 1) * Tile::K); // after the last step: for nothing
+      if (slice == 0) {
+        if (step + Tile::stages - 1 < steps) fetch(step + Tile::stages - 1);
+        cp_async_commit();
+      }
 #pragma unroll
       for (int i = 0; i < Tile::MI; i++)
 #pragma unroll
-        for (int j = 0; j < Tile::NI; j++) mma(type_of<T>{}, sum[i][j], x[i], y[j / 2][j % 2]);
+        for (int j = 0; j < Tile::NI; j++) mma(type_of<T>{}, sum[i][j], x[slice % 2][i], y[slice % 2][j / 2][j % 2]);
     }
   }
   cp_async_wait<0>();

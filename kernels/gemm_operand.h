@@ -2,18 +2,23 @@
 // and what becomes of its sums.
 //
 // A product is C[m,n] = sum over k of A[m,k] B[k,n]. An *operand* is A, whose outer axis is m, or B, whose outer axis is n;
-// a tile of it, [outer][k], goes through shared memory in chunks of 16 bytes: vector<T>::width neighbours along k, or along
-// the outer axis. An operand is a struct with
+// a tile of it, [outer][k], goes to shared memory in chunks of N neighbours along k, or along the outer axis. An operand is
+// a struct with
 //
 //   using type = …;                       // of its elements: float, bf16, f16
 //   static constexpr bool along_k = …;    // are a chunk's elements neighbours along k? Else along the outer axis.
+//   static constexpr bool rare = …;       // is `gather` for ends and odd addresses only? Then its code is short, not fast.
 //   struct cursor { … };                  // what chunks that begin at the same outer index have in common
-//   cursor at(int outer) const;           // of the chunks that begin there; outer may lie beyond the last
-//   vector<type> load(const cursor &c, int k) const;            // the chunk at k; what lies outside of the operand is 0
-//   void copy(const cursor &c, int k, type *to) const;          // the same into shared memory, by cp.async where it can
-//                                                               // (gemm_mma.h only)
+//   cursor at(int outer, int k) const;    // of the chunks that begin there; outer may lie beyond the last, what is read
+//                                         // there doesn't matter
+//   void advance(cursor &c, int by) const;                      // moves it along k
+//   bool whole<N>(int end) const;         // may chunks of all k below `end` be copied at once? The same for all threads.
+//   void copy<N>(const cursor &c, int k, int ahead, type *to) const;     // … then the chunk at k, which lies `ahead` of
+//                                                               // the cursor, with cp.async
+//   void gather<N>(const cursor &c, int k, int ahead, type *to) const;   // any chunk, 0 beyond the last k; with cp.async
+//                                                               // where elements have the 4 bytes that it takes
 //
-// A thread makes its cursors once and moves along k, so a convolution finds the pixel of an outer index there.
+// A thread makes its cursors once and moves them along k, so a convolution finds the pixel of an outer index there.
 // What becomes of a sum is a struct with
 //
 //   template <int W> void put(int m, int n, const float (&v)[W]) const;   // elements n … n+W-1 of row m; n is a multiple
@@ -24,75 +29,108 @@
 
 constexpr int64_t gemm_blocks_most = 2147483647;
 
-// A matrix with any strides.
-template <class T, bool ALONG_K> struct gemm_matrix {
+// A chunk of N elements, each at address(i, inside); those outside are 0.
+template <int N, class T, class F> __device__ __forceinline__ void gather_elements(T *to, F address) {
+  bool inside;
+  if constexpr (sizeof(T) == 4) {
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+      const T *const from = address(i, inside);
+      cp_async<4>(to + i, from, inside ? 4 : 0);
+    }
+  } else { // there is no asynchronous copy of 2 bytes
+    vector<T, N> v;
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+      const T *const from = address(i, inside);
+      v.v[i] = inside ? *from : as<T>(0.0f);
+    }
+    *reinterpret_cast<vector<T, N> *>(to) = v;
+  }
+}
+
+// A matrix. Where chunks lie along k, those are neighbours. ANY: with any strides; else in whole chunks of 16 bytes, as
+// `vectors` says.
+template <class T, bool ALONG_K, bool ANY> struct gemm_matrix {
   using type = T;
-  static constexpr bool along_k = ALONG_K;
-  static constexpr int width = vector<T>::width;
+  static constexpr bool along_k = ALONG_K, rare = ANY;
   const T *data;
   int64_t outer_step, k_step;
   int outer, depth; // sizes
-  bool vectors;     // chunks lie without gaps, on multiples of 16 bytes
+  bool vectors; // chunks of 16 bytes lie without gaps, on multiples of that, and fill the axis along which they lie;
+                // where they lie along k and ANY, they need not
 
   struct cursor {
     const T *p;
-    int left; // elements from the chunk's first on: of the row where chunks lie along k, else of the chunk
+    int left; // elements from the chunk's first one to the last of the outer axis
   };
-  __device__ cursor at(int o) const {
-    const int left = o < outer ? outer - o : 0;
-    return {data + (left ? o * outer_step : 0), ALONG_K ? (left ? depth : 0) : left};
+  __device__ cursor at(int o, int k) const {
+    const int first = o < outer ? o : ALONG_K || !ANY || vectors ? 0 : outer - 1;
+    return {data + first * outer_step + (ALONG_K ? k : k * k_step), outer - first};
   }
-  // How many elements of the chunk at k are there.
-  __device__ int there(const cursor &c, int k) const {
-    const int n = ALONG_K ? c.left - k : k < depth ? c.left : 0;
-    return n < 0 ? 0 : n < width ? n : width;
+  __device__ void advance(cursor &c, int by) const { c.p += ALONG_K ? by : by * k_step; }
+  template <int N> __device__ bool whole(int end) const { return (!ANY || N == 1 || vectors) && end <= depth; }
+  template <int N> __device__ void copy(const cursor &c, int, int ahead, T *to) const {
+    cp_async<N * sizeof(T)>(to, c.p + (ALONG_K ? ahead : ahead * k_step));
   }
-  __device__ vector<T> load(const cursor &c, int k) const {
-    const int n = there(c, k);
-    const T *const p = c.p + (n ? k * k_step : 0);
-    if (vectors && n == width) return *reinterpret_cast<const vector<T> *>(p);
-    const int64_t step = ALONG_K ? k_step : outer_step;
-    vector<T> v;
-#pragma unroll
-    for (int i = 0; i < width; i++) v.v[i] = i < n ? p[i * step] : as<T>(0.0f);
-    return v;
-  }
-  __device__ void copy(const cursor &c, int k, T *to) const {
-    const int n = there(c, k);
-    const T *const p = c.p + (n ? k * k_step : 0);
-    if (vectors) {
-      cp_async<16>(to, p, n * int(sizeof(T)));
-    } else if constexpr (sizeof(T) == 4) {
-      const int64_t step = ALONG_K ? k_step : outer_step;
-#pragma unroll
-      for (int i = 0; i < width; i++) cp_async<4>(to + i, i < n ? p + i * step : data, i < n ? 4 : 0);
-    } else { // there is no asynchronous copy of 2 bytes
-      *reinterpret_cast<vector<T> *>(to) = load(c, k);
-    }
+  template <int N> __device__ void gather(const cursor &c, int k, int ahead, T *to) const {
+    const T *const p = c.p + (ALONG_K ? ahead : ahead * k_step);
+    if constexpr (ANY)
+      gather_elements<N, T>(to, [&](int i, bool &inside) {
+        inside = (ALONG_K ? k + i : k) < depth;
+        return !inside ? data : ALONG_K ? p + i : p + (i < c.left ? i : c.left - 1) * outer_step;
+      });
+    else
+      cp_async<N * sizeof(T)>(to, k < depth ? p : data, k < depth ? N * int(sizeof(T)) : 0);
   }
 };
 
-// The chunks of a tile of an operand that a thread carries: OUTER by DEPTH elements among THREADS.
-template <class Operand, int OUTER, int DEPTH, int THREADS> struct gemm_share {
-  using T = typename Operand::type;
-  static constexpr int width = vector<T>::width, along = (Operand::along_k ? DEPTH : OUTER) / width;
-  static constexpr int chunks = OUTER * DEPTH / width, each = (chunks + THREADS - 1) / THREADS;
-  static constexpr int cursors = Operand::along_k ? each : 1; // chunks along the outer axis all begin at the same one
-  static_assert(OUTER % width == 0 && DEPTH % width == 0 && THREADS % along == 0,
-                "whole chunks, the same in each round");
+// The chunks of a tile of an operand that a thread carries: OUTER by DEPTH elements among THREADS, N of them a chunk.
+template <class Operand, int OUTER, int DEPTH, int THREADS, int N> struct gemm_share {
+  // Neighbouring threads carry neighbouring chunks: single elements along k by eight, as wide as a sector of memory, since
+  // then those of a warp go to different banks (gemm_simt.h).
+  static constexpr int across = Operand::along_k ? (N == 1 ? 8 : DEPTH / N) : OUTER / N;
+  static constexpr int turns = Operand::along_k ? DEPTH / (across * N) : 1; // of the threads, to the end of k
+  static constexpr int chunks = OUTER * DEPTH / N, each = chunks / THREADS;
+  static constexpr int cursors =
+      Operand::along_k ? each / turns : 1; // chunks along the outer axis all begin at the same
+  static_assert(chunks % THREADS == 0 && THREADS % across == 0 && each % turns == 0, "the same for all threads");
 
   typename Operand::cursor cursor[cursors];
+  int first; // outer index of the tile
 
-  __device__ static int chunk(int i) { return threadIdx.x + i * THREADS; }
-  __device__ static bool has(int i) { return chunks % THREADS == 0 || chunk(i) < chunks; }
-  __device__ static int outer(int i) { return Operand::along_k ? chunk(i) / along : threadIdx.x % along * width; }
-  __device__ static int k(int i) { return Operand::along_k ? threadIdx.x % along * width : chunk(i) / along; }
-
-  __device__ gemm_share(const Operand &operand, int first) {
-#pragma unroll
-    for (int i = 0; i < cursors; i++) cursor[i] = operand.at(first + outer(i));
+  __device__ static int outer(int i) {
+    return Operand::along_k ? threadIdx.x / across + i / turns * (THREADS / across) : threadIdx.x % across * N;
   }
-  __device__ const typename Operand::cursor &of(int i) const { return cursor[cursors == 1 ? 0 : i]; }
+  __device__ static int k(int i) {
+    return (Operand::along_k ? threadIdx.x % across * N : threadIdx.x / across) + ahead(i);
+  }
+
+  // Chunks of the tile that begins at outer index `first`, from k on.
+  __device__ gemm_share(const Operand &operand, int first, int from) : first(first) {
+#pragma unroll
+    for (int i = 0; i < cursors; i++) cursor[i] = operand.at(first + outer(i * turns), from + k(0));
+  }
+  // Copies the chunks of the step at `from` to place(outer, k), and goes on to the next step.
+  template <class F> __device__ __forceinline__ void fetch(const Operand &operand, int from, F place) {
+    if (operand.template whole<N>(from + DEPTH)) {
+#pragma unroll
+      for (int i = 0; i < each; i++) operand.template copy<N>(of(i), from + k(i), ahead(i), place(outer(i), k(i)));
+    } else if constexpr (Operand::rare) {
+#pragma unroll 1
+      for (int i = 0; i < each; i++)
+        operand.template gather<N>(operand.at(first + outer(i), from + k(i)), from + k(i), 0, place(outer(i), k(i)));
+    } else {
+#pragma unroll
+      for (int i = 0; i < each; i++) operand.template gather<N>(of(i), from + k(i), ahead(i), place(outer(i), k(i)));
+    }
+#pragma unroll
+    for (int i = 0; i < cursors; i++) operand.advance(cursor[i], DEPTH);
+  }
+  __device__ const typename Operand::cursor &of(int i) const { return cursor[cursors == 1 ? 0 : i / turns]; }
+  __device__ static constexpr int ahead(int i) {
+    return Operand::along_k ? i % turns * (across * N) : i * (THREADS / across);
+  }
 };
 
 // Neighbours of a row of C, stored at once where they lie so.

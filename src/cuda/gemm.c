@@ -56,13 +56,10 @@ static int64_t count_of(const kernel_gemm *g, int first, int axes) {
   return count;
 }
 
-/* On the CUDA cores narrower types lie in shared memory as f32. */
-static int depth_of(const kernel_gemm *g, const kind *k, const tile *t) {
-  return t->bytes / (k->tensor && g->type != KERNEL_F32 ? 2 : 4);
-}
+static int depth_of(const kernel_gemm *g, const tile *t) { return t->bytes / (g->type == KERNEL_F32 ? 4 : 2); }
 
-static int64_t steps_of(const kernel_gemm *g, const kind *k, const tile *t) {
-  return ((g->K - 1) / depth_of(g, k, t) + 1) * count_of(g, g->kept, g->summed);
+static int64_t steps_of(const kernel_gemm *g, const tile *t) {
+  return ((g->K - 1) / depth_of(g, t) + 1) * count_of(g, g->kept, g->summed);
 }
 
 static int64_t tiles_of(const kernel_gemm *g, const tile *t) {
@@ -98,8 +95,8 @@ static double seconds_of(lamina_device *device, const kernel_gemm *g, const kind
   /* what a tile reads for a product falls with its sides; small ones wait more for shared memory */
   const double share = t->rows >= 128 ? 0.85 : t->rows >= 64 ? 0.7 : 0.4;
   const double rate = cuda->flops * share * (!k->tensor ? 1 : g->type == KERNEL_F32 ? 4 : 8);
-  const double blocks = (double)tiles_of(g, t) * splits, steps = (double)((steps_of(g, k, t) - 1) / splits + 1);
-  const double step = 2.0 * t->rows * t->columns * depth_of(g, k, t) * cuda->multiprocessors / rate;
+  const double blocks = (double)tiles_of(g, t) * splits, steps = (double)((steps_of(g, t) - 1) / splits + 1);
+  const double step = 2.0 * t->rows * t->columns * depth_of(g, t) * cuda->multiprocessors / rate;
   const double turns = (double)(int64_t)((blocks - 1) / cuda->multiprocessors + 1);
   const double waves = (double)(int64_t)((blocks - 1) / (cuda->multiprocessors * (double)t->resident) + 1);
   const double compute = turns * steps * step, waiting = waves * steps * latency;
@@ -112,7 +109,7 @@ static double seconds_of(lamina_device *device, const kernel_gemm *g, const kind
 static int splits_of(lamina_device *device, const kernel_gemm *g, const kind *k, const tile *t, double bytes) {
   int best = 1;
   double least = 0;
-  for (int splits = 2; splits <= MOST_SPLITS && steps_of(g, k, t) >= 2 * splits; splits *= 2) {
+  for (int splits = 2; splits <= MOST_SPLITS && steps_of(g, t) >= 2 * splits; splits *= 2) {
     const double seconds = seconds_of(device, g, k, t, splits, bytes);
     if (splits == 2 || seconds < least) best = splits, least = seconds;
   }
@@ -125,9 +122,9 @@ static const char *name_of(const kernel_gemm *g, const kind *k, const tile *t, b
   return name;
 }
 
-/* On the CUDA cores narrower types, which tensor cores are for, have one tile. */
+/* The larger tiles of tensor cores are made of whole chunks. */
 static bool has_tile(const kernel_gemm *g, const kind *k, int tile) {
-  return k->tensor || g->type == KERNEL_F32 || tile == KERNEL_GEMM_NARROW_TILE;
+  return !k->tensor || tile == KERNEL_GEMM_MMA_ANY_TILE || kernel_gemm_in_chunks(g);
 }
 
 void cuda_gemm_candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
@@ -136,6 +133,10 @@ void cuda_gemm_candidates(lamina_device *device, const lamina_problem *problem, 
   const kind *k = kind_of(engine);
   const double bytes = cuda_bytes(problem);
   bool any = false;
+  if (!k->tensor && g.type != KERNEL_F32) {
+    each(context, NULL, 0, "it takes f32; tensor cores are for bf16 and f16");
+    return;
+  }
   if (k->tensor && g.type == KERNEL_F32 &&
       (problem->math == LAMINA_MATH_DEFAULT ? !tf32 : problem->math == LAMINA_MATH_STRICT)) {
     each(context, NULL, 0, "tensor cores round f32 factors to tf32, which this problem's math doesn't allow");
@@ -144,7 +145,7 @@ void cuda_gemm_candidates(lamina_device *device, const lamina_problem *problem, 
   for (int i = 0; i < k->count; i++) {
     const tile *t = &k->tiles[i];
     char name[64];
-    if (!has_tile(&g, k, i) || tiles_of(&g, t) > INT32_MAX / MOST_SPLITS || steps_of(&g, k, t) > INT32_MAX) continue;
+    if (!has_tile(&g, k, i) || tiles_of(&g, t) > INT32_MAX / MOST_SPLITS || steps_of(&g, t) > INT32_MAX) continue;
     each(context, name_of(&g, k, t, false, name), seconds_of(device, &g, k, t, 1, bytes), "");
     const int splits = splits_of(device, &g, k, t, bytes);
     if (splits > 1) each(context, name_of(&g, k, t, true, name), seconds_of(device, &g, k, t, splits, bytes), "");

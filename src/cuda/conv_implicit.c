@@ -64,7 +64,8 @@ static double product_seconds(lamina_device *device, const kernel_conv *c, const
   const double share = (c->type == KERNEL_F32 ? v->method->f32 : v->method->narrow) * (v->rows < 128 ? 0.8 : 1);
   const double rounds = (double)((blocks + cuda->multiprocessors - 1) / cuda->multiprocessors);
   const double each = 2.0 * v->rows * v->columns * (depth + 64) / (cuda->flops / cuda->multiprocessors * share);
-  return cuda_seconds(device, 0, bytes) + rounds * each;
+  const double alone = rounds > 1 ? 1 : 1.4; /* nothing else runs while a lone block waits */
+  return cuda_seconds(device, 0, bytes) + alone * rounds * each;
 }
 
 /* Calls `each` for a variant of so many blocks, unless they are too many. */
@@ -161,12 +162,23 @@ static int64_t weights_blocks(const kernel_conv *c, const variant *v) {
   return blocks_of(c->K / c->groups, width_of(c), c->groups, v);
 }
 
-/* Parts of the sum: so many that there are blocks enough, of 512 positions at least. */
+/* Seconds of the product in so many parts, less those of its launch and its tensors. */
+static double parts_seconds(lamina_device *device, const kernel_conv *c, const variant *v, int parts) {
+  const double depth = (double)(c->N * kernel_conv_area(c->y)) / parts;
+  const double added = parts > 1 ? cuda_seconds(device, 0, 8.0 * parts * (double)cuda_conv_weights_count(c)) : 0;
+  return added + product_seconds(device, c, v, weights_blocks(c, v) * parts, depth, 0);
+}
+
+/* Parts of the sum: as many as fill the multiprocessors best, of 512 positions at least. */
 static int parts_of(lamina_device *device, const kernel_conv *c, const variant *v) {
-  const int64_t blocks = weights_blocks(c, v);
-  const int64_t wanted = (2 * cuda_device_of(device)->multiprocessors + blocks - 1) / blocks;
-  const int64_t most = c->N * kernel_conv_area(c->y) / 512, parts = wanted < most ? wanted : most;
-  return (int)(parts < 1 ? 1 : parts < 64 ? parts : 64);
+  const int64_t most = c->N * kernel_conv_area(c->y) / 512;
+  int best = 1;
+  double least = parts_seconds(device, c, v, 1);
+  for (int parts = 2; parts <= 64 && parts <= most; parts++) {
+    const double seconds = parts_seconds(device, c, v, parts);
+    if (seconds < least) best = parts, least = seconds;
+  }
+  return best;
 }
 
 static void weights_candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
@@ -177,10 +189,8 @@ static void weights_candidates(lamina_device *device, const lamina_problem *prob
   for (const variant *v = variants; v < variants + VARIANTS; v++) {
     const int64_t blocks = weights_blocks(&c, v);
     const int parts = parts_of(device, &c, v);
-    const double depth = (double)(c.N * kernel_conv_area(c.y)) / parts;
-    const double added = parts > 1 ? cuda_seconds(device, 0, 8.0 * parts * (double)cuda_conv_weights_count(&c)) : 0;
     if (offers(problem, &c, v->method))
-      offer(v, blocks, added + product_seconds(device, &c, v, blocks * parts, depth, cuda_bytes(problem)), each,
+      offer(v, blocks, cuda_seconds(device, 0, cuda_bytes(problem)) + parts_seconds(device, &c, v, parts), each,
             context);
   }
 }

@@ -92,14 +92,22 @@ static double seconds_of(lamina_device *device, const kernel_gemm *g, const kind
                          double bytes) {
   const cuda_device *cuda = cuda_device_of(device);
   const double latency = k->tensor ? 0.3e-6 : 0.8e-6, ends = 2e-6; /* tensor cores' loads are three steps ahead */
-  /* what a tile reads for a product falls with its sides; small ones wait more for shared memory */
-  const double share = t->rows >= 128 ? 0.85 : t->rows >= 64 ? 0.7 : 0.4;
+  /* what a tile reads for a product falls with its sides; small ones wait more for shared memory, and for L2, which is
+   * what tensor cores soon wait for */
+  const int sides = t->rows + t->columns;
+  const double share = k->tensor ? (sides > 256   ? 0.9
+                                    : sides > 128 ? 0.75
+                                                  : 0.4)
+                                 : (sides > 128  ? 0.85
+                                    : sides > 64 ? 0.7
+                                                 : 0.4);
   const double rate = cuda->flops * share * (!k->tensor ? 1 : g->type == KERNEL_F32 ? 4 : 8);
   const double blocks = (double)tiles_of(g, t) * splits, steps = (double)((steps_of(g, t) - 1) / splits + 1);
   const double step = 2.0 * t->rows * t->columns * depth_of(g, t) * cuda->multiprocessors / rate;
   const double turns = (double)(int64_t)((blocks - 1) / cuda->multiprocessors + 1);
   const double waves = (double)(int64_t)((blocks - 1) / (cuda->multiprocessors * (double)t->resident) + 1);
-  const double compute = turns * steps * step, waiting = waves * steps * latency;
+  const double alone = turns > 1 || t->resident == 1 ? 1 : 1.4; /* nothing else runs while a lone block waits */
+  const double compute = alone * turns * steps * step, waiting = waves * steps * latency;
   const double parts = splits > 1 ? 2.0 * sizeof(float) * splits * elements_of(g) : 0;
   const double memory = cuda_seconds(device, 0, bytes + parts) + (splits > 1 ? cuda_seconds(device, 0, 0) : 0);
   return memory + ends + (compute > waiting ? compute : waiting);
@@ -109,7 +117,7 @@ static double seconds_of(lamina_device *device, const kernel_gemm *g, const kind
 static int splits_of(lamina_device *device, const kernel_gemm *g, const kind *k, const tile *t, double bytes) {
   int best = 1;
   double least = 0;
-  for (int splits = 2; splits <= MOST_SPLITS && steps_of(g, t) >= 2 * splits; splits *= 2) {
+  for (int splits = 2; splits <= MOST_SPLITS && steps_of(g, t) >= 2 * splits; splits++) {
     const double seconds = seconds_of(device, g, k, t, splits, bytes);
     if (splits == 2 || seconds < least) best = splits, least = seconds;
   }

@@ -64,6 +64,20 @@ TEST(Fill, NormalNumbersHaveTheirMoments) {
   EXPECT_EQ(x[7], filled(how(LAMINA_FILL_NORMAL), 8)[7]) << "an element doesn't depend on how many there are";
 }
 
+// Parts that threads fill, and strides, change nothing.
+TEST(Fill, IsTheSameOnAnyNumberOfThreads) {
+  const int64_t dims[] = {3, 50000, 2};
+  lamina_desc desc = lamina_dense(LAMINA_F64, 3, dims);
+  const lamina_fill_def normal = how(LAMINA_FILL_NORMAL);
+  std::vector<double> strided(300000), one = filled(normal, 300000), three(300000);
+  lamina_fill_values(&desc, three.data(), &normal, 1, 0, 3);
+  EXPECT_EQ(three, one);
+  desc.strides[0] = 2, desc.strides[1] = 6, desc.strides[2] = 1;
+  lamina_fill_values(&desc, strided.data(), &normal, 1, 0, 2);
+  for (int64_t i = 0; i < 300000; i++)
+    ASSERT_EQ(strided[static_cast<size_t>(lamina_desc_offset(&desc, i))], one[static_cast<size_t>(i)]) << i;
+}
+
 TEST(Fill, IntegersCoverTheirRange) {
   std::vector<double> x = filled(how(LAMINA_FILL_INTEGERS, -2, 2), 1000);
   for (const double want : {-2, -1, 0, 1, 2}) EXPECT_NEAR(std::count(x.begin(), x.end(), want), 200, 60);

@@ -60,12 +60,12 @@ TEST_P(Resumed, IsAsIfItHadNeverStopped) {
   Temporary folder = Temporary::in_memory();
   const std::string path = folder / "run.safetensors";
   Process whole(GetParam());
-  std::vector<double> losses;
+  std::vector<double> losses, accuracies;
   for (int s = 0; s < 15; s++) {
     whole.steps(1);
     lamina_progress now = {};
     lamina_trainer_progress(whole.trainer, &now);
-    losses.push_back(now.mean_loss);
+    losses.push_back(now.mean_loss), accuracies.push_back(now.accuracy);
   }
   const std::vector<double> end = whole.net.all();
   for (const int stop : {0, 1, 5, 7, 14, 15}) { // before, in the middle of and after epochs
@@ -87,6 +87,7 @@ TEST_P(Resumed, IsAsIfItHadNeverStopped) {
       resumed.steps(1);
       lamina_trainer_progress(resumed.trainer, &now);
       ASSERT_EQ(now.mean_loss, losses[static_cast<size_t>(s)]) << "step " << s;
+      ASSERT_EQ(now.accuracy, accuracies[static_cast<size_t>(s)]) << "step " << s;
     }
     EXPECT_TRUE(lamina_trainer_done(resumed.trainer));
     EXPECT_EQ(resumed.net.all(), end);

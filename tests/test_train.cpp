@@ -70,6 +70,25 @@ TEST_F(Train, AStepIsTheOptimizersOnTheGradients) {
   }
 }
 
+// At a rate that is 0 in f32 it is what an evaluation says, at an epoch's end over all of its examples. (With the least
+// of changes scores that were equal are no more: those of examples that no unit answers to.)
+TEST_F(Train, TheAccuracyOfTrainingIsCounted) {
+  Net net(device, {1, 8, 8});
+  build(net);
+  lamina_training training = options(10, 2);
+  training.rate.rate = 1e-60;
+  Trainer trainer(net, training);
+  EXPECT_TRUE(std::isnan(trainer.progress().accuracy));
+  lamina_evaluation whole = {};
+  for (int epoch = 0; epoch < 2; epoch++) {
+    trainer.steps(5);
+    ASSERT_OK(lamina_net_evaluate(net, examples, nullptr, 50, 1, &whole));
+    EXPECT_GT(whole.hits, 0);
+    EXPECT_LT(whole.hits, 50);
+    EXPECT_EQ(trainer.progress().accuracy, whole.accuracy) << "epoch " << epoch;
+  }
+}
+
 TEST_F(Train, ProgressAndCallbacks) {
   struct Log {
     int steps = 0, epochs = 0, tested = 0;

@@ -56,9 +56,9 @@ typedef struct lamina_progress {
   double loss;           /**< of the last step; on a device that works beside the host, of the last that is known, up to
                           *   two steps back, but at an epoch's end always of the last */
   double mean_loss;      /**< over the known steps of the current epoch (at its end: of the one that ended) */
-  double
-      grad_norm; /**< of all gradients of that step together, before they were clipped by it; NaN where they are not */
-  double rate;   /**< of the last step */
+  double accuracy;       /**< likewise: the share of examples whose label scored highest before their step's update */
+  double grad_norm;      /**< that step's, of all gradients together, before they were clipped by it; else NaN */
+  double rate;           /**< of the last step */
 } lamina_progress;
 
 /** How good a net is on some data. */

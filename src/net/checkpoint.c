@@ -80,7 +80,10 @@ static lamina_status note_run(const lamina_trainer *t, lamina_safetensors_writer
   lamina_format(value, sizeof value, "%" PRId64 "%s", t->now.total, t->ends ? " ends" : "");
   LAMINA_TRY(lamina_safetensors_note(writer, "lamina.step", value));
   lamina_format(value, sizeof value, "%.17g", t->loss_sum);
-  return lamina_safetensors_note(writer, "lamina.loss_sum", value);
+  LAMINA_TRY(lamina_safetensors_note(writer, "lamina.loss_sum", value));
+  if (isnan(t->hits)) return LAMINA_OK;
+  lamina_format(value, sizeof value, "%.17g", t->hits);
+  return lamina_safetensors_note(writer, "lamina.hits", value);
 }
 
 static lamina_status write_all(lamina_net *net, const lamina_trainer *t, lamina_safetensors_writer *writer,
@@ -263,7 +266,7 @@ static bool read_step(const lamina_trainer *t, const char *text, int64_t *total,
 }
 
 /* The place after `total` steps. */
-static lamina_status go_to(lamina_trainer *t, int64_t total, bool ends, double loss_sum) {
+static lamina_status go_to(lamina_trainer *t, int64_t total, bool ends, double loss_sum, double hits) {
   lamina_progress *now = &t->now;
   LAMINA_TRY(lamina_loader_seek(t->loader, total / now->steps, total % now->steps));
   now->total = total;
@@ -272,17 +275,18 @@ static lamina_status go_to(lamina_trainer *t, int64_t total, bool ends, double l
   now->examples = total * t->settings.options.batch;
   if (ends) now->rate = lamina_rate_at(&t->settings.options.rate, total - 1, now->steps * now->epochs, now->steps);
   t->ends = ends;
-  t->loss_sum = loss_sum;
-  now->mean_loss = now->step ? t->loss_sum / (double)now->step : (double)NAN;
+  t->loss_sum = loss_sum, t->hits = hits;
+  lamina_trainer_means(t, now->step);
   return LAMINA_OK;
 }
 
 static lamina_status resume(lamina_trainer *t, const lamina_safetensors *file, const char *path) {
   lamina_net *net = t->net;
   const char *run = lamina_safetensors_value(file, "lamina.run"), *step = lamina_safetensors_value(file, "lamina.step"),
-             *sum = lamina_safetensors_value(file, "lamina.loss_sum");
+             *sum = lamina_safetensors_value(file, "lamina.loss_sum"),
+             *counted = lamina_safetensors_value(file, "lamina.hits");
   int64_t total;
-  double loss_sum;
+  double loss_sum, hits = (double)NAN; /* which older checkpoints don't have */
   bool ends;
   if (!run || !step || !sum)
     return lamina_error(LAMINA_INVALID, "%s: it holds a net, but no training to go on with", path);
@@ -293,13 +297,15 @@ static lamina_status resume(lamina_trainer *t, const lamina_safetensors *file, c
                         step, t->now.steps * t->now.epochs);
   if (!lamina_read_real(sum, &loss_sum))
     return lamina_error(LAMINA_INVALID, "%s: its sum of losses is \"%.40s\"; expected a number", path, sum);
+  if (counted && !lamina_read_real(counted, &hits))
+    return lamina_error(LAMINA_INVALID, "%s: its count of hits is \"%.40s\"; expected a number", path, counted);
   LAMINA_TRY(check_parameters(net, file, path));
   for (int m = 0; m < net->update.moments; m++)
     LAMINA_TRY(check_block(net, file, path, moment_names[m], moment_buffers[m]));
   LAMINA_TRY(read_parameters(net, file, path));
   for (int m = 0; m < net->update.moments; m++)
     LAMINA_TRY(read_block(net, file, path, moment_names[m], moment_buffers[m]));
-  return go_to(t, total, ends, loss_sum);
+  return go_to(t, total, ends, loss_sum, hits);
 }
 
 lamina_status lamina_trainer_resume(lamina_trainer *t, const char *path) {

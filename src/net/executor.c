@@ -130,13 +130,16 @@ static lamina_status add_loss(const lamina_net *net, lamina_executor *executor) 
   return LAMINA_OK;
 }
 
+/* In training the best score alone, and where it is one of [N, classes]; in evaluation the k best, too. */
 static lamina_status add_hits(lamina_executor *executor) {
+  const bool training = executor->mode == LAMINA_MODE_TRAIN;
   lamina_graph *graph = &executor->graph;
   const lamina_desc scores = graph->values[graph->x].desc;
+  if (training && scores.rank != 2) return LAMINA_OK;
   if (scores.rank != 2)
     return lamina_error(LAMINA_INVALID, "accuracy is counted over [N, classes], but the net's output has %d axes",
                         scores.rank);
-  for (int i = 0; i < 2; i++) {
+  for (int i = 0; i < (training ? 1 : 2); i++) {
     const lamina_top_k top_k = {.k = i ? executor->k : 1};
     LAMINA_TRY(result_value(graph, "hits", LAMINA_I64, LAMINA_RESULT_HITS + 64 * (size_t)i, &executor->hits[i]));
     int arg[] = {graph->x, executor->labels, executor->hits[i]};
@@ -263,7 +266,7 @@ static lamina_status build(lamina_net *net, lamina_executor *executor) {
   executor->output = graph->x;
   graph->values[graph->x].kept = executor->mode == LAMINA_MODE_INFER;
   if (executor->mode != LAMINA_MODE_INFER) LAMINA_TRY(add_loss(net, executor));
-  if (executor->mode == LAMINA_MODE_EVALUATE) LAMINA_TRY(add_hits(executor));
+  if (executor->mode != LAMINA_MODE_INFER) LAMINA_TRY(add_hits(executor));
   executor->update = graph->node_count;
   lamina_status status = training ? add_training(net, executor) : LAMINA_OK;
   if (!status) status = lamina_graph_plan(graph, net->device);

@@ -40,7 +40,7 @@ enum { LAMINA_SLOTS = 2 };
 typedef enum lamina_mode {
   LAMINA_MODE_INFER,
   LAMINA_MODE_EVALUATE, /* mean loss, and hits */
-  LAMINA_MODE_TRAIN     /* mean loss, gradients, update */
+  LAMINA_MODE_TRAIN     /* mean loss, hits, gradients, update */
 } lamina_mode;
 
 /* What the update of a training graph does. */

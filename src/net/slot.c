@@ -161,6 +161,7 @@ lamina_status lamina_slots_collect(lamina_trainer *t, lamina_step_result *result
   t->collected++;
   result->loss = lamina_load(dtype, slot->result + LAMINA_RESULT_LOSS, 0);
   result->grad_norm = clipped ? lamina_load(dtype, slot->result + LAMINA_RESULT_NORM, 0) : (double)NAN;
+  result->hits = *(const int64_t *)(const void *)(slot->result + LAMINA_RESULT_HITS);
   result->finite = isfinite(result->loss) && (!clipped || isfinite(result->grad_norm));
   return LAMINA_OK;
 }

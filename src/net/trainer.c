@@ -35,6 +35,7 @@ static lamina_status open_in(lamina_trainer *t, const lamina_training *training)
                              .steps = lamina_loader_batches(t->loader),
                              .loss = (double)NAN,
                              .mean_loss = (double)NAN,
+                             .accuracy = (double)NAN,
                              .grad_norm = (double)NAN};
   return LAMINA_OK;
 }
@@ -78,7 +79,8 @@ static lamina_status go_back(lamina_trainer *t, const lamina_slot *slot) {
   const lamina_progress known = t->now;
   t->collected = t->queued;
   t->now = slot->before;
-  t->now.loss = known.loss, t->now.mean_loss = known.mean_loss, t->now.grad_norm = known.grad_norm;
+  t->now.loss = known.loss, t->now.mean_loss = known.mean_loss;
+  t->now.accuracy = known.accuracy, t->now.grad_norm = known.grad_norm;
   t->ends = false;
   return lamina_loader_seek(t->loader, slot->before.epoch, slot->before.step);
 }
@@ -97,6 +99,11 @@ static lamina_status look_for_the_cause(lamina_trainer *t, lamina_slot *slot, co
   return status;
 }
 
+void lamina_trainer_means(lamina_trainer *t, int64_t steps) {
+  t->now.mean_loss = steps ? t->loss_sum / (double)steps : (double)NAN;
+  t->now.accuracy = steps ? t->hits / (double)(steps * t->settings.options.batch) : (double)NAN;
+}
+
 /* Takes the oldest step in flight into account. */
 static lamina_status collect(lamina_trainer *t) {
   lamina_slot *slot = &t->slots[t->collected % LAMINA_SLOTS];
@@ -111,7 +118,8 @@ static lamina_status collect(lamina_trainer *t) {
   t->loss_sum += result.loss;
   t->now.loss = result.loss;
   t->now.grad_norm = result.grad_norm;
-  t->now.mean_loss = t->loss_sum / (double)(slot->before.step + 1);
+  t->hits += (double)result.hits;
+  lamina_trainer_means(t, slot->before.step + 1);
   return LAMINA_OK;
 }
 
@@ -151,7 +159,7 @@ lamina_status lamina_trainer_step(lamina_trainer *t) {
   if (lamina_trainer_done(t)) return lamina_error(LAMINA_INVALID, "all %lld epochs are done", (long long)now->epochs);
   if (t->ends) LAMINA_TRY(end_epoch(t));
   if (lamina_trainer_done(t)) return LAMINA_OK;
-  if (now->step == now->steps || now->step == 0) now->step = 0, t->loss_sum = 0;
+  if (now->step == now->steps || now->step == 0) now->step = 0, t->loss_sum = t->hits = 0;
   now->rate = lamina_rate_at(&o->rate, now->total, now->steps * now->epochs, now->steps);
   LAMINA_TRY(queue_step(t));
   now->step++;

@@ -35,6 +35,7 @@ typedef struct lamina_slot {
 typedef struct lamina_step_result {
   double loss;
   double grad_norm; /* NaN where gradients aren't clipped by it */
+  int64_t hits;     /* labels that scored highest */
   bool finite;
 } lamina_step_result;
 
@@ -51,6 +52,7 @@ struct lamina_trainer {
   void *room;                /* for a batch as the net takes it, where that isn't f32 */
   lamina_progress now;
   double loss_sum; /* over the epoch's steps */
+  double hits;     /* likewise; NaN where a checkpoint didn't know it */
   bool ends;       /* an epoch's last step is done; its evaluation and on_epoch are still to come */
 };
 
@@ -91,6 +93,8 @@ void lamina_slots_wait(lamina_trainer *trainer);
 /* The sum of losses starts anew. */
 lamina_status lamina_slots_reset(lamina_trainer *trainer);
 
+/* The means of progress over so many steps of the epoch; NaN for 0. */
+void lamina_trainer_means(lamina_trainer *trainer, int64_t steps);
 /* Waits for all steps in flight: progress then says how they went. */
 lamina_status lamina_trainer_settle(lamina_trainer *trainer);
 

@@ -4,7 +4,7 @@ const char help_train[] =
     "RECIPE is a YAML file, or the name of one in recipes/: digits and xo need no files. Relative\n"
     "data files are looked for under $LAMINA_DATA. DIR (default runs/NAME) gets\n"
     "  checkpoint.safetensors   after every epoch, and when the training ends or is stopped\n"
-    "  metrics.jsonl            loss, rate, accuracy and speed, a JSON object a line; with train.clip_norm,\n"
+    "  metrics.jsonl            loss, rate, accuracies and speed, a JSON object a line; with train.clip_norm,\n"
     "                           grad_norm, too, what all gradients together had before they were clipped\n"
     "  loss.svg                 the same as a picture\n"
     "  recipe.yaml              the recipe after --set\n"

@@ -158,6 +158,7 @@ lamina_status run_record_line(lamina_json *json, const run_record *r, const char
   lamina_json_int(json, "step", r->at.total);
   lamina_json_int(json, "epoch", r->epoch ? r->at.epoch : r->at.epoch + (r->at.step < r->at.steps));
   lamina_json_real(json, "loss", r->epoch ? r->at.mean_loss : r->at.loss);
+  if (r->epoch && !isnan(r->at.accuracy)) lamina_json_real(json, "accuracy", r->at.accuracy);
   if (!r->epoch && !isnan(r->at.grad_norm)) lamina_json_real(json, "grad_norm", r->at.grad_norm);
   lamina_json_real(json, "rate", r->at.rate);
   if (r->test) {

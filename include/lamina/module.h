@@ -82,6 +82,9 @@ typedef struct lamina_module {
   lamina_status (*capture_end)(void *state, void *stream, void **capture);
   lamina_status (*capture_run)(void *state, void *stream, void *capture); /**< queues all of it */
   void (*capture_close)(void *state, void *capture);                      /**< no run of it is pending */
+
+  /** Bytes of its memory that alloc could still give, all together. NULL: nobody knows. */
+  lamina_status (*memory_left)(void *state, size_t *left);
 } lamina_module;
 
 /** The one symbol of a module: checks host->abi, fills *module. */

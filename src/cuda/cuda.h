@@ -65,6 +65,7 @@ lamina_status cuda_copy(void *state, void *stream, void *to, const void *from, s
 lamina_status cuda_copy_async(void *state, void *stream, void *to, const void *from, size_t size);
 lamina_status cuda_pinned_alloc(void *state, size_t size, void **memory);
 void cuda_pinned_free(void *state, void *memory, size_t size);
+lamina_status cuda_memory_left(void *state, size_t *left);
 lamina_status cuda_memory_of(void *state, const void *pointer, lamina_memory *memory);
 lamina_status cuda_stream_open(void *state, void **stream);
 lamina_status cuda_stream_wrap(void *state, void *native, void **stream);

@@ -28,10 +28,28 @@ void cuda_memory_close(cuda_device *device) {
   if (device->pool) (void)cudaMemPoolDestroy(device->pool);
 }
 
+/* What the device has, and what the pool keeps of what was freed and isn't on its way. */
+static cudaError_t memory_left(const cuda_device *device, size_t *left, size_t *all) {
+  uint64_t kept = 0, used = 0;
+  cudaError_t error = cudaStreamSynchronize(device->memory);
+  if (!error) error = cudaMemGetInfo(left, all);
+  if (!error) error = cudaMemPoolGetAttribute(device->pool, cudaMemPoolAttrReservedMemCurrent, &kept);
+  if (!error) error = cudaMemPoolGetAttribute(device->pool, cudaMemPoolAttrUsedMemCurrent, &used);
+  if (!error && kept > used) *left += (size_t)(kept - used);
+  return error;
+}
+
+lamina_status cuda_memory_left(void *state, size_t *left) {
+  cuda_device *device = state;
+  size_t all;
+  const lamina_status status = cuda_enter(device);
+  return status ? status : cuda_check(device, memory_left(device, left, &all), "asking how much memory is free");
+}
+
 static lamina_status out_of_memory(const cuda_device *device, size_t size) {
   size_t left = 0, all = 0;
   (void)cudaGetLastError();
-  (void)cudaMemGetInfo(&left, &all);
+  (void)memory_left(device, &left, &all);
   return cuda_host->error(LAMINA_OUT_OF_MEMORY, "cuda:%d: out of memory: %zu bytes were wanted, %zu of %zu are free",
                           device->index, size, left, all);
 }

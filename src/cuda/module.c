@@ -166,6 +166,7 @@ lamina_status lamina_module_open(const lamina_host *host, lamina_module *module)
                             .capture_end = cuda_capture_end,
                             .capture_run = cuda_capture_run,
                             .capture_close = cuda_capture_close,
+                            .memory_left = cuda_memory_left,
                             .run = cuda_run};
   return LAMINA_OK;
 }

@@ -94,9 +94,26 @@ lamina_status cuda_stream_sync(void *state, void *stream) {
   return status ? status : wait_for(stream);
 }
 
+/* What a plan is run on is not asked about, which would take longer than many an op; only where each is waited for. */
+static lamina_status check_args(const lamina_plan *plan, const lamina_args *args) {
+  static const char *const names[] = {"host", "pinned host", "device"};
+  cuda_device *device = cuda_device_of(plan->device);
+  for (int i = 0; plan->op->args[i].name; i++) {
+    lamina_memory memory = LAMINA_MEMORY_DEVICE;
+    if (!args->p[i] || !cuda_present(&plan->problem.arg[i])) continue;
+    const lamina_status status = cuda_memory_of(device, args->p[i], &memory);
+    if (status) return status;
+    if (memory != LAMINA_MEMORY_DEVICE)
+      return cuda_host->error(LAMINA_INVALID, "%s: %s lies in %s memory, but cuda:%d works in device memory",
+                              plan->op->name, plan->op->args[i].name, names[memory], device->index);
+  }
+  return LAMINA_OK;
+}
+
 lamina_status cuda_run(const lamina_plan *plan, const lamina_args *args, void *workspace, lamina_stream *stream) {
   cuda_stream *cuda = cuda_host->stream_state(stream);
   lamina_status status = cuda_enter(cuda->device);
+  if (!status && cuda->device->synchronous) status = check_args(plan, args);
   if (status) return status;
   if (cuda->ops++ == 0) cuda->first = plan->op->name;
   cuda->last = plan->op->name;

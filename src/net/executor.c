@@ -369,6 +369,9 @@ void lamina_executor_need(const lamina_net *net, const lamina_executor *e, lamin
     const size_t workspace = e->graph.nodes[n].plan ? lamina_plan_workspace(e->graph.nodes[n].plan) : 0;
     if (workspace > need->workspace) need->workspace = workspace;
   }
+  const int widest = lamina_graph_widest(&e->graph);
+  need->widest = widest < 0 || e->graph.nodes[widest].layer < 0 ? "the loss and the update"
+                                                                : net->layers[e->graph.nodes[widest].layer].name;
   const bool training = e->mode == LAMINA_MODE_TRAIN;
   if (!lamina_net_on_host(net)) {
     need->input = (size_t)lamina_desc_bytes(&e->graph.values[0].desc);
@@ -387,20 +390,27 @@ void lamina_executor_need(const lamina_net *net, const lamina_executor *e, lamin
   need->total = need->device;
 }
 
-/* Makes a block at least this large; its content is lost when it grows. */
-static lamina_status take(lamina_net *net, lamina_buffer buffer, size_t size, bool zero) {
-  if (net->size[buffer] >= size) return LAMINA_OK;
+static void drop(lamina_net *net, lamina_buffer buffer) {
   lamina_memory_free(net->device, net->block[buffer], net->size[buffer]);
   net->block[buffer] = NULL, net->size[buffer] = 0;
+}
+
+/* Makes a block at least this large; its content is lost when it grows. Steps in flight may still use the old one. */
+static lamina_status take(lamina_net *net, lamina_buffer buffer, size_t size, bool zero) {
+  if (net->size[buffer] >= size) return LAMINA_OK;
+  if (net->block[buffer]) LAMINA_TRY(lamina_stream_sync(net->device, NULL));
+  drop(net, buffer);
   LAMINA_TRY(lamina_memory_alloc(net->device, size, &net->block[buffer]));
   net->size[buffer] = size;
   if (!zero) return LAMINA_OK;
   lamina_tensor all = lamina_vector(LAMINA_U8, (int64_t)size, net->block[buffer]);
   all.memory = net->device->module.memory;
-  return lamina_op_run(net->device, "fill/forward", NULL, (const lamina_tensor *[]){&all}, NULL);
+  const lamina_status status = lamina_op_run(net->device, "fill/forward", NULL, (const lamina_tensor *[]){&all}, NULL);
+  if (status) drop(net, buffer); /* so that the next try fills it */
+  return status;
 }
 
-lamina_status lamina_net_take(lamina_net *net, const lamina_executor *executor) {
+static lamina_status take_all(lamina_net *net, const lamina_executor *executor) {
   if (!net->set && net->params.count)
     return lamina_error(LAMINA_INVALID, "the net's parameters are not set; lamina_net_init does that");
   LAMINA_TRY(take(net, LAMINA_BUFFER_ARENA, executor->graph.arena, false));
@@ -413,6 +423,15 @@ lamina_status lamina_net_take(lamina_net *net, const lamina_executor *executor) 
   if (!net->params.trained) return LAMINA_OK;
   LAMINA_TRY(take(net, LAMINA_BUFFER_CONSTANTS, constants_size(net), false));
   return write_constants(net);
+}
+
+lamina_status lamina_net_take(lamina_net *net, const lamina_executor *executor) {
+  lamina_memory_need need;
+  const lamina_status status = take_all(net, executor);
+  if (status != LAMINA_OUT_OF_MEMORY) return status;
+  lamina_executor_need(net, executor, &need);
+  return lamina_error_at(
+      status, "a batch of %lld, of which most at a time is for %s: ", (long long)executor->graph.batch, need.widest);
 }
 
 typedef struct wish {

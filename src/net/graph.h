@@ -141,6 +141,8 @@ lamina_status lamina_graph_backward(lamina_graph *graph);
 lamina_status lamina_graph_fuse(lamina_graph *graph, lamina_device *device);
 /* memory.c: fuses, runs in place what can be, plans every node on the device and gives every value and workspace its place. */
 lamina_status lamina_graph_plan(lamina_graph *graph, lamina_device *device);
+/* The node at which most of the arena is in use; -1: none uses any. */
+int lamina_graph_widest(const lamina_graph *graph);
 
 #ifdef __cplusplus
 }

@@ -145,6 +145,21 @@ static lamina_status place_arena(lamina_graph *graph) {
   return status;
 }
 
+int lamina_graph_widest(const lamina_graph *graph) {
+  size_t most = 0;
+  int widest = -1;
+  for (int n = 0; n < graph->node_count; n++) {
+    size_t used = graph->nodes[n].plan ? lamina_plan_workspace(graph->nodes[n].plan) : 0;
+    for (int v = 0; v < graph->value_count; v++) {
+      const lamina_value *value = &graph->values[v];
+      if (value->buffer == LAMINA_BUFFER_ARENA && value->root == v && value->first <= n && value->last >= n)
+        used += (size_t)lamina_desc_bytes(&value->desc);
+    }
+    if (used > most) most = used, widest = n;
+  }
+  return widest;
+}
+
 lamina_status lamina_graph_plan(lamina_graph *graph, lamina_device *device) {
   LAMINA_TRY(lamina_graph_fuse(graph, device));
   find_lifetimes(graph);

@@ -201,9 +201,15 @@ cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribut
 cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribute, void *value) {
   ENTER();
   if (!known(S->pools, pool) || !value) return done(cudaErrorInvalidValue);
-  if (attribute != cudaMemPoolAttrReleaseThreshold)
-    return refuse(cudaErrorNotSupported, "cudaMemPoolGetAttribute: only the release threshold is modelled");
-  *static_cast<uint64_t *>(value) = pool->release_threshold;
+  uint64_t &to = *static_cast<uint64_t *>(value);
+  switch (attribute) {
+  case cudaMemPoolAttrReleaseThreshold: to = pool->release_threshold; break;
+  case cudaMemPoolAttrReservedMemCurrent: // (a pool here keeps nothing of what is freed)
+  case cudaMemPoolAttrUsedMemCurrent: to = device_now().used; break;
+  default:
+    return refuse(cudaErrorNotSupported,
+                  "cudaMemPoolGetAttribute: the release threshold and current sizes are modelled");
+  }
   return done(cudaSuccess);
 }
 cudaError_t cudaMemPoolTrimTo(cudaMemPool_t pool, size_t) {

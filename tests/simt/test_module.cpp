@@ -1,60 +1,7 @@
-// The CUDA module on the emulated device: what it says of devices and memory, streams and events, and whole training
-// runs: in every order of streams, captured and not, without memory in a step, and with each of its calls failing once.
-#include <dlfcn.h>
-
-#include <cstdlib>
-#include <string>
-
-#include "emulated.h"
-#include "lamina/lamina.h"
-#include "net_fixture.h"
+// The CUDA module on the emulated device: what it says of devices and memory, streams and events, and of errors.
+#include "module_fixture.h"
 
 namespace {
-
-const emulated_control *control() {
-  static const emulated_control *const found = [] {
-    const std::string path = std::string(std::getenv("LAMINA_MODULE_PATH")) + "/liblamina-cuda.so";
-    void *module = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-    void *symbol = module ? dlsym(module, "emulated_device_control") : nullptr;
-    return symbol ? reinterpret_cast<const emulated_control *(*)()>(symbol)() : nullptr;
-  }();
-  return found;
-}
-
-// Starts anew, and nothing was misused or left behind at the end.
-class Emulated : public testing::Test {
-protected:
-  void SetUp() override {
-    ASSERT_NE(control(), nullptr) << "LAMINA_MODULE_PATH is the folder of the emulated module";
-    start(0);
-  }
-  void TearDown() override {
-    EXPECT_STREQ(control()->take_reports(), "");
-    EXPECT_STREQ(control()->leaks(), "");
-    start(0);
-  }
-  static void start(unsigned seed, int devices = 1, size_t memory = size_t(256) << 20) {
-    control()->reset(seed, devices, memory);
-  }
-  static lamina_device *open(const char *name = "cuda:0") {
-    lamina_device *device = nullptr;
-    EXPECT_OK(lamina_device_open(name, nullptr, &device));
-    return device;
-  }
-};
-
-class Environment {
-public:
-  Environment(const char *name, const char *value) : name_(name) { setenv(name, value, 1); }
-  ~Environment() { unsetenv(name_); }
-  Environment(const Environment &) = delete;
-  Environment &operator=(const Environment &) = delete;
-
-private:
-  const char *name_;
-};
-
-bool said(const char *what) { return std::string(lamina_last_error()).find(what) != std::string::npos; }
 
 // ---- Devices, memory, streams -------------------------------------------------------------------------------------
 
@@ -97,6 +44,60 @@ TEST_F(Emulated, MemoryOfTheWrongKindIsRefusedByName) {
                "relu/forward: y lies in pinned host memory, but cuda:0 works in device memory");
   lamina_memory_free(device, memory, 16);
   lamina_pinned_free(device, pinned, 16);
+  lamina_device_close(device);
+}
+
+TEST_F(Emulated, APlanIsHeldToMemoryOfItsDeviceWhereEveryOpIsWaitedFor) {
+  const Environment sync("LAMINA_CUDA_SYNC", "1");
+  lamina_device *device = open();
+  void *memory = nullptr;
+  alignas(64) float host[16] = {};
+  ASSERT_OK(lamina_memory_alloc(device, 64, &memory));
+  lamina_tensor x = lamina_vector(LAMINA_F32, 16, memory);
+  x.memory = LAMINA_MEMORY_DEVICE;
+  const lamina_tensor *const tensors[] = {&x, &x};
+  lamina_plan *plan = nullptr;
+  ASSERT_OK(lamina_op_plan(device, "relu/forward", nullptr, tensors, nullptr, &plan));
+  lamina_args args = {};
+  args.p[0] = args.p[1] = host;
+  EXPECT_ERROR(lamina_plan_run(plan, &args, nullptr, nullptr), LAMINA_INVALID,
+               "relu/forward: x lies in host memory, but cuda:0 works in device memory");
+  lamina_plan_close(plan);
+  lamina_memory_free(device, memory, 64);
+  lamina_device_close(device);
+}
+
+TEST_F(Emulated, MemoryOfADeviceIsRefusedByTheHost) {
+  float host[4] = {};
+  lamina_device *cpu = open("cpu");
+  lamina_tensor x = lamina_vector(LAMINA_F32, 4, host), y = x;
+  y.memory = LAMINA_MEMORY_DEVICE;
+  EXPECT_ERROR(lamina_relu_forward(cpu, &x, &y, nullptr), LAMINA_INVALID,
+               "relu/forward: y lies in device memory, but cpu works in host memory");
+  lamina_device_close(cpu);
+}
+
+TEST_F(Emulated, APlanSaysWhyAKernelCannotTakeAShape) {
+  lamina_device *device = open();
+  const int64_t x_dims[] = {2, 3, 9, 9}, w_dims[] = {4, 3, 5, 5}, y_dims[] = {2, 4, 5, 5};
+  lamina_tensor x = {}, w = {}, y = {};
+  x.desc = lamina_dense(LAMINA_F32, 4, x_dims), w.desc = lamina_dense(LAMINA_F32, 4, w_dims);
+  y.desc = lamina_dense(LAMINA_F32, 4, y_dims);
+  x.memory = w.memory = y.memory = LAMINA_MEMORY_DEVICE;
+  const lamina_op_def *op = lamina_op_at(lamina_op_find("conv/forward"));
+  const lamina_tensor *tensors[LAMINA_MAX_ARGS] = {};
+  for (int i = 0; op->args[i].name; i++) {
+    const std::string name = op->args[i].name;
+    tensors[i] = name == "x" ? &x : name == "w" ? &w : name == "y" ? &y : nullptr;
+  }
+  lamina_plan *plan = nullptr;
+  ASSERT_OK(lamina_op_plan(device, "conv/forward", nullptr, tensors, nullptr, &plan));
+  const std::string why = lamina_plan_explain(plan);
+  EXPECT_NE(why.find("kernel/winograd: no, it takes f32, filters of 3 x 3 in one group, stride 1 and dilation 1"),
+            std::string::npos)
+      << why;
+  EXPECT_NE(why.find("kernel/gemm: no, it takes filters of one tap"), std::string::npos) << why;
+  lamina_plan_close(plan);
   lamina_device_close(device);
 }
 
@@ -197,209 +198,8 @@ TEST_F(Emulated, EventsOrderStreams) {
   }
 }
 
-// ---- Training -----------------------------------------------------------------------------------------------------
-
-class Training : public Emulated {
-protected:
-  Examples examples{16, 1, 28, 10};
-
-  lamina_training options(int64_t batch = 4) const {
-    lamina_training training = {};
-    training.train = examples, training.batch = batch, training.epochs = 100, training.rate.rate = 0.05;
-    training.optimizer = "sgd", training.optimizer_attrs = &sgd, training.decay = 0.001;
-    training.clip_norm = 1, training.threads = -1;
-    return training;
-  }
-  lamina_sgd sgd = {0.9, 0};
-
-  // LeNet-5's layers, narrower, and dropout before the last.
-  static Net &build(Net &net) {
-    net.conv(2, 5, 2).add("relu").pool("max_pool", 2).conv(4, 5).add("relu").pool("max_pool", 2);
-    return net.fc(20).add("relu").fc(12).add("relu").dropout(0.5).fc(10);
-  }
-
-  // The parameters after some steps.
-  std::vector<double> trained(int steps) {
-    Device device;
-    Net net(device, {1, 28, 28});
-    build(net);
-    Trainer trainer(net, options());
-    trainer.steps(steps);
-    EXPECT_TRUE(std::isfinite(trainer.progress().loss));
-    return net.all();
-  }
-};
-
-// Waits that are missing show as other numbers in one order or another.
-TEST_F(Training, EveryOrderOfStreamsGivesTheSameBits) {
-  const std::vector<double> expected = trained(6);
-  for (const unsigned seed : {1u, 2u, 3u, 4u, 5u}) {
-    start(seed);
-    EXPECT_EQ(trained(6), expected) << "seed " << seed;
-    EXPECT_STREQ(control()->take_reports(), "") << "seed " << seed;
-    EXPECT_STREQ(control()->leaks(), "") << "seed " << seed;
-  }
-}
-
-TEST_F(Training, ACapturedStepGivesTheBitsOfPlainLaunches) {
-  const std::vector<double> captured = trained(6);
-  const uint64_t launches = control()->counts().launches;
-  start(0);
-  const Environment sync("LAMINA_CUDA_SYNC", "1");
-  EXPECT_EQ(trained(6), captured);
-  EXPECT_GT(control()->counts().launches, 2 * launches); // six steps' against one for each slot, and their recording
-}
-
-TEST_F(Training, AStepTakesNoMemoryAndOneLaunch) {
-  Device device;
-  Net net(device, {1, 28, 28});
-  build(net);
-  Trainer trainer(net, options());
-  trainer.steps(8); // two epochs: all is warm
-  const emulated_counts before = control()->counts();
-  trainer.steps(12);
-  const emulated_counts after = control()->counts();
-  EXPECT_EQ(after.allocs, before.allocs);
-  EXPECT_EQ(after.launches - before.launches, 12u);
-  EXPECT_EQ(after.copies - before.copies, 12u * 4); // pictures, labels, the step's numbers; back: the loss
-}
-
-// An evaluation is queued as steps are; its last batch is smaller.
-TEST_F(Training, EveryOrderOfStreamsGivesTheSameEvaluation) {
-  lamina_evaluation expected = {};
-  for (const unsigned seed : {0u, 1u, 2u, 4u}) {
-    start(seed);
-    {
-      Device device;
-      Net net(device, {1, 28, 28});
-      build(net);
-      ASSERT_OK(lamina_net_init(net, 3));
-      lamina_evaluation result = {};
-      ASSERT_OK(lamina_net_evaluate(net, examples, nullptr, 3, 2, &result));
-      if (seed == 0) expected = result;
-      EXPECT_EQ(result.examples, 16);
-      EXPECT_EQ(result.loss, expected.loss) << "seed " << seed;
-      EXPECT_EQ(result.hits, expected.hits) << "seed " << seed;
-      EXPECT_EQ(result.hits_k, expected.hits_k) << "seed " << seed;
-    }
-    EXPECT_STREQ(control()->take_reports(), "") << "seed " << seed;
-    EXPECT_STREQ(control()->leaks(), "") << "seed " << seed;
-  }
-}
-
-TEST_F(Training, AnEvaluationTakesNoMemoryFromBatchToBatch) {
-  Examples more(32, 1, 28, 10);
-  Device device;
-  Net net(device, {1, 28, 28});
-  build(net);
-  ASSERT_OK(lamina_net_init(net, 3));
-  uint64_t allocs[3], copies[3];
-  for (int i = 0; i < 3; i++) { // the first time it is planned
-    lamina_evaluation result = {};
-    const emulated_counts before = control()->counts();
-    ASSERT_OK(lamina_net_evaluate(net, i == 2 ? more : examples, nullptr, 4, 2, &result));
-    EXPECT_EQ(result.examples, i == 2 ? 32 : 16);
-    const emulated_counts after = control()->counts();
-    allocs[i] = after.allocs - before.allocs, copies[i] = after.copies - before.copies;
-  }
-  EXPECT_EQ(allocs[2], allocs[1]);
-  EXPECT_EQ(copies[1], 4u * 3); // pictures, labels; back: loss and counts
-  EXPECT_EQ(copies[2], 8u * 3);
-}
-
-TEST_F(Training, ABatchThatIsNotFiniteLeavesTheParameters) {
-  for (const unsigned seed : {0u, 1u, 3u}) {
-    start(seed);
-    Device device;
-    Net net(device, {1, 28, 28});
-    build(net);
-    Trainer trainer(net, options());
-    trainer.steps(5);
-    ASSERT_OK(lamina_trainer_save(trainer, (testing::TempDir() + "before.safetensors").c_str())); // waits for them
-    const std::vector<double> before = net.all();
-    examples.poisoned = 0;
-    lamina_status status = LAMINA_OK;
-    for (int i = 0; i < 8 && !status; i++) status = lamina_trainer_step(trainer);
-    EXPECT_EQ(status, LAMINA_NOT_FINITE);
-    EXPECT_TRUE(said("the batch: its pictures")) << lamina_last_error();
-    const int64_t good = trainer.progress().total - 5; // steps before the bad one
-    examples.poisoned = -1;
-    if (good == 0) { EXPECT_EQ(net.all(), before); }
-    EXPECT_OK(lamina_trainer_step(trainer)); // and it goes on
-    EXPECT_EQ(trainer.progress().total, 5 + good + 1);
-  }
-}
-
-// ---- Faults -------------------------------------------------------------------------------------------------------
-
-class Faults : public Training, public testing::WithParamInterface<emulated_fault> {
-protected:
-  // Opens a device, trains three steps, trains on after a failure that doesn't stay, and closes. True: the fault came up.
-  bool run(unsigned nth) {
-    const emulated_fault fault = GetParam();
-    const bool stays = fault == EMULATED_RUN || fault == EMULATED_LOST;
-    start(nth % 4);
-    control()->fail(fault, nth);
-    if (fault == EMULATED_LAUNCH) setenv("LAMINA_CUDA_SYNC", "1", 1); // no captures, so that each launch comes up
-    lamina_device *device = nullptr;
-    lamina_status status = lamina_device_open("cuda:0", nullptr, &device);
-    unsetenv("LAMINA_CUDA_SYNC");
-    lamina_net *net = nullptr;
-    lamina_trainer *trainer = nullptr;
-    if (!status) {
-      lamina_net_options shape = {};
-      shape.rank = 3, shape.dims[0] = 1, shape.dims[1] = shape.dims[2] = 28;
-      EXPECT_OK(lamina_net_open(device, &shape, &net));
-      lamina_fc_layer fc = {};
-      fc.units = 10;
-      lamina_conv_layer conv = {};
-      conv.filters = 2, conv.kernel[0] = 5, conv.stride[0] = 4;
-      EXPECT_OK(lamina_net_add(net, "conv", &conv));
-      EXPECT_OK(lamina_net_add(net, "relu", nullptr));
-      EXPECT_OK(lamina_net_add(net, "fc", &fc));
-      const lamina_training training = options(2);
-      status = lamina_trainer_open(net, &training, &trainer);
-      for (int i = 0; i < 3 && !status; i++) status = lamina_trainer_step(trainer);
-      if (!status) status = lamina_trainer_save(trainer, path().c_str());
-    }
-    const bool struck =
-        control()->fault_struck() != 0; // (a capture that fails is no failure: ops are launched plainly)
-    EXPECT_TRUE(struck || !status) << lamina_status_name(status) << ": " << lamina_last_error();
-    failures_ += status != LAMINA_OK;
-    if (status) { EXPECT_STRNE(lamina_last_error(), ""); }
-    if (status && trainer && struck) {
-      const lamina_status again = lamina_trainer_step(trainer);
-      EXPECT_EQ(again, stays ? LAMINA_DEVICE : LAMINA_OK) << lamina_last_error();
-    }
-    lamina_trainer_close(trainer);
-    lamina_net_close(net);
-    lamina_device_close(device);
-    EXPECT_STREQ(control()->take_reports(), "") << "at " << nth;
-    EXPECT_STREQ(control()->leaks(), "") << "at " << nth;
-    return struck;
-  }
-  static std::string path() { return testing::TempDir() + "faults.safetensors"; }
-  unsigned failures_ = 0;
-};
-
-TEST_P(Faults, EachEndsInAStatus) {
-  unsigned nth = 1;
-  while (nth < 2000 && run(nth) && !HasFailure()) nth++;
-  EXPECT_GT(failures_, 10u) << "hardly any fault was tried";
-  std::printf("%u faults, %u of them failures\n", nth - 1, failures_);
-}
-
-std::string name_of(const testing::TestParamInfo<emulated_fault> &info) {
-  static const char *const names[] = {"alloc", "launch", "copy", "run", "lost"};
-  return names[info.param];
-}
-
-INSTANTIATE_TEST_SUITE_P(Of, Faults,
-                         testing::Values(EMULATED_ALLOC, EMULATED_LAUNCH, EMULATED_COPY, EMULATED_RUN, EMULATED_LOST),
-                         name_of);
-
 // What goes wrong on the device is told later, with the ops that it may have been.
-TEST_F(Training, AnErrorNamesTheOpsSinceTheLastWait) {
+TEST_F(Emulated, AnErrorNamesTheOpsSinceTheLastWait) {
   for (const bool sync : {false, true}) {
     start(0);
     if (sync) setenv("LAMINA_CUDA_SYNC", "1", 1);

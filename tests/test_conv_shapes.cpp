@@ -55,11 +55,13 @@ const Case cases[] = {
      "kernel/implicit_gemm/mma/64x64"},
     {"conv_transpose/backward_weights x=2x18x9x12 dw=18x7x3x3 stride=2,1 pad=1", "kernel/implicit_gemm/simt/64x64"},
     // one tap: plain products, sums over pictures and in parts
-    {"conv/forward x=2x40x7x19 w=130x40x1x1 b=130", "kernel/gemm/128x128 kernel/gemm/32x32 kernel/gemm_mma/tf32_64x64"},
-    {"conv/forward x=2x70x5x9 w=33x70x1x1 b=33 dtype=bf16", "kernel/gemm kernel/gemm_mma/bf16_32x32"},
-    {"conv/backward_data dx=2x70x5x9 w=33x70x1x1", "kernel/gemm/64x64 kernel/gemm_mma/tf32_128x128"},
-    {"conv/backward_weights x=2x40x11x13 dw=33x40x1x1", "kernel/gemm/32x32_split kernel/gemm_mma/tf32_64x64_split"},
-    {"conv/backward_weights x=2x9x13x11 dw=70x9x1x1 dtype=f16", "kernel/gemm kernel/gemm_mma/f16_32x32_split"},
+    {"conv/forward x=2x40x7x19 w=130x40x1x1 b=130", "kernel/gemm kernel/gemm_mma"},
+    {"conv/forward x=2x70x5x9 w=33x70x1x1 b=33 dtype=bf16", "kernel/gemm_mma"},
+    {"conv/forward x=2x72x5x8 w=40x72x1x1 b=40 dtype=bf16", "kernel/gemm_mma"},
+    {"conv/backward_data dx=2x70x5x9 w=33x70x1x1", "kernel/gemm kernel/gemm_mma"},
+    {"conv/backward_data dx=2x72x5x8 w=36x72x1x1", "kernel/gemm kernel/gemm_mma"},
+    {"conv/backward_weights x=2x40x11x13 dw=33x40x1x1", "kernel/gemm kernel/gemm_mma"},
+    {"conv/backward_weights x=2x9x13x11 dw=70x9x1x1 dtype=f16", "kernel/gemm_mma"},
     // strips of 4 positions, planes that share a block, groups of up to 8
     {"conv/forward x=2x12x15x41 w=12x1x3x3 b=12 groups=12 pad=1", "kernel/depthwise", "kernel/depthwise"},
     {"conv/forward x=1x12x20x9 w=24x4x3x5 b=24 groups=3 stride=2,1 dilation=1,2 pad=2 dtype=bf16", "kernel/depthwise",

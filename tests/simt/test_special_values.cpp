@@ -133,8 +133,9 @@ INSTANTIATE_TEST_SUITE_P(All, FarFromZero,
 // Sets that a warp, a block and several blocks have; with vectors and without.
 INSTANTIATE_TEST_SUITE_P(
     All, SpecialValues,
-    testing::Values("batch_norm/forward x=2x3x7", "batch_norm/forward x=4x3x16x16", "batch_norm/forward x=3x2x61x61",
-                    "batch_norm/forward x=900x5", "batch_norm/forward x=8x16 dtype=bf16", "layer_norm/forward x=6x7",
+    testing::Values("batch_norm/forward x=2x3x7 mean=3 deviation=3", "batch_norm/forward x=4x3x16x16",
+                    "batch_norm/forward x=3x2x61x61", "batch_norm/forward x=900x5",
+                    "batch_norm/forward x=8x16 dtype=bf16", "layer_norm/forward x=6x7 mean=6 deviation=6",
                     "layer_norm/forward x=3x512", "layer_norm/forward x=2x5001",
                     "layer_norm/forward x=2x4096 dtype=f16", "group_norm/forward x=2x6x5x5 groups=3",
                     "group_norm/forward x=2x4x40x41 groups=2", "softmax/forward x=5x7", "softmax/forward x=3x1000",

@@ -107,14 +107,24 @@ struct softsign {
 
 // ---- Kernels ------------------------------------------------------------------------------------------------------
 
-// The first `vectors` of a thread's share are whole vectors, the rest single elements.
+// Vectors of a thread that are under way at once: y may be x, so a store would keep the next load back.
+constexpr int items = 2;
+
+// The first `vectors` of a tensor are whole vectors, the rest single elements.
 template <class F, class T> __global__ void forward(int64_t n, int64_t vectors, const T *x, T *y, float p) {
   using V = vector<T>;
-  for (int64_t i = first_of_grid(); i < vectors; i += size_of_grid()) {
-    V v = reinterpret_cast<const V *>(x)[i];
+  const int64_t step = size_of_grid();
+  for (int64_t i = first_of_grid(); i < vectors; i += items * step) {
+    V v[items];
 #pragma unroll
-    for (int k = 0; k < V::width; k++) v.v[k] = as<T>(F::forward(to_f32(v.v[k]), p));
-    reinterpret_cast<V *>(y)[i] = v;
+    for (int j = 0; j < items; j++)
+      if (i + j * step < vectors) v[j] = reinterpret_cast<const V *>(x)[i + j * step];
+#pragma unroll
+    for (int j = 0; j < items; j++) {
+#pragma unroll
+      for (int k = 0; k < V::width; k++) v[j].v[k] = as<T>(F::forward(to_f32(v[j].v[k]), p));
+      if (i + j * step < vectors) reinterpret_cast<V *>(y)[i + j * step] = v[j];
+    }
   }
   for (int64_t i = vectors * V::width + first_of_grid(); i < n; i += size_of_grid())
     y[i] = as<T>(F::forward(to_f32(x[i]), p));

@@ -91,12 +91,12 @@ static void print_run(const train *t) {
   fflush(stdout);
 }
 
-/* "loss 0.0512  test 98.71%  41,310 images/s  eta 9 s" */
+/* "loss 0.0512  test 98.71%  41,310 images/s  eta 9 s". A device that works beside the host tells a loss steps later. */
 static void describe(const train *t, double loss, double speed, const char *what, double seconds, char *text,
                      size_t size) {
   char count[32], time[32];
   const bool percent = t->tested;
-  int used = snprintf(text, size, "loss %.4f  ", loss);
+  int used = isfinite(loss) ? snprintf(text, size, "loss %.4f  ", loss) : 0;
   if (percent) used += snprintf(text + used, size - (size_t)used, "test %.2f%%  ", 100 * t->test.accuracy);
   snprintf(time, sizeof time, seconds < 99.5 ? "%.0f s" : "%.0f min", seconds < 99.5 ? seconds : seconds / 60);
   snprintf(text + used, size - (size_t)used, "%s images/s%s%s",

@@ -1,6 +1,7 @@
 // Training on the CUDA module: in every order of streams, captured and not, without memory in a step, with a batch that
 // isn't finite, and with each of the module's calls failing once.
 #include <map>
+#include <thread>
 
 #include "module_fixture.h"
 
@@ -187,6 +188,59 @@ TEST_F(Training, MemoryThatRunsOutWhileItIsTakenNamesTheLayerToo) {
     lamina_trainer_close(trainer);
   }
   EXPECT_TRUE(named);
+}
+
+// ---- More than one device -----------------------------------------------------------------------------------------
+
+class Devices : public Training {
+protected:
+  // Parameters after three steps on this device; none where one failed, `why` then says how.
+  static std::vector<double> trained_on(const char *name, lamina_status *why = nullptr) {
+    Examples own(16, 1, 28, 10);
+    lamina_device *device = open(name);
+    lamina_status status = LAMINA_OK;
+    std::vector<double> parameters;
+    {
+      Net net(device, {1, 28, 28});
+      net.conv(2, 5).add("relu").fc(10);
+      lamina_training training = {};
+      training.train = own, training.batch = 2, training.rate.rate = 0.05, training.threads = -1;
+      Trainer trainer(net, training);
+      for (int i = 0; i < 3 && !status; i++) status = lamina_trainer_step(trainer);
+      if (!status) status = lamina_stream_sync(device, nullptr);
+      if (!status) parameters = net.all();
+    }
+    lamina_device_close(device);
+    if (why) *why = status;
+    return parameters;
+  }
+};
+
+TEST_F(Devices, TwoTrainAtOnce) {
+  start(0, 2);
+  const std::vector<double> expected = trained_on("cuda:1");
+  ASSERT_FALSE(expected.empty());
+  for (const unsigned seed : {0u, 1u, 3u, 4u}) {
+    start(seed, 2);
+    std::vector<double> other;
+    std::thread second([&] { other = trained_on("cuda:1"); });
+    EXPECT_EQ(trained_on("cuda:0"), expected) << "seed " << seed;
+    second.join();
+    EXPECT_EQ(other, expected) << "seed " << seed;
+  }
+}
+
+TEST_F(Devices, OneThatIsLostLeavesTheOthers) {
+  start(0, 2);
+  const std::vector<double> expected = trained_on("cuda:1"), host = trained_on("cpu");
+  start(0, 2);
+  control()->fail(EMULATED_LOST, 60);
+  lamina_status why = LAMINA_OK;
+  EXPECT_TRUE(trained_on("cuda:0", &why).empty());
+  EXPECT_EQ(why, LAMINA_DEVICE);
+  EXPECT_TRUE(control()->fault_struck());
+  EXPECT_EQ(trained_on("cuda:1"), expected);
+  EXPECT_EQ(trained_on("cpu"), host);
 }
 
 // ---- Faults -------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 # What is installed, where (GNUInstallDirs), in three components:
 #   runtime       liblamina.so.N, and liblamina-cuda.so beside it where it was built
-#   development   headers, liblamina.so, liblamina.a, lamina.pc, the CMake package
+#   development   headers, liblamina.so, liblamina.a, lamina.pc, the CMake package; where there is a CUDA module, also as
+#                 liblamina-cuda.a with lamina-cuda.pc
 #   command       lamina, its recipes and manual page
 # Whatever is installed may be moved as a whole: all paths between its files are relative, unless an absolute folder was
 # given.
@@ -24,6 +25,10 @@ install(TARGETS lamina EXPORT LaminaShared
   INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 if(TARGET lamina_cuda)
   install(TARGETS lamina_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT runtime)
+  install(TARGETS lamina_cuda_static EXPORT LaminaCuda
+    ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
+  target_link_libraries(lamina_cuda_static
+    INTERFACE $<INSTALL_INTERFACE:Lamina::lamina_static> $<INSTALL_INTERFACE:CUDA::cudart_static>)
 endif()
 install(TARGETS lamina_static EXPORT LaminaStatic
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development
@@ -31,7 +36,7 @@ install(TARGETS lamina_static EXPORT LaminaStatic
 install(DIRECTORY include/lamina DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development
   FILES_MATCHING PATTERN "*.h")
 
-# The CMake package: find_package(Lamina [0.1] [COMPONENTS shared static]).
+# The CMake package: find_package(Lamina [0.1] [COMPONENTS shared static cuda_static]).
 foreach(library ${LAMINA_FOUND_LIBRARIES})
   target_link_libraries(lamina_static PRIVATE $<INSTALL_INTERFACE:Lamina::${library}>)
 endforeach()
@@ -46,7 +51,11 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/cmake/LaminaConfigVersion
   COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/cmake/LaminaConfig.cmake ${PROJECT_BINARY_DIR}/cmake/LaminaConfigVersion.cmake
   DESTINATION ${package} COMPONENT development)
-foreach(set LaminaShared LaminaStatic)
+set(sets LaminaShared LaminaStatic)
+if(TARGET lamina_cuda)
+  list(APPEND sets LaminaCuda)
+endif()
+foreach(set ${sets})
   install(EXPORT ${set} NAMESPACE Lamina:: DESTINATION ${package} COMPONENT development)
 endforeach()
 
@@ -83,6 +92,12 @@ foreach(folder LIBDIR INCLUDEDIR)
 endforeach()
 configure_file(cmake/lamina.pc.in ${PROJECT_BINARY_DIR}/cmake/lamina.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/cmake/lamina.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)
+if(TARGET lamina_cuda)
+  set(LAMINA_CUDA_LIBRARY_DIR ${CUDAToolkit_LIBRARY_DIR})
+  configure_file(cmake/lamina-cuda.pc.in ${PROJECT_BINARY_DIR}/cmake/lamina-cuda.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/cmake/lamina-cuda.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig
+    COMPONENT development)
+endif()
 
 # ---- The command ----------------------------------------------------------------------------------------------------
 lamina_path_between(BINDIR LIBDIR libraries)

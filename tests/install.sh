@@ -86,6 +86,39 @@ done
 LD_LIBRARY_PATH=$libraries run_examples "$work/by-pkg-config" c
 run_examples "$work/by-pkg-config-static" c
 
+# The CUDA module, linked into a program: its device opens, or its own words say why not.
+if [ -e "$libraries/liblamina-cuda.a" ]; then
+  cat >"$work/cuda.c" <<'END'
+#include <stdio.h>
+#include "lamina/lamina.h"
+extern lamina_module_open_fn lamina_cuda_module_open;
+int main(void) {
+  const lamina_device_options options = {.module = lamina_cuda_module_open};
+  lamina_device *device;
+  const lamina_status status = lamina_device_open("cuda:0", &options, &device);
+  printf("%s\n", status ? lamina_last_error() : lamina_device_about(device));
+  lamina_device_close(device);
+  return 0;
+}
+END
+  printf '%s\n' 'cmake_minimum_required(VERSION 3.25)' 'project(cuda LANGUAGES C CXX)' \
+    'find_package(Lamina REQUIRED COMPONENTS cuda_static)' 'add_executable(cuda ../cuda.c)' \
+    'target_link_libraries(cuda PRIVATE Lamina::lamina_cuda_static)' >"$work/cuda-CMakeLists.txt"
+  mkdir "$work/cuda" && mv "$work/cuda-CMakeLists.txt" "$work/cuda/CMakeLists.txt"
+  # shellcheck disable=SC2046
+  PKG_CONFIG_PATH=$work/no-shared/${libraries#"$prefix/"}/pkgconfig quietly cc -std=c11 "$work/cuda.c" \
+    $(PKG_CONFIG_PATH=$work/no-shared/${libraries#"$prefix/"}/pkgconfig pkg-config --static --cflags --libs lamina-cuda) \
+    -o "$work/by-pkg-config-static/cuda"
+  quietly "$cmake" -S "$work/cuda" -B "$work/cuda/build" -DCMAKE_PREFIX_PATH="$prefix"
+  quietly "$cmake" --build "$work/cuda/build"
+  for program in "$work/by-pkg-config-static/cuda" "$work/cuda/build/cuda"; do
+    said=$(LAMINA_MODULE_PATH=/nowhere "$program")
+    [[ $said =~ NVIDIA|CUDA ]] || fail "$program said: $said"
+    [[ ! $said =~ 'no module' ]] || fail "$program looks for a module: $said"
+    ran=$((ran + 1))
+  done
+fi
+
 for kind in OFF ON; do
   quietly "$cmake" -S "$work/examples" -B "$work/by-cmake-$kind" -DCMAKE_PREFIX_PATH="$prefix" -DLINK_STATIC=$kind
   quietly "$cmake" --build "$work/by-cmake-$kind" --parallel 2

@@ -37,6 +37,13 @@ typedef enum lamina_log_level {
  *  reports. `message` lives until the call returns. May be called from any thread that uses the device. */
 typedef void lamina_log_fn(void *user, lamina_log_level level, const char *message);
 
+/** What the core offers to a module; lamina/module.h. */
+typedef struct lamina_host lamina_host;
+/** What a kind of device is; lamina/module.h. */
+typedef struct lamina_module lamina_module;
+/** The entry of a module: checks host->abi, fills *module; lamina/module.h. */
+typedef lamina_status lamina_module_open_fn(const lamina_host *host, lamina_module *module);
+
 /** All zero: the defaults. */
 typedef struct lamina_device_options {
   int threads; /**< CPU threads an op may use; 0: LAMINA_THREADS, else all that the process may use */
@@ -45,10 +52,11 @@ typedef struct lamina_device_options {
   void *log_user;                    /**< given to `log` */
   const char *engine;                /**< as LAMINA_ENGINE: "conv/forward:onednn,fc:ref"; NULL: read LAMINA_ENGINE */
   int plan_cache;                    /**< plans kept for the simple path; 0: 256 */
+  lamina_module_open_fn *module;     /**< the entry of a module that is linked into the program; NULL: see below */
 } lamina_device_options;
 
-/** Opens "cpu", or "KIND:INDEX" through the module liblamina-KIND.so, which is looked for in $LAMINA_MODULE_PATH,
- *  beside liblamina and in the loader's path. Environment variables are read here, once; one that can't be understood
+/** Opens "cpu", or "KIND:INDEX" through options->module, which must be of that kind, else through the module
+ *  liblamina-KIND.so, which is looked for in $LAMINA_MODULE_PATH, beside liblamina and in the loader's path. Environment variables are read here, once; one that can't be understood
  *  is INVALID and the sentence lists the choices. Only an engine in LAMINA_ENGINE that nobody has is said by the first
  *  plan: it may still be registered.
  *  Errors: INVALID for a name or a variable that can't be understood; DEVICE where there is no such module (the sentence

@@ -18,7 +18,7 @@ extern "C" {
 
 /** What the core offers to a module or plug-in. It grows at its end: check that abi is LAMINA_MODULE_ABI and that size is
  *  at least sizeof(lamina_host). size, abi and error stay where they are in every ABI. */
-typedef struct lamina_host {
+struct lamina_host {
   uint32_t size, abi; /**< sizeof(lamina_host), LAMINA_MODULE_ABI of the library */
   /** lamina_error: sets the thread's error sentence and returns the status. */
   lamina_status (*error)(lamina_status status, const char *format, ...);
@@ -31,10 +31,10 @@ typedef struct lamina_host {
   const lamina_op_def *(*op_at)(int id);                          /**< lamina_op_at */
   /** lamina_engine_register */
   lamina_status (*engine_register)(lamina_device *device, const lamina_engine *engine);
-} lamina_host;
+};
 
 /** What a kind of device is. `state` is what `open` gave; streams likewise. */
-typedef struct lamina_module {
+struct lamina_module {
   uint32_t size, abi;                  /**< sizeof(lamina_module), LAMINA_MODULE_ABI of the module */
   const char *kind;                    /**< "cpu", "cuda" */
   lamina_memory memory;                /**< what its tensors lie in */
@@ -85,10 +85,16 @@ typedef struct lamina_module {
 
   /** Bytes of its memory that alloc could still give, all together. NULL: nobody knows. */
   lamina_status (*memory_left)(void *state, size_t *left);
-} lamina_module;
+};
 
-/** The one symbol of a module: checks host->abi, fills *module. */
-typedef lamina_status lamina_module_open_fn(const lamina_host *host, lamina_module *module);
+/* The one symbol of a module is lamina_module_open, a lamina_module_open_fn: checks host->abi, fills *module. A module can
+ * be linked into a program, too, which then gives the entry to lamina_device_open in its options. That of our CUDA module
+ * is in liblamina-cuda.a (pkg-config lamina-cuda, Lamina::lamina_cuda_static), by another name since programs may link
+ * several:
+ *
+ *   extern lamina_module_open_fn lamina_cuda_module_open;
+ *   lamina_device_options options = {.module = lamina_cuda_module_open};
+ *   lamina_device_open("cuda:0", &options, &device); */
 
 /** The one symbol of a plug-in: checks host->abi and host->size and registers its engines for `device`. What it may keep
  *  is `host`. A status that is not OK, with its sentence by host->error, is a refusal: nothing of it stays. */

@@ -72,7 +72,7 @@ static void *load(const char *folder, const char *kind, char *tried, size_t size
   return library;
 }
 
-static lamina_status module_load(lamina_device *device, const char *kind) {
+static lamina_status module_load(lamina_device *device, const char *kind, lamina_module_open_fn **entry) {
   char tried[1200] = "", folder[PATH_MAX] = "";
   const char *path = getenv("LAMINA_MODULE_PATH");
   Dl_info self;
@@ -86,14 +86,22 @@ static lamina_status module_load(lamina_device *device, const char *kind) {
     return lamina_error(LAMINA_DEVICE, "device %s: there is no module for \"%s\" devices; tried%s", device->name, kind,
                         tried);
   void *symbol = dlsym(device->library, "lamina_module_open");
-  lamina_module_open_fn *open_module;
-  memcpy(&open_module, &symbol, sizeof symbol); /* POSIX allows it, ISO C has no cast for it */
+  memcpy(entry, &symbol, sizeof symbol); /* POSIX allows it, ISO C has no cast for it */
   if (!symbol)
     return lamina_error(LAMINA_DEVICE, "device %s: liblamina-%s.so has no lamina_module_open", device->name, kind);
-  LAMINA_TRY(open_module(&lamina_core_host, &device->module));
+  return LAMINA_OK;
+}
+
+/* By the entry that the program gave, or that of the module that is loaded. */
+static lamina_status module_open(lamina_device *device, const char *kind, lamina_module_open_fn *entry) {
+  if (!entry) LAMINA_TRY(module_load(device, kind, &entry));
+  LAMINA_TRY(entry(&lamina_core_host, &device->module));
   if (device->module.size != sizeof(lamina_module) || device->module.abi != LAMINA_MODULE_ABI)
     return lamina_error(LAMINA_DEVICE, "device %s: its module was built for ABI %u, this library has %u", device->name,
                         device->module.abi, LAMINA_MODULE_ABI);
+  if (strcmp(device->module.kind, kind) != 0)
+    return lamina_error(LAMINA_INVALID, "device %s: its module is one for \"%s\" devices", device->name,
+                        device->module.kind);
   return LAMINA_OK;
 }
 
@@ -142,7 +150,7 @@ static lamina_status open_in(lamina_device *device, const char *name, const lami
   if (strcmp(kind, "cpu") == 0)
     LAMINA_TRY(lamina_cpu_module(&lamina_core_host, &device->module));
   else
-    LAMINA_TRY(module_load(device, kind));
+    LAMINA_TRY(module_open(device, kind, options->module));
   LAMINA_TRY(device->module.open(device, index, &device->state, device->about, sizeof device->about));
   device->plans = lamina_plan_cache_open(&device->allocator, options->plan_cache > 0 ? options->plan_cache : 256);
   if (!device->plans) return LAMINA_OUT_OF_MEMORY;

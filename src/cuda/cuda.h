@@ -58,6 +58,9 @@ lamina_status cuda_check(cuda_device *device, cudaError_t error, const char *wha
 lamina_status cuda_memory_open(cuda_device *device);
 void cuda_memory_close(cuda_device *device);
 
+/* The module's entry where it is linked into a program, as liblamina-cuda.a; entry.c has it for the shared library. */
+LAMINA_API lamina_module_open_fn lamina_cuda_module_open;
+
 /* The functions of lamina_module. */
 lamina_status cuda_alloc(void *state, size_t size, void **memory);
 void cuda_free(void *state, void *memory, size_t size);

@@ -129,8 +129,7 @@ static lamina_status cuda_open(lamina_device *device, int index, void **state, c
   return status;
 }
 
-LAMINA_API lamina_module_open_fn lamina_module_open;
-lamina_status lamina_module_open(const lamina_host *host, lamina_module *module) {
+lamina_status lamina_cuda_module_open(const lamina_host *host, lamina_module *module) {
   if (host->abi != LAMINA_MODULE_ABI || host->size < sizeof *host)
     return host->error(LAMINA_DEVICE, "the CUDA module was built for ABI %u, this library has %u", LAMINA_MODULE_ABI,
                        host->abi);

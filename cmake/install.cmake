@@ -28,7 +28,8 @@ if(TARGET lamina_cuda)
   install(TARGETS lamina_cuda_static EXPORT LaminaCuda
     ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
   target_link_libraries(lamina_cuda_static
-    INTERFACE $<INSTALL_INTERFACE:Lamina::lamina_static> $<INSTALL_INTERFACE:CUDA::cudart_static>)
+    INTERFACE $<INSTALL_INTERFACE:Lamina::lamina_static> $<INSTALL_INTERFACE:CUDA::cudart_static>
+    $<INSTALL_INTERFACE:stdc++>) # parts of it are C++
 endif()
 install(TARGETS lamina_static EXPORT LaminaStatic
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development

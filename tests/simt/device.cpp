@@ -234,7 +234,7 @@ extern "C" __attribute__((visibility("default"))) const emulated_control *emulat
 
 cudaError_t cudaGetLastError(void) {
   Api api;
-  if (device_now().sticky) return device_now().sticky; // can't be cleared
+  if (!S->devices.empty() && device_now().sticky) return device_now().sticky; // can't be cleared
   const cudaError_t e = last_error;
   last_error = cudaSuccess;
   return e;

@@ -1,5 +1,6 @@
 // Errors by name, devices and their properties: an H100's.
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "device.h"
@@ -62,8 +63,14 @@ const char *cudaGetErrorString(cudaError_t e) {
   return "unrecognized error code";
 }
 
+// EMULATED_DRIVER: the CUDA version of the driver, 12040; 0: there is none.
+static int driver_version() {
+  const char *text = getenv("EMULATED_DRIVER");
+  return text ? atoi(text) : CUDART_VERSION;
+}
 cudaError_t cudaGetDeviceCount(int *n) {
   Api api;
+  if (driver_version() < CUDART_VERSION) return done(cudaErrorInsufficientDriver);
   *n = static_cast<int>(S->devices.size());
   return done(*n ? cudaSuccess : cudaErrorNoDevice);
 }
@@ -166,7 +173,7 @@ cudaError_t cudaDeviceGetAttribute(int *v, cudaDeviceAttr a, int d) {
   return done(cudaSuccess);
 }
 cudaError_t cudaDriverGetVersion(int *v) {
-  *v = CUDART_VERSION;
+  *v = driver_version();
   return cudaSuccess;
 }
 cudaError_t cudaRuntimeGetVersion(int *v) {

@@ -19,6 +19,24 @@ TEST_F(Emulated, DevicesThatAreNotThereAreListed) {
                "there is no cuda:3; there are cuda:0 to cuda:2");
 }
 
+TEST_F(Emulated, NoDriverTooOldAOneAndNoGpuAreSentencesOfTheirOwn) {
+  lamina_device *device = nullptr;
+  {
+    const Environment none("EMULATED_DRIVER", "0");
+    EXPECT_ERROR(lamina_device_open("cuda:0", nullptr, &device), LAMINA_DEVICE,
+                 "there is no NVIDIA driver (libcuda.so.1); install it, or use cpu");
+  }
+  {
+    const Environment old("EMULATED_DRIVER", "11080");
+    EXPECT_EQ(lamina_device_open("cuda:0", nullptr, &device), LAMINA_DEVICE);
+    EXPECT_TRUE(said("the NVIDIA driver is too old: it has CUDA 11.8, this module was built with "))
+        << lamina_last_error();
+  }
+  start(0, 0);
+  EXPECT_ERROR(lamina_device_open("cuda:0", nullptr, &device), LAMINA_DEVICE,
+               "there is an NVIDIA driver, but no GPU that it can use");
+}
+
 TEST_F(Emulated, AVariableThatCannotBeUnderstoodNamesTheChoices) {
   const Environment sync("LAMINA_CUDA_SYNC", "yes");
   lamina_device *device = nullptr;

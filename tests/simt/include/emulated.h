@@ -9,7 +9,8 @@
  *
  * A process that never asks is told on stderr. It exits with 86 where something was reported that nobody took, and with 87
  * where something leaked. The environment: EMULATED_SEED, EMULATED_DEVICES, EMULATED_MEMORY (bytes), EMULATED_FAIL
- * (alloc:3), EMULATED_VERBOSE=1 (why a call was refused), EMULATED_LEAKS=0, EMULATED_COUNTS=1 (at exit). */
+ * (alloc:3), EMULATED_DRIVER (its CUDA version, 12040; 0: none), EMULATED_VERBOSE=1 (why a call was
+ * refused), EMULATED_LEAKS=0, EMULATED_COUNTS=1 (at exit). */
 #ifndef EMULATED_H
 #define EMULATED_H
 

@@ -53,7 +53,7 @@ template <int N, class T, class F> __device__ __forceinline__ void gather_elemen
 // `vectors` says.
 template <class T, bool ALONG_K, bool ANY> struct gemm_matrix {
   using type = T;
-  static constexpr bool along_k = ALONG_K, rare = ANY;
+  static constexpr bool along_k = ALONG_K, rare = true;
   const T *data;
   int64_t outer_step, k_step;
   int outer, depth; // sizes

@@ -1,9 +1,9 @@
 // Convolution as a matrix product on tensor cores, forward and the data's gradient.
 //
 //   kernel       good for                    launch                           passes                       bound by
-//   way          bf16, f16; f32 as tf32:     128 threads for a tile of        input: M / rows of a tile,   loads of the
-//     128x128    many channels out           channels out x positions; 4      filter: columns / those of   input, an element
-//     64x64      few, or few positions       stages, 80 or 41 KiB             a tile, from L2; output: 1   at a time
+//   way          bf16, f16; f32 as tf32:     a tile of channels out x         input: M / rows of a tile,   loads of the
+//     128x128    many channels out           positions a block: 256 or 128    filter: columns / those of   input, an element
+//     64x64      few, or few positions       threads; 4 stages, 80 or 41 KiB  a tile, from L2; output: 1   at a time
 #include "conv_implicit.h"
 
 #include "conv_mma.h"

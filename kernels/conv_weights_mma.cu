@@ -1,10 +1,10 @@
 // The filter's gradient of a convolution as a matrix product on tensor cores.
 //
 //   kernel       good for                    launch                           passes                       bound by
-//   weights      bf16, f16; f32 as tf32      128 threads for a tile of        x: filters / rows of a       loads of x, an
-//     128x128    many filters                filters x (channel, tap) and a   tile, y: columns / those     element at a time
-//     64x64      few, or few columns         part of the positions; 4         of a tile, from L2; parts
-//                                            stages, 80 or 41 KiB             are written and added
+//   weights      bf16, f16; f32 as tf32      a tile of filters x (channel,    x: filters / rows of a       loads of x, an
+//     128x128    many filters                tap) and a part of the           tile, y: columns / those     element at a time
+//     64x64      few, or few columns         positions a block: 256 or 128    of a tile, from L2; parts
+//                                            threads; 4 stages, 80 or 41 KiB  are written and added
 #include "conv_implicit.h"
 
 #include "conv_mma.h"

@@ -17,7 +17,8 @@
 namespace {
 
 template <class Tile, bool A_ALONG_K, bool B_ALONG_K, bool ANY>
-__global__ void __launch_bounds__(Tile::threads, Tile::blocks) product(const gemm_job job) {
+__global__ void __launch_bounds__(Tile::threads, ANY ? Tile::blocks / 2 : Tile::blocks) // steps take registers
+    product(const gemm_job job) {
   DYN_SHARED(unsigned char, shared);
   const gemm_work work(job, Tile::BM, Tile::BN);
   float sum[Tile::MI][Tile::NI][4] = {};

@@ -64,7 +64,7 @@ cudaError_t copy(void *to, size_t to_pitch, const void *from, size_t from_pitch,
   bool wait = false;
   if (w_from.kind == Where::pageable && !is_host(w_to)) {
     // Staged: the source may be used again when the call returns, but the data need not have arrived.
-    if (!async && s->last) wait_for({s->last});
+    if (!async && s->last) S->counts.waits++, wait_for({s->last});
     const auto stage = std::make_shared<std::vector<char>>(box.width * box.height);
     copy_rows(stage->data(), box.width, from, from_pitch, box);
     w->run = [=] {
@@ -87,7 +87,7 @@ cudaError_t copy(void *to, size_t to_pitch, const void *from, size_t from_pitch,
   }
   OpP op;
   if (const cudaError_t e = enqueue(s, w, &op)) return e;
-  if (wait) wait_for({op});
+  if (wait) S->counts.waits++, wait_for({op});
   return done(device_at(s->device).sticky);
 }
 
@@ -114,7 +114,7 @@ cudaError_t set(void *p, int value, size_t n, cudaStream_t stream, bool async, c
   };
   OpP op;
   if (const cudaError_t e = enqueue(s, work, &op)) return e;
-  if (!async && w.kind == Where::pinned) wait_for({op}); // device memory: asynchronous, says CUDA
+  if (!async && w.kind == Where::pinned) S->counts.waits++, wait_for({op}); // device memory: asynchronous, says CUDA
   return done(device_at(s->device).sticky);
 }
 

@@ -44,6 +44,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   if (s->legacy) // waits for blocking streams as well
     for (const auto &[handle, other] : S->streams)
       if (other->device == s->device && !(other->flags & cudaStreamNonBlocking)) last.push_back(other->last);
+  S->counts.waits++;
   wait_for(last);
   return done(device_at(s->device).sticky);
 }
@@ -69,6 +70,7 @@ cudaError_t cudaDeviceSynchronize(void) {
       invalidate(c);
       return refuse(cudaErrorStreamCaptureUnsupported, "cudaDeviceSynchronize during a capture");
     }
+  S->counts.waits++;
   wait_device(current_device);
   return done(device_now().sticky);
 }

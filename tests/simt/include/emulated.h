@@ -29,9 +29,10 @@ typedef enum emulated_fault {
   EMULATED_LOST    /* an operation, when it runs: the device goes, for good */
 } emulated_fault;
 
-/* How many of each there were since the last reset. */
+/* How many of each there were since the last reset. waits: of the host for a stream, the device, or a copy that it asked to
+ * wait for; events, by which it can wait for older work, are not among them. */
 typedef struct emulated_counts {
-  uint64_t allocs, launches, copies, runs;
+  uint64_t allocs, launches, copies, runs, waits;
 } emulated_counts;
 
 typedef struct emulated_control {

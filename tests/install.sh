@@ -57,6 +57,10 @@ fi
 ! grep -rlF "$work/first" "$prefix" || fail 'these files know where they were installed first'
 if [ -e "$build/lib/liblamina-cuda.so" ]; then # it is found beside the library: what it says is not that it isn't there
   ! "$prefix/bin/lamina" doctor | grep -q 'there is no module' || fail 'the installed command finds no CUDA module'
+  mv "$libraries/liblamina-cuda.so" "$work/" # and without it doctor says so
+  "$prefix/bin/lamina" doctor | grep -q '^-- *cuda *.*there is no module for "cuda" devices' ||
+    fail 'doctor does not say that there is no CUDA module'
+  mv "$work/liblamina-cuda.so" "$libraries/"
 fi
 for header in "$tests"/../include/lamina/*.h; do
   cmp -s "$header" "$prefix/include/lamina/${header##*/}" || fail "include/lamina/${header##*/} is not installed"

@@ -147,9 +147,8 @@ typedef struct lamina_memory_need {
   size_t loader;      /**< host memory of batches made ahead */
   size_t total;       /**< device + loader */
   size_t workspace;   /**< of the activations' arena: the largest workspace of an op */
-  const char
-      *widest; /**< the layer, "3.conv", or "the loss and the update", at one of whose ops most of the arena is in
-                       *   use; lives as long as the net */
+  const char *widest; /**< the layer ("3.conv") at one of whose ops most of the arena is in use, or "the loss and the
+                           update"; as long as the net is */
 } lamina_memory_need;
 
 /** What inference with batches of this size takes, without taking it. lamina_training_memory is for training. */

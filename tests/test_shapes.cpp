@@ -25,6 +25,9 @@ const char *const cases[] = {
     "copy/forward x=40x96/1,0",
     "copy/forward x=40x64/130,1+1 dtype=bf16",
     "copy/forward x=10007:u8",
+    "fill/forward y=37+1 value=2",
+    "fill/forward y=37+2 value=2",
+    "fill/forward y=1003+5 value=3 dtype=bf16",
     "transpose/forward x=66x5x130 perm=2,1,0",
     "transpose/backward dx=2x36x7x20 perm=0,2,3,1 dtype=bf16",
     // sums in parts: of rows, of columns with and without vectors, of neighbours that are few

@@ -96,7 +96,8 @@ class ConvShape : public testing::TestWithParam<Case> {};
 TEST_P(ConvShape, EveryCandidateAgrees) {
   const char *name = std::getenv("LAMINA_TEST_DEVICE");
   const bool cpu = !name || std::string(name) == "cpu";
-  if (cpu && GetParam().engine) GTEST_SKIP() << "an engine of GPUs alone";
+  if (cpu && GetParam().engine)
+    GTEST_SKIP() << "an engine of GPUs alone: ctest -R emulated_conv_shapes, or scripts/gpu-check, runs it";
   std::istringstream stream(GetParam().line);
   std::vector<std::string> words;
   for (std::string word; stream >> word;) words.push_back(word);

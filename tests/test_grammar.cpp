@@ -82,6 +82,21 @@ TEST(Grammar, NoOpHasNamesThatClash) {
   }
 }
 
+TEST(Grammar, ShapesMayBeInBlocks) {
+  lamina_case c;
+  ASSERT_EQ(parse("conv/forward x=2x32x5x7_1x16:bf16 w=16x32x3x3/9216,4608,768,256_1x16_0x16+3 y=2x16x3x5_0x2", &c),
+            LAMINA_OK)
+      << lamina_last_error();
+  EXPECT_EQ(shape(arg(c, "x")), "bf16[2,32,5,7]_1x16");
+  EXPECT_EQ(arg(c, "x").layout, LAMINA_BLOCK(1, 4));
+  EXPECT_EQ(shape(arg(c, "w")), "f32[16,32,3,3]/9216,4608,768,256_1x16_0x16");
+  EXPECT_EQ(c.offset[1], 3);
+  EXPECT_EQ(shape(arg(c, "y")), "f32[2,16,3,5]_0x2");
+  ASSERT_EQ(parse("conv/forward x=2x32x5x7 w=16x32x3x3_any", &c), LAMINA_OK) << lamina_last_error();
+  EXPECT_EQ(shape(arg(c, "w")), "f32[16,32,3,3]_any");
+  EXPECT_EQ(text_of(c), "conv/forward x=2x32x5x7 w=16x32x3x3_any y=2x16x3x5");
+}
+
 TEST(Grammar, AProblemIsWrittenInFull) {
   lamina_conv conv = {};
   conv.pad[0][0] = 1, conv.pad[1][0] = conv.pad[1][1] = 2;
@@ -189,10 +204,31 @@ TEST(Grammar, MistakesAreNamed) {
             "dtype, math, deterministic, fill, seed");
   EXPECT_EQ(refusal("conv/forward x"),
             "\"x\" is not understood; expected tensor=SHAPE, tensor=FILE.npy or attribute=value");
-  EXPECT_EQ(refusal("relu/forward x=2x3q"), "x=2x3q: expected a shape such as 2x3x5x7 or 2x3x5x7/120,40,8,1+3:bf16, a "
-                                            "file that ends in .npy, or @TENSOR");
-  for (const char *bad : {"x=2x", "x=", "x=x2", "x=2x3/1", "x=2/1,1", "x=2x3+", "x=2x3+-1", "x=2x3:", "x=2x3:f31",
-                          "x=2x3:f32:f32", "x=1x1x1x1x1x1x1x1x1", "x=99999999999999999999", "x=2/", "x=-2"})
+  EXPECT_EQ(refusal("relu/forward x=2x3q"), "x=2x3q: expected a shape such as 2x3x5x7 or 2x3x5x7/120,40,8,1+3:bf16 or "
+                                            "2x32x5x7_1x16, a file that ends in .npy, or @TENSOR");
+  for (const char *bad : {"x=2x",
+                          "x=",
+                          "x=x2",
+                          "x=2x3/1",
+                          "x=2/1,1",
+                          "x=2x3+",
+                          "x=2x3+-1",
+                          "x=2x3:",
+                          "x=2x3:f31",
+                          "x=2x3:f32:f32",
+                          "x=1x1x1x1x1x1x1x1x1",
+                          "x=99999999999999999999",
+                          "x=2/",
+                          "x=-2",
+                          "x=16_",
+                          "x=16_0",
+                          "x=16_0x",
+                          "x=16_0x3",
+                          "x=16_0x1",
+                          "x=16_0x65536",
+                          "x=16_8x2",
+                          "x=16_0x2_0x2_0x2_0x2_0x2",
+                          "x=16_any_0x2"})
     EXPECT_NE(refusal(std::string("relu/forward ") + bad).find("expected a shape"), std::string::npos) << bad;
   EXPECT_EQ(refusal("relu/forward x=2 x=3"), "x is given twice");
   EXPECT_EQ(refusal("relu/forward x=2 seed=1 seed=1"), "seed is given twice");

@@ -13,6 +13,9 @@
 #include "failing_allocator.h"
 #include "lamina/lamina.h"
 
+extern "C" lamina_status lamina_estimate(lamina_device *, const lamina_problem *, const lamina_plan_options *,
+                                         double *); // core/candidates.h, which is C alone
+
 namespace {
 
 // What one probe engine was asked to do, and how it answers.
@@ -311,6 +314,117 @@ TEST_F(Plan, StridesThatAnEngineDoesNotTakeArePacked) {
   const std::vector<float> expected = {11, -1, 22, -1, 33, -1, -1, -1, 44, -1, 55, -1, 66};
   EXPECT_EQ(std::vector<float>(z, z + 13), expected) << "and gaps stay as they were";
   lamina_plan_close(p);
+}
+
+// Blocks are packed for engines that don't know them, and reach those that do; one layout for all arguments is flat memory.
+TEST_F(Plan, BlocksReachWhoTakesThem) {
+  const int64_t dims[] = {2, 4, 3};
+  const lamina_desc blocked = lamina_blocked(LAMINA_F32, 3, dims, LAMINA_BLOCK(1, 2));
+  const lamina_desc dense = lamina_dense(LAMINA_F32, 3, dims), *mixed[] = {&blocked, &dense, &blocked};
+  const lamina_desc *same[] = {&blocked, &blocked, &blocked};
+  const lamina_strides takes[] = {LAMINA_STRIDES_ANY, LAMINA_STRIDES_DENSE, LAMINA_STRIDES_SAME,
+                                  LAMINA_STRIDES_BLOCKED};
+  lamina_problem problem, alike;
+  ASSERT_EQ(lamina_problem_init(&problem, lamina_op_find("add/forward"), nullptr, mixed), LAMINA_OK);
+  ASSERT_EQ(lamina_problem_init(&alike, lamina_op_find("add/forward"), nullptr, same), LAMINA_OK);
+  for (const lamina_strides strides : takes) {
+    lamina_device *other = nullptr;
+    Probe probe;
+    const lamina_engine engine_row = row("probe/blocks", &probe, strides);
+    ASSERT_EQ(lamina_device_open("cpu", nullptr, &other), LAMINA_OK);
+    ASSERT_EQ(lamina_engine_register(other, &engine_row), LAMINA_OK) << lamina_last_error();
+    for (const lamina_problem *p : {&problem, &alike}) {
+      lamina_plan *planned = nullptr;
+      ASSERT_EQ(lamina_plan_open(other, p, nullptr, &planned), LAMINA_OK) << lamina_last_error();
+      const bool packed = strides == LAMINA_STRIDES_ANY || strides == LAMINA_STRIDES_DENSE ||
+                          (strides == LAMINA_STRIDES_SAME && p == &problem);
+      EXPECT_EQ(probe.seen.arg[0].layout, packed ? 0 : LAMINA_BLOCK(1, 2)) << strides;
+      EXPECT_EQ(lamina_plan_problem(planned)->arg[0].layout, LAMINA_BLOCK(1, 2));
+      float x[24], w[24], y[24] = {};
+      for (int i = 0; i < 24; i++) x[i] = static_cast<float>(i), w[i] = static_cast<float>(100 * i);
+      std::vector<char> workspace(lamina_plan_workspace(planned) + 64);
+      const lamina_args args = {{x, w, y}};
+      void *aligned = workspace.data() + (64 - reinterpret_cast<uintptr_t>(workspace.data()) % 64);
+      ASSERT_EQ(lamina_plan_run(planned, &args, aligned, nullptr), LAMINA_OK) << lamina_last_error();
+      for (int64_t i = 0; i < 24; i++) {
+        const lamina_desc *d = lamina_plan_problem(planned)->arg;
+        ASSERT_EQ(y[lamina_desc_offset(&d[2], i)], x[lamina_desc_offset(&d[0], i)] + w[lamina_desc_offset(&d[1], i)]);
+      }
+      lamina_plan_close(planned);
+    }
+    lamina_device_close(other);
+  }
+}
+
+// What a layout that is left open becomes: row-major, what others have, or what a prepare says.
+TEST_F(Plan, OpenLayoutsAreChosen) {
+  const int64_t dims[] = {2, 4, 3};
+  const lamina_desc any = lamina_blocked(LAMINA_F32, 3, dims, LAMINA_LAYOUT_ANY);
+  const lamina_desc blocked = lamina_blocked(LAMINA_F32, 3, dims, LAMINA_BLOCK(1, 2)), *args[] = {&blocked, &any, &any};
+  lamina_problem problem;
+  ASSERT_EQ(lamina_problem_init(&problem, lamina_op_find("add/forward"), nullptr, args), LAMINA_OK);
+  for (const lamina_strides strides : {LAMINA_STRIDES_ANY, LAMINA_STRIDES_SAME, LAMINA_STRIDES_BLOCKED}) {
+    for (const bool chooses : {false, true}) {
+      if (chooses && strides != LAMINA_STRIDES_BLOCKED) continue;
+      lamina_device *other = nullptr;
+      lamina_plan *planned = nullptr;
+      Probe probe;
+      lamina_engine engine_row = row("probe/open", &probe, strides);
+      if (chooses)
+        engine_row.prepare = [](lamina_plan *plan) {
+          plan->problem.arg[2] = lamina_blocked(LAMINA_F32, 3, plan->problem.arg[2].dims, LAMINA_BLOCK(0, 1));
+          return LAMINA_OK;
+        };
+      ASSERT_EQ(lamina_device_open("cpu", nullptr, &other), LAMINA_OK);
+      ASSERT_EQ(lamina_engine_register(other, &engine_row), LAMINA_OK) << lamina_last_error();
+      ASSERT_EQ(lamina_plan_open(other, &problem, nullptr, &planned), LAMINA_OK) << lamina_last_error();
+      const lamina_desc *chosen = lamina_plan_problem(planned)->arg;
+      const lamina_desc dense = lamina_dense(LAMINA_F32, 3, dims);
+      const lamina_desc want = chooses ? lamina_blocked(LAMINA_F32, 3, dims, LAMINA_BLOCK(0, 1))
+                               : strides == LAMINA_STRIDES_SAME ? blocked
+                                                                : dense;
+      EXPECT_EQ(chosen[2].layout, want.layout) << strides;
+      EXPECT_EQ(std::memcmp(chosen[2].strides, want.strides, sizeof want.strides), 0) << strides;
+      EXPECT_EQ(lamina_plan_workspace(planned) > 0, strides == LAMINA_STRIDES_ANY) << "x alone is packed for it";
+      lamina_plan_close(planned);
+      lamina_device_close(other);
+    }
+  }
+}
+
+TEST_F(Plan, LayoutsThatDoNotFitAreNotChosen) {
+  const int64_t dims[] = {2, 4, 3};
+  const lamina_desc any = lamina_blocked(LAMINA_F32, 3, dims, LAMINA_LAYOUT_ANY), *args[] = {&any, &any, &any};
+  lamina_problem problem;
+  lamina_device *other = nullptr;
+  lamina_plan *planned = nullptr;
+  Probe probe;
+  lamina_engine engine_row = row("probe/gaps", &probe, LAMINA_STRIDES_BLOCKED);
+  engine_row.prepare = [](lamina_plan *plan) {
+    plan->problem.arg[2] = lamina_blocked(LAMINA_F32, 3, plan->problem.arg[2].dims, LAMINA_BLOCK(1, 3));
+    return LAMINA_OK;
+  };
+  ASSERT_EQ(lamina_problem_init(&problem, lamina_op_find("add/forward"), nullptr, args), LAMINA_OK);
+  ASSERT_EQ(lamina_device_open("cpu", nullptr, &other), LAMINA_OK);
+  ASSERT_EQ(lamina_engine_register(other, &engine_row), LAMINA_OK) << lamina_last_error();
+  const lamina_plan_options only = engine("probe/gaps");
+  EXPECT_EQ(lamina_plan_open(other, &problem, &only, &planned), LAMINA_UNSUPPORTED);
+  EXPECT_TRUE(contains(lamina_last_error(), "the layout that its prepare chose for y doesn't fit, or leaves gaps"))
+      << lamina_last_error();
+  lamina_device_close(other);
+}
+
+// An estimate is what the best candidate says, without preparing it.
+TEST_F(Plan, EstimatesPrepareNothing) {
+  const lamina_problem problem = add_of(4);
+  double seconds = 0;
+  probes[0].seconds = 3e-9, probes[1].seconds = 2e-9;
+  ASSERT_EQ(lamina_estimate(device, &problem, nullptr, &seconds), LAMINA_OK) << lamina_last_error();
+  EXPECT_EQ(seconds, 2e-9);
+  EXPECT_EQ(probes[0].prepared + probes[1].prepared, 0);
+  const lamina_plan_options nobody = engine("nobody");
+  ASSERT_EQ(lamina_estimate(device, &problem, &nobody, &seconds), LAMINA_OK) << lamina_last_error();
+  EXPECT_LT(seconds, 0);
 }
 
 // ---- Running -------------------------------------------------------------------------------------------------------

@@ -113,6 +113,52 @@ TEST(Problem, WhatDoesNotFitIsNamed) {
   EXPECT_NE(std::string(lamina_last_error()).find("its size overflows"), std::string::npos) << lamina_last_error();
 }
 
+TEST(Problem, BlocksAreCheckedAndStay) {
+  Case c;
+  c.w = dense(LAMINA_F32, {16, 4, 3, 3});
+  c.x.layout = LAMINA_BLOCK(1, 4);
+  c.expect_error("x is f32[2,4,9,7]/252,63,7,1_1x16; axis 1 is no multiple of its blocks of 16");
+  c.x.layout = LAMINA_BLOCK(5, 1);
+  c.expect_error("x is f32[2,4,9,7]/252,63,7,1_5x2; its layout 0x51 has blocks along axis 5; expected axes 0 to 3");
+  c.x.layout = LAMINA_BLOCK(1, 1) << 8;
+  c.expect_error("x is f32[2,4,9,7]/252,63,7,1_1x2_0x1; its layout 0x1100 has a block of one element");
+  c.x.layout = -7;
+  c.expect_error("x is f32[2,4,9,7]/252,63,7,1_?; its layout is -7; expected 0, LAMINA_BLOCKs or LAMINA_LAYOUT_ANY");
+  c = Case();
+  const int64_t x[] = {1, 4, 9, 7};
+  c.w = dense(LAMINA_F32, {16, 4, 3, 3});
+  c.x = lamina_blocked(LAMINA_F32, 4, x, LAMINA_BLOCK(1, 1));
+  c.x.strides[0] = 999; // an axis of one block
+  c.y.layout = LAMINA_BLOCK(1, 4);
+  ASSERT_EQ(c.infer(), LAMINA_OK) << lamina_last_error();
+  char text[64];
+  EXPECT_EQ(c.problem.arg[0].strides[0], 4 * 9 * 7);
+  EXPECT_STREQ(lamina_desc_text(&c.problem.arg[3], text, sizeof text), "f32[1,16,7,5]_1x16")
+      << "y is inferred in blocks";
+  const lamina_problem once = c.problem;
+  ASSERT_EQ(lamina_problem_infer(&c.problem), LAMINA_OK);
+  EXPECT_EQ(memcmp(&c.problem, &once, sizeof once), 0);
+  c.y = lamina_blocked(LAMINA_F32, 4, std::vector<int64_t>{1, 16, 7, 5}.data(), LAMINA_BLOCK(1, 4));
+  c.y.strides[3] = 15; // blocks of 16 that start 15 apart
+  EXPECT_EQ(c.infer(), LAMINA_INVALID);
+  EXPECT_NE(std::string(lamina_last_error()).find("elements of an output may not overlap"), std::string::npos);
+}
+
+TEST(Problem, LayoutsThatAreLeftOpenHaveANormalForm) {
+  Case c;
+  c.w = dense(LAMINA_F32, {16, 4, 3, 3});
+  c.w.layout = c.y.layout = LAMINA_LAYOUT_ANY;
+  ASSERT_EQ(c.infer(), LAMINA_OK) << lamina_last_error();
+  for (const int arg : {1, 3}) {
+    EXPECT_EQ(c.problem.arg[arg].layout, LAMINA_LAYOUT_ANY);
+    for (const int64_t stride : c.problem.arg[arg].strides) EXPECT_EQ(stride, 0);
+  }
+  const lamina_args args = {};
+  EXPECT_EQ(lamina_reference_run(&c.problem, &args, nullptr, 1, nullptr), LAMINA_INVALID);
+  EXPECT_STREQ(lamina_last_error(),
+               "conv/forward: w is f32[16,4,3,3]_any; its layout is LAMINA_LAYOUT_ANY, which only a plan can choose");
+}
+
 TEST(Problem, AttributesAreChecked) {
   Case c;
   c.conv.stride[0] = -1;

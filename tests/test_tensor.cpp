@@ -6,7 +6,7 @@
 #include <limits>
 #include <string>
 
-#include "core/base.h"
+#include "core/verify.h"
 #include "lamina/tensor.h"
 
 namespace {
@@ -110,6 +110,66 @@ TEST(Desc, OffsetsFollowStrides) {
   EXPECT_STREQ(lamina_desc_text(&y.desc, text, sizeof text), "bf16[2,3,4,5]");
   const lamina_tensor one = lamina_nhwc(LAMINA_F32, 1, 1, 4, 5, nullptr);
   EXPECT_TRUE(lamina_desc_is_dense(&one.desc)) << "axes of size 1 may have any stride";
+}
+
+// Where every element of a blocked tensor lies, from the definition; gaps between blocks; walks find the same.
+TEST(Desc, OffsetsFollowBlocks) {
+  const int64_t dims[] = {16, 32, 3, 2};
+  const lamina_desc channels = lamina_blocked(LAMINA_F32, 4, dims, LAMINA_BLOCK(1, 4));
+  const lamina_desc lanes = lamina_blocked(LAMINA_F32, 4, dims, LAMINA_BLOCK(0, 3));
+  const lamina_desc both = lamina_blocked(LAMINA_F32, 4, dims, LAMINA_BLOCK(1, 4) << 8 | LAMINA_BLOCK(0, 3));
+  const int32_t twice = LAMINA_BLOCK(1, 3) << 16 | LAMINA_BLOCK(0, 4) << 8 | LAMINA_BLOCK(1, 1);
+  lamina_desc apart = lamina_blocked(LAMINA_F32, 4, dims, twice);
+  apart.strides[1] += 1000, apart.strides[2] = -apart.strides[2];
+  for (int64_t n = 0, i = 0; n < 16; n++)
+    for (int64_t c = 0; c < 32; c++)
+      for (int64_t h = 0; h < 3; h++)
+        for (int64_t w = 0; w < 2; w++, i++) {
+          ASSERT_EQ(lamina_desc_offset(&channels, i), (((n * 2 + c / 16) * 3 + h) * 2 + w) * 16 + c % 16);
+          ASSERT_EQ(lamina_desc_offset(&lanes, i), (((n / 8 * 32 + c) * 3 + h) * 2 + w) * 8 + n % 8);
+          ASSERT_EQ(lamina_desc_offset(&both, i), ((((n / 8 * 2 + c / 16) * 3 + h) * 2 + w) * 16 + c % 16) * 8 + n % 8);
+          ASSERT_EQ(lamina_desc_offset(&apart, i),
+                    c / 16 * (6 * 256 + 1000) - h * 2 * 256 + w * 256 + c % 16 / 2 * 32 + n % 16 * 2 + c % 2);
+        }
+  for (const lamina_desc &each : {channels, lanes, both, apart}) {
+    const lamina_desc *desc = &each;
+    const int64_t from = 777;
+    lamina_walk walk = lamina_walk_from(desc, from);
+    for (int64_t i = from; i < lamina_desc_count(desc); i++, lamina_walk_on(&walk))
+      ASSERT_EQ(walk.offset, lamina_desc_offset(desc, i));
+    EXPECT_FALSE(lamina_desc_is_dense(desc));
+  }
+  EXPECT_EQ(lamina_desc_bytes(&both), 4 * 16 * 32 * 3 * 2);
+  EXPECT_EQ(lamina_desc_bytes(&apart), 4 * (6 * 256 + 1000 + 6 * 256));
+  EXPECT_EQ(lamina_desc_below(&apart), 2 * 2 * 256);
+}
+
+TEST(Desc, BlocksAsText) {
+  const int64_t dims[] = {16, 32, 3, 2};
+  char text[96];
+  lamina_desc desc = lamina_blocked(LAMINA_F32, 4, dims, LAMINA_BLOCK(1, 4) << 8 | LAMINA_BLOCK(0, 3));
+  EXPECT_STREQ(lamina_desc_text(&desc, text, sizeof text), "f32[16,32,3,2]_1x16_0x8");
+  desc.strides[0] = 5000;
+  EXPECT_STREQ(lamina_desc_text(&desc, text, sizeof text), "f32[16,32,3,2]/5000,768,256,128_1x16_0x8");
+  desc = lamina_blocked(LAMINA_BF16, 4, dims, LAMINA_LAYOUT_ANY);
+  EXPECT_STREQ(lamina_desc_text(&desc, text, sizeof text), "bf16[16,32,3,2]_any");
+  EXPECT_EQ(lamina_desc_bytes(&desc), 2 * 16 * 32 * 3 * 2);
+  EXPECT_EQ(lamina_desc_offset(&desc, 99), 99);
+}
+
+// Whatever the layout is, nothing is divided by zero and nothing is read past the axes.
+TEST(Desc, LayoutsThatDoNotFitHaveNoSize) {
+  const int64_t dims[] = {16, 30};
+  char text[96];
+  for (const int32_t layout : {LAMINA_BLOCK(1, 4), LAMINA_BLOCK(2, 4), LAMINA_BLOCK(1, 0), 0x7F7F7F7F, 0x140014, -2,
+                               std::numeric_limits<int32_t>::min()}) {
+    const lamina_desc desc = lamina_blocked(LAMINA_F32, 2, dims, layout);
+    EXPECT_EQ(lamina_desc_bytes(&desc), -1) << layout;
+    EXPECT_EQ(lamina_desc_offset(&desc, 7), 0) << layout;
+    EXPECT_FALSE(lamina_desc_is_dense(&desc)) << layout;
+    EXPECT_NE(std::string(lamina_desc_text(&desc, text, sizeof text)), "f32[16,30]") << layout;
+  }
+  EXPECT_EQ(lamina_blocked(LAMINA_F32, 9, dims, LAMINA_BLOCK(0, 4)).dtype, LAMINA_NONE);
 }
 
 TEST(Status, NamesAndSentences) {

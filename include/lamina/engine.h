@@ -23,18 +23,24 @@ typedef struct lamina_numerics {
   bool inexact_integers; /**< small integers don't stay exact (large Winograd tiles): no EXACT tier */
 } lamina_numerics;
 
-/** Which strides an engine takes. The core packs and unpacks all others through workspace. */
+/** Which strides and layouts an engine takes. The core packs and unpacks all others through workspace; in place of
+ *  LAMINA_LAYOUT_ANY engines other than those of BLOCKED see row-major arguments (SAME: or the others' layout). */
 typedef enum lamina_strides {
-  LAMINA_STRIDES_ANY,   /**< any */
+  LAMINA_STRIDES_ANY,   /**< any strides, no blocks */
   LAMINA_STRIDES_DENSE, /**< every argument row-major without gaps */
-  LAMINA_STRIDES_SAME   /**< all arguments of more than one element have the same strides, without gaps in some order */
+  LAMINA_STRIDES_SAME,  /**< all arguments of more than one element have the same dims, layout and strides, without gaps
+                               in some order: element by element they are flat memory */
+  LAMINA_STRIDES_BLOCKED, /**< any strides and any layout, LAMINA_LAYOUT_ANY included, in whose place `prepare` puts what
+                               it chose (into plan->problem; without gaps); what it leaves becomes row-major. The engine
+                               itself refuses what it can't */
 } lamina_strides;
 
 /** A plan as its engine sees it. The last six fields are for `prepare` to fill in. */
 struct lamina_plan {
   lamina_device *device;              /**< that it was made for */
   const lamina_op_def *op;            /**< the op's row */
-  lamina_problem problem;             /**< as the engine sees it: packed where its row asks for that */
+  lamina_problem problem;             /**< as the engine sees it: packed where its row asks for that; of BLOCKED engines
+                                           `prepare` may fill in layouts, and nothing else of it */
   const struct lamina_engine *engine; /**< the engine's row */
   char variant[64];                   /**< which of its candidates was chosen */
   int threads;                        /**< CPU threads that a run may use */

@@ -50,6 +50,10 @@ static inline size_t lamina_align_up(size_t size, size_t align) { return (size +
 /* Appends to a NUL-terminated buffer; cuts when it is full. */
 void lamina_append(char *buffer, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* What follows a shape's dims: "/STRIDES" where they say something, "_AXISxSIZE" for each block, "_any"; "" for a dense
+ * one. The rank is 0 … LAMINA_MAX_RANK. */
+void lamina_layout_text(const lamina_desc *desc, char *buffer, size_t size);
+
 /* Of `choices` (NULL-terminated) the one nearest to `text` by edits; NULL when none is near enough to be meant. */
 const char *lamina_nearest(const char *text, const char *const *choices);
 

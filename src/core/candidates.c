@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/blocks.h"
 #include "core/problem.h"
 
 const char *lamina_engine_wanted(const lamina_device *device, const lamina_problem *problem,
@@ -17,43 +18,62 @@ const char *lamina_engine_wanted(const lamina_device *device, const lamina_probl
 
 /* ---- Strides that an engine takes ------------------------------------------------------------------------------- */
 
-/* Without gaps in some order of the axes. */
+/* Without gaps in some order of the axes, or of their blocks. */
 static bool dense_in_some_order(const lamina_desc *desc) {
-  int64_t step = 1;
+  int64_t step = lamina_block_elements(desc->layout);
   for (int n = 0; n < desc->rank; n++) {
     int next = -1;
-    for (int d = 0; d < desc->rank && next < 0; d++)
-      if (desc->dims[d] > 1 && desc->strides[d] == step) next = d;
+    int64_t blocks = 1;
+    for (int d = 0; d < desc->rank && next < 0; d++) {
+      blocks = desc->dims[d] / lamina_block_of(desc->layout, d);
+      if (blocks > 1 && desc->strides[d] == step) next = d;
+    }
     if (next < 0) break;
-    step *= desc->dims[next];
+    step *= blocks;
   }
   return step == lamina_desc_count(desc);
 }
 
+static bool lie_alike(const lamina_desc *a, const lamina_desc *b) {
+  return a->rank == b->rank && a->layout == b->layout && memcmp(a->strides, b->strides, sizeof a->strides) == 0 &&
+         memcmp(a->dims, b->dims, sizeof a->dims) == 0;
+}
+
+/* The first argument that decides in which order the others must be; NULL: there is none. */
+static const lamina_desc *first_order(const lamina_problem *problem) {
+  for (int i = 0; i < LAMINA_MAX_ARGS; i++) {
+    const lamina_desc *desc = &problem->arg[i];
+    if (desc->dtype != LAMINA_NONE && desc->layout != LAMINA_LAYOUT_ANY && lamina_desc_count(desc) > 1) return desc;
+  }
+  return NULL;
+}
+
 /* May all arguments stay as they are? Those of one element fit any order. */
 static bool same_order(const lamina_problem *problem) {
-  const lamina_desc *first = NULL;
+  const lamina_desc *first = first_order(problem);
   for (int i = 0; i < LAMINA_MAX_ARGS; i++) {
     const lamina_desc *desc = &problem->arg[i];
     if (desc->dtype == LAMINA_NONE || lamina_desc_count(desc) <= 1) continue;
-    if (!dense_in_some_order(desc)) return false;
-    if (first && (desc->rank != first->rank || memcmp(desc->strides, first->strides, sizeof desc->strides) != 0 ||
-                  memcmp(desc->dims, first->dims, sizeof desc->dims) != 0))
-      return false;
-    first = desc;
+    if (!dense_in_some_order(desc) || !lie_alike(desc, first)) return false;
   }
   return true;
 }
 
-/* `problem` with row-major strides where the engine wants them; returns the bytes that must be packed. */
+/* `problem` with the strides and layouts that the engine takes; returns the bytes that must be packed. */
 static double packed(const lamina_engine *engine, const lamina_problem *problem, lamina_problem *to) {
   double bytes = 0;
   *to = *problem;
-  if (engine->strides == LAMINA_STRIDES_ANY || (engine->strides == LAMINA_STRIDES_SAME && same_order(problem)))
-    return 0;
+  if (engine->strides == LAMINA_STRIDES_BLOCKED) return 0;
+  if (engine->strides == LAMINA_STRIDES_SAME) {
+    for (int i = 0; i < LAMINA_MAX_ARGS; i++) lamina_desc_settle(&to->arg[i], first_order(problem));
+    if (same_order(to)) return 0;
+  }
   for (int i = 0; i < LAMINA_MAX_ARGS; i++) {
     const lamina_desc *desc = &problem->arg[i];
-    if (desc->dtype == LAMINA_NONE || lamina_desc_is_dense(desc)) continue;
+    to->arg[i] = *desc;
+    lamina_desc_settle(&to->arg[i], NULL);
+    if (desc->dtype == LAMINA_NONE || lamina_desc_is_dense(&to->arg[i])) continue;
+    if (engine->strides == LAMINA_STRIDES_ANY && desc->layout == 0) continue;
     to->arg[i] = lamina_dense((lamina_dtype)desc->dtype, desc->rank, desc->dims);
     to->arg[i].align = 64;
     bytes += (double)lamina_desc_bytes(&to->arg[i]);
@@ -164,6 +184,20 @@ lamina_status lamina_candidates(lamina_device *device, const lamina_problem *pro
     snprintf(list[i].reason, sizeof list[i].reason, "%s", from->reason);
     list[i].seconds = from->seconds;
   }
+  lamina_choices_close(device, &choices);
+  return status;
+}
+
+lamina_status lamina_estimate(lamina_device *device, const lamina_problem *problem, const lamina_plan_options *options,
+                              double *seconds) {
+  lamina_problem inferred = *problem;
+  lamina_choices choices = {0};
+  *seconds = -1;
+  LAMINA_TRY(lamina_engines_settle(device));
+  LAMINA_TRY(lamina_plan_key_problem(&inferred, options));
+  const lamina_status status =
+      lamina_choices_of(device, &inferred, lamina_engine_wanted(device, &inferred, options), &choices);
+  if (!status && choices.count) *seconds = choices.list[0].seconds; /* refusals have -1 */
   lamina_choices_close(device, &choices);
   return status;
 }

@@ -26,6 +26,10 @@ const char *lamina_engine_wanted(const lamina_device *device, const lamina_probl
 lamina_status lamina_choices_of(lamina_device *device, const lamina_problem *problem, const char *engine,
                                 lamina_choices *choices);
 void lamina_choices_close(lamina_device *device, lamina_choices *choices);
+/* What the best candidate estimates, packing included, without preparing anything; below 0 where none takes the problem.
+ * Layouts may be LAMINA_LAYOUT_ANY. The errors of lamina_problem_infer; OUT_OF_MEMORY. */
+lamina_status lamina_estimate(lamina_device *device, const lamina_problem *problem, const lamina_plan_options *options,
+                              double *seconds);
 /* UNSUPPORTED with every reason. */
 lamina_status lamina_choices_error(const lamina_choices *choices, const lamina_problem *problem, const char *engine);
 /* For people, the chosen one first; NULL when memory runs out. */

@@ -52,7 +52,7 @@ static lamina_status check_row(const lamina_device *device, const lamina_engine 
     return lamina_error(LAMINA_INVALID, "engine %s: its op is NULL; expected a name such as conv/forward, or *", name);
   if (!any_op(engine->op) && lamina_op_find(engine->op) < 0)
     return lamina_error(LAMINA_INVALID, "engine %s: there is no op \"%s\"", name, engine->op);
-  if (engine->strides < LAMINA_STRIDES_ANY || engine->strides > LAMINA_STRIDES_SAME)
+  if (engine->strides < LAMINA_STRIDES_ANY || engine->strides > LAMINA_STRIDES_BLOCKED)
     return lamina_error(LAMINA_INVALID, "engine %s: its strides are %d; expected a lamina_strides", name,
                         (int)engine->strides);
   if (!engine->candidates) return lamina_error(LAMINA_INVALID, "engine %s: its candidates is NULL", name);

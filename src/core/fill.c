@@ -33,21 +33,14 @@ static double value_of(const lamina_fill_def *fill, const philox_words *w, int64
   return 0;
 }
 
-/* The walk as it is at element `index`. */
-static lamina_walk walk_from(const lamina_desc *desc, int64_t index) {
-  lamina_walk walk = {.offset = lamina_desc_offset(desc, index)};
-  for (int d = desc->rank - 1; d >= 0; d--) walk.at[d] = index % desc->dims[d], index /= desc->dims[d];
-  return walk;
-}
-
 void lamina_fill_values(const lamina_desc *desc, void *data, const lamina_fill_def *fill, uint64_t seed,
                         uint32_t stream, int threads) {
   const int64_t count = lamina_desc_count(desc);
   (void)threads;
 #pragma omp parallel for num_threads(threads) if (threads > 1 && count > PART)
   for (int64_t first = 0; first < count; first += PART) {
-    lamina_walk walk = walk_from(desc, first);
-    for (int64_t i = first; i < first + PART && i < count; i++, lamina_walk_on(desc, &walk)) {
+    lamina_walk walk = lamina_walk_from(desc, first);
+    for (int64_t i = first; i < first + PART && i < count; i++, lamina_walk_on(&walk)) {
       const philox_words w = philox_block(seed, (uint64_t)i, stream, 0);
       lamina_store((lamina_dtype)desc->dtype, data, walk.offset, value_of(fill, &w, i, count));
     }

@@ -38,10 +38,7 @@ int lamina_alias_of(const lamina_problem *problem, int arg) {
 
 /* Bytes from the lowest element to element 0. */
 static size_t below(const lamina_desc *desc) {
-  int64_t elements = 0;
-  for (int d = 0; d < desc->rank; d++)
-    if (desc->strides[d] < 0 && desc->dims[d] > 1) elements -= (desc->dims[d] - 1) * desc->strides[d];
-  return lamina_desc_count(desc) ? (size_t)elements * lamina_dtype_size((lamina_dtype)desc->dtype) : 0;
+  return lamina_desc_count(desc) ? (size_t)lamina_desc_below(desc) * lamina_dtype_size((lamina_dtype)desc->dtype) : 0;
 }
 
 static lamina_status block_open(lamina_data *data, int arg) {
@@ -132,6 +129,7 @@ lamina_status lamina_data_open(lamina_device *device, const lamina_case *c, lami
   data->device = device;
   data->c = *c;
   lamina_status status = lamina_problem_infer(&data->c.problem);
+  if (!status) status = lamina_want_layouts(&data->c.problem);
   if (!status) status = check_offsets(&data->c);
   for (int i = 0; i < LAMINA_MAX_ARGS && !status; i++)
     if (lamina_present(&data->c.problem.arg[i]) && lamina_alias_of(&data->c.problem, i) < 0) {
@@ -210,8 +208,8 @@ static void put_back(lamina_data *data, int arg) {
   const lamina_desc *desc = &data->tensor[arg].desc;
   const int64_t count = lamina_desc_count(desc);
   const int64_t size = (int64_t)lamina_dtype_size((lamina_dtype)desc->dtype);
-  lamina_walk walk = {0};
-  for (int64_t i = 0; i < count; i++, lamina_walk_on(desc, &walk)) {
+  lamina_walk walk = lamina_walk_from(desc, 0);
+  for (int64_t i = 0; i < count; i++, lamina_walk_on(&walk)) {
     const int64_t at = walk.offset * size;
     memcpy((char *)data->tensor[arg].data + at, (char *)data->before[arg].data + at, (size_t)size);
   }

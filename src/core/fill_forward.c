@@ -84,8 +84,8 @@ static bool takes_results(const lamina_case *c, const lamina_problem *first) {
 
 void lamina_copy_values(const lamina_desc *from, const void *data, const lamina_desc *to, void *out) {
   const int64_t count = lamina_desc_count(from);
-  lamina_walk here = {0}, there = {0};
-  for (int64_t i = 0; i < count; i++, lamina_walk_on(from, &here), lamina_walk_on(to, &there))
+  lamina_walk here = lamina_walk_from(from, 0), there = lamina_walk_from(to, 0);
+  for (int64_t i = 0; i < count; i++, lamina_walk_on(&here), lamina_walk_on(&there))
     lamina_store((lamina_dtype)to->dtype, out, there.offset, lamina_load((lamina_dtype)from->dtype, data, here.offset));
 }
 

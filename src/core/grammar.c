@@ -87,20 +87,45 @@ static int take_numbers(const char **text, char between, bool negative, int64_t 
   return count;
 }
 
-/* DIMS[/STRIDES][+OFFSET][:TYPE]; false where the text is something else. */
+/* _AXISxSIZE, for each inner block the outermost first, or _any. */
+static bool take_layout(const char **text, int32_t *layout) {
+  *layout = 0;
+  if (strncmp(*text, "_any", 4) == 0) {
+    *text += 4;
+    *layout = LAMINA_LAYOUT_ANY;
+    return true;
+  }
+  while (**text == '_') {
+    int64_t axis, size;
+    int log2 = 1;
+    if (++*text, !take_number(text, false, &axis) || *(*text)++ != 'x' || !take_number(text, false, &size))
+      return false;
+    while (log2 < 15 && INT64_C(1) << log2 < size) log2++;
+    if (axis >= LAMINA_MAX_RANK || INT64_C(1) << log2 != size || *layout >> 24) return false;
+    *layout = *layout << 8 | (int32_t)LAMINA_BLOCK(axis, log2);
+  }
+  return true;
+}
+
+/* DIMS[/STRIDES][_BLOCKS][+OFFSET][:TYPE]; false where the text is something else. */
 static bool read_shape(const char *text, lamina_desc *desc, int64_t *offset) {
   int64_t dims[LAMINA_MAX_RANK] = {0}, strides[LAMINA_MAX_RANK] = {0};
+  bool strided = false;
+  int32_t layout;
   int rank = 0;
   if (strncmp(text, "0d", 2) == 0)
     text += 2;
   else if ((rank = take_numbers(&text, 'x', false, dims)) < 0)
     return false;
-  *desc = lamina_dense(LAMINA_NONE, rank, dims);
   if (*text == '/') {
     text++;
     if (take_numbers(&text, ',', true, strides) != rank) return false;
-    *desc = lamina_strided(LAMINA_NONE, rank, dims, strides);
+    strided = true;
   }
+  if (!take_layout(&text, &layout)) return false;
+  *desc = lamina_blocked(LAMINA_F32, rank, dims, layout);
+  if (strided && layout >= 0) *desc = lamina_strided(LAMINA_F32, rank, dims, strides);
+  desc->dtype = LAMINA_NONE, desc->layout = layout;
   *offset = 0;
   if (*text == '+' && (text++, !take_number(&text, false, offset) || *offset > INT32_MAX)) return false;
   if (*text == ':' && !(desc->dtype = (int32_t)lamina_dtype_find(++text))) return false;
@@ -143,10 +168,11 @@ static lamina_status read_arg(reading *r, int i, const char *text) {
   if (*text == '@') return read_alias(r, i, text + 1);
   if (is_file(text)) return read_file(r, i, text);
   if (!read_shape(text, desc, &r->c->offset[i]))
-    return lamina_error(LAMINA_INVALID,
-                        "%s=%s: expected a shape such as 2x3x5x7 or 2x3x5x7/120,40,8,1+3:bf16, a file that ends in "
-                        ".npy, or @TENSOR",
-                        name, text);
+    return lamina_error(
+        LAMINA_INVALID,
+        "%s=%s: expected a shape such as 2x3x5x7 or 2x3x5x7/120,40,8,1+3:bf16 or 2x32x5x7_1x16, a file that ends in "
+        ".npy, or @TENSOR",
+        name, text);
   r->arg[i].shaped = true;
   r->arg[i].typed = desc->dtype != LAMINA_NONE;
   return LAMINA_OK;

@@ -13,14 +13,15 @@ static lamina_dtype common_type(const lamina_problem *problem) {
 }
 
 static void put_shape(lamina_text *text, const lamina_desc *desc, int64_t offset, lamina_dtype preset) {
+  char layout[256];
   if (desc->rank < 0 || desc->rank > LAMINA_MAX_RANK) { /* not inferred yet */
     lamina_text_put(text, "?");
     return;
   }
   if (desc->rank == 0) lamina_text_put(text, "0d");
   for (int d = 0; d < desc->rank; d++) lamina_text_print(text, "%s%lld", d ? "x" : "", (long long)desc->dims[d]);
-  for (int d = 0; d < desc->rank && !lamina_desc_is_dense(desc); d++)
-    lamina_text_print(text, "%s%lld", d ? "," : "/", (long long)desc->strides[d]);
+  lamina_layout_text(desc, layout, sizeof layout);
+  lamina_text_put(text, layout);
   if (offset) lamina_text_print(text, "+%lld", (long long)offset);
   if (desc->dtype != (int32_t)preset) lamina_text_print(text, ":%s", lamina_dtype_name((lamina_dtype)desc->dtype));
 }

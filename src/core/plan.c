@@ -3,13 +3,15 @@
  *   problem ─ infer ─ cache? ─ candidates of every engine ─ sort by estimate ─ prepare the first that can ─ plan
  *
  * An engine that wants other strides than the problem has gets a packed problem: the box around its plan then holds
- * copy plans that pack inputs into the workspace before a run and unpack outputs after it.
+ * copy plans that pack inputs into the workspace before a run and unpack outputs after it. Layouts that the problem left
+ * open are the engine's to choose.
  *   workspace: [ the engine's own | packed x | packed y | … | the largest copy's own ] */
 #include "core/plan.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/blocks.h"
 #include "core/candidates.h"
 
 typedef struct pack {
@@ -26,8 +28,9 @@ typedef struct plan_key {
 
 typedef struct plan_box {
   lamina_plan plan; /* first: a lamina_plan * is a plan_box * */
-  plan_key key;     /* key.problem is the problem as the user sees it */
-  bool empty;       /* no output has elements: nothing runs */
+  plan_key key;
+  lamina_problem problem; /* as the user sees it: key.problem, with the layouts that were chosen */
+  bool empty;             /* no output has elements: nothing runs */
   pack packs[LAMINA_MAX_ARGS];
   int pack_count;
   size_t copy_offset, workspace;
@@ -150,7 +153,7 @@ void lamina_device_cache(const lamina_device *device, lamina_cache_info *info) {
 
 /* Plans the copy between argument `arg` as the user has it and as the engine wants it. */
 static lamina_status plan_copy(plan_box *box, int arg, bool in, lamina_plan **copy) {
-  const lamina_desc *outer = &box->key.problem.arg[arg], *inner = &box->plan.problem.arg[arg];
+  const lamina_desc *outer = &box->problem.arg[arg], *inner = &box->plan.problem.arg[arg];
   const lamina_desc *shapes[2] = {in ? outer : inner, in ? inner : outer};
   lamina_problem problem;
   LAMINA_TRY(lamina_problem_init(&problem, lamina_op_find("copy/forward"), NULL, shapes));
@@ -164,9 +167,8 @@ static lamina_status plan_packs(plan_box *box) {
   const lamina_op_def *op = box->plan.op;
   box->copy_offset = lamina_align_up(box->plan.workspace, 64);
   for (int i = 0; op->args[i].name; i++) {
-    if (memcmp(box->plan.problem.arg[i].strides, box->key.problem.arg[i].strides,
-               sizeof box->key.problem.arg[i].strides) == 0)
-      continue;
+    const lamina_desc *inner = &box->plan.problem.arg[i], *outer = &box->problem.arg[i];
+    if (inner->layout == outer->layout && memcmp(inner->strides, outer->strides, sizeof outer->strides) == 0) continue;
     box->packs[box->pack_count++] = (pack){.arg = i, .offset = box->copy_offset};
     box->copy_offset += lamina_align_up((size_t)lamina_desc_bytes(&box->plan.problem.arg[i]), 64);
   }
@@ -215,6 +217,27 @@ static lamina_status check_align(const plan_box *box) {
   return LAMINA_OK;
 }
 
+/* Takes over what was chosen for the layouts that were left open, in its normal form. */
+static lamina_status settle(plan_box *box) {
+  lamina_plan *plan = &box->plan;
+  box->problem = box->key.problem;
+  for (int i = 0; plan->op->args[i].name; i++) {
+    lamina_desc *inner = &plan->problem.arg[i], *outer = &box->problem.arg[i];
+    if (outer->layout != LAMINA_LAYOUT_ANY) continue;
+    lamina_desc_settle(inner, NULL);
+    if (lamina_desc_bytes(inner) != lamina_desc_bytes(outer))
+      return lamina_error(LAMINA_UNSUPPORTED, "the layout that its prepare chose for %s doesn't fit, or leaves gaps",
+                          plan->op->args[i].name);
+    outer->layout = inner->layout;
+    memcpy(outer->strides, inner->strides, sizeof outer->strides);
+  }
+  LAMINA_TRY(lamina_problem_infer(&box->problem));
+  for (int i = 0; plan->op->args[i].name; i++)
+    if (box->key.problem.arg[i].layout == LAMINA_LAYOUT_ANY)
+      memcpy(plan->problem.arg[i].strides, box->problem.arg[i].strides, sizeof plan->problem.arg[i].strides);
+  return LAMINA_OK;
+}
+
 /* Makes a candidate ready in `box`; its engine may still refuse. */
 static lamina_status prepare(plan_box *box, const lamina_choice *choice, uint64_t limit) {
   lamina_plan *plan = &box->plan;
@@ -222,6 +245,7 @@ static lamina_status prepare(plan_box *box, const lamina_choice *choice, uint64_
   plan->problem = choice->problem;
   snprintf(plan->variant, sizeof plan->variant, "%s", choice->variant);
   lamina_status status = choice->engine->prepare ? choice->engine->prepare(plan) : LAMINA_OK;
+  if (!status) status = settle(box);
   if (!status) status = check_align(box);
   if (!status) status = plan_packs(box);
   if (!status && limit && box->workspace > limit)
@@ -280,8 +304,9 @@ static lamina_status box_open(lamina_device *device, const plan_key *key, plan_b
       box->empty = false;
   lamina_status status = LAMINA_OK;
   if (box->empty) {
+    status = settle(box);
     box->explain = lamina_copy_text(&device->allocator, "nothing to do: no output has elements\n");
-    if (!box->explain) status = LAMINA_OUT_OF_MEMORY;
+    if (!status && !box->explain) status = LAMINA_OUT_OF_MEMORY;
   } else {
     status = choose(box, key);
   }
@@ -324,7 +349,7 @@ lamina_status lamina_plan_open(lamina_device *device, const lamina_problem *prob
 }
 
 size_t lamina_plan_workspace(const lamina_plan *plan) { return plan ? box_of(plan)->workspace : 0; }
-const lamina_problem *lamina_plan_problem(const lamina_plan *plan) { return plan ? &box_of(plan)->key.problem : NULL; }
+const lamina_problem *lamina_plan_problem(const lamina_plan *plan) { return plan ? &box_of(plan)->problem : NULL; }
 const char *lamina_plan_engine(const lamina_plan *plan) { return plan && plan->engine ? plan->engine->name : ""; }
 const char *lamina_plan_variant(const lamina_plan *plan) { return plan ? plan->variant : ""; }
 double lamina_plan_seconds(const lamina_plan *plan) { return plan ? box_of(plan)->seconds : 0; }
@@ -335,7 +360,7 @@ const char *lamina_plan_explain(const lamina_plan *plan) { return plan ? box_of(
 static lamina_status check_pointers(const plan_box *box, const lamina_args *args) {
   const lamina_op_def *op = box->plan.op;
   for (int i = 0; op->args[i].name; i++) {
-    const lamina_desc *desc = &box->key.problem.arg[i];
+    const lamina_desc *desc = &box->problem.arg[i];
     if (desc->dtype == LAMINA_NONE || lamina_desc_count(desc) == 0) continue;
     const uintptr_t address = (uintptr_t)args->p[i];
     if (!address) return lamina_error(LAMINA_INVALID, "%s: the data of %s is NULL", op->name, op->args[i].name);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/blocks.h"
+
 lamina_status lamina_problem_error(const lamina_problem *problem, int arg, const char *format, ...) {
   const lamina_op_def *op = lamina_op_at(problem->op);
   char text[512], shape[256];
@@ -44,7 +46,7 @@ lamina_status lamina_set_output(lamina_problem *problem, int arg, lamina_dtype d
   lamina_desc *desc = &problem->arg[arg];
   if (desc->rank != LAMINA_RANK_INFER) return lamina_want_dims(problem, arg, rank, dims);
   const int32_t align = desc->align;
-  *desc = lamina_dense(desc->dtype ? (lamina_dtype)desc->dtype : dtype, rank, dims);
+  *desc = lamina_blocked(desc->dtype ? (lamina_dtype)desc->dtype : dtype, rank, dims, desc->layout);
   desc->align = align;
   return LAMINA_OK;
 }
@@ -67,6 +69,14 @@ lamina_status lamina_want_broadcast(const lamina_problem *problem, int large, in
   const lamina_desc want = lamina_dense((lamina_dtype)b->dtype, a->rank, a->dims);
   return lamina_problem_error(problem, small, "expected %s, or 1 in place of any size, or one number for each channel",
                               lamina_desc_text(&want, shape, sizeof shape));
+}
+
+lamina_status lamina_want_layouts(const lamina_problem *problem) {
+  const lamina_op_def *op = lamina_op_at(problem->op);
+  for (int i = 0; op->args[i].name; i++)
+    if (lamina_present(&problem->arg[i]) && problem->arg[i].layout == LAMINA_LAYOUT_ANY)
+      return lamina_problem_error(problem, i, "its layout is LAMINA_LAYOUT_ANY, which only a plan can choose");
+  return LAMINA_OK;
 }
 
 lamina_status lamina_want_shape(const lamina_problem *problem, int arg) {
@@ -214,6 +224,24 @@ lamina_status lamina_axis_set(const lamina_problem *problem, int64_t set, int ra
 
 /* ---- Arguments ------------------------------------------------------------------------------------------------- */
 
+/* Blocks of axes that are there, which they divide. */
+static lamina_status check_blocks(const lamina_problem *problem, int i) {
+  const lamina_desc *desc = &problem->arg[i];
+  int64_t size;
+  if (lamina_layout_fits(desc)) return LAMINA_OK;
+  for (int n = 0, axis; lamina_block_at(desc->layout, n, &axis, &size); n++) {
+    if (size == 1)
+      return lamina_problem_error(problem, i, "its layout 0x%x has a block of one element", (unsigned)desc->layout);
+    if (axis >= desc->rank)
+      return lamina_problem_error(problem, i, "its layout 0x%x has blocks along axis %d; expected axes 0 to %d",
+                                  (unsigned)desc->layout, axis, desc->rank - 1);
+    const int64_t block = lamina_block_of(desc->layout, axis);
+    if (desc->dims[axis] % block != 0)
+      return lamina_problem_error(problem, i, "axis %d is no multiple of its blocks of %lld", axis, (long long)block);
+  }
+  return LAMINA_OK;
+}
+
 static lamina_status check_arg(const lamina_problem *problem, int i) {
   const lamina_arg_def *arg = &lamina_op_at(problem->op)->args[i];
   const lamina_desc *desc = &problem->arg[i];
@@ -231,30 +259,37 @@ static lamina_status check_arg(const lamina_problem *problem, int i) {
                                 arg->type == LAMINA_FLOATING ? "f64, f32, f16 or bf16" : "i64, i32 or u8");
   if (desc->align < 0 || desc->align & (desc->align - 1))
     return lamina_problem_error(problem, i, "its alignment of %d bytes is no power of two", desc->align);
-  if (desc->layout)
-    return lamina_problem_error(problem, i, "its layout is %d, which no engine knows; expected 0", desc->layout);
+  if (desc->layout < LAMINA_LAYOUT_ANY)
+    return lamina_problem_error(problem, i, "its layout is %d; expected 0, LAMINA_BLOCKs or LAMINA_LAYOUT_ANY",
+                                desc->layout);
   if (desc->rank == LAMINA_RANK_INFER)
     return arg->role == LAMINA_IN ? lamina_problem_error(problem, i, "an input needs a shape") : LAMINA_OK;
   for (int d = 0; d < desc->rank; d++)
     if (desc->dims[d] < 0) return lamina_problem_error(problem, i, "no axis may be negative");
+  LAMINA_TRY(check_blocks(problem, i));
   if (lamina_desc_count(desc) < 0 || lamina_desc_bytes(desc) < 0)
     return lamina_problem_error(problem, i, "its size overflows");
   return LAMINA_OK;
 }
 
+static int64_t blocks_along(const lamina_desc *desc, int axis) {
+  return desc->dims[axis] / lamina_block_of(desc->layout, axis);
+}
+
 /* Two elements of an output must not share an address: sorted by stride, each axis must step over the ones within. */
 static bool overlaps_itself(const lamina_desc *desc) {
-  int64_t span = 1; /* elements that the axes so far reach */
+  int64_t span = lamina_block_elements(desc->layout), blocks[LAMINA_MAX_RANK]; /* span: what the axes so far reach */
   bool used[LAMINA_MAX_RANK] = {false};
-  if (lamina_desc_count(desc) == 0) return false;
+  if (lamina_desc_count(desc) == 0 || desc->layout < 0) return false;
+  for (int d = 0; d < desc->rank; d++) blocks[d] = blocks_along(desc, d);
   for (int n = 0; n < desc->rank; n++) {
     int best = -1;
     for (int d = 0; d < desc->rank; d++)
-      if (!used[d] && desc->dims[d] > 1 && (best < 0 || llabs(desc->strides[d]) < llabs(desc->strides[best]))) best = d;
+      if (!used[d] && blocks[d] > 1 && (best < 0 || llabs(desc->strides[d]) < llabs(desc->strides[best]))) best = d;
     if (best < 0) return false;
     used[best] = true;
     if (llabs(desc->strides[best]) < span) return true;
-    span += (desc->dims[best] - 1) * llabs(desc->strides[best]);
+    span += (blocks[best] - 1) * llabs(desc->strides[best]);
   }
   return false;
 }
@@ -278,8 +313,12 @@ static lamina_status normalise_arg(lamina_problem *problem, int i) {
     desc->align = align;
     return LAMINA_OK;
   }
-  for (int d = desc->rank - 1; d >= 0; d--) /* what an axis of size 1 steps over means nothing: as if it were dense */
-    if (desc->dims[d] == 1) desc->strides[d] = d == desc->rank - 1 ? 1 : desc->strides[d + 1] * desc->dims[d + 1];
+  if (desc->layout == LAMINA_LAYOUT_ANY) memset(desc->strides, 0, sizeof desc->strides);
+  for (int d = desc->rank - 1; d >= 0 && desc->layout >= 0;
+       d--)                         /* what an axis of one block steps over means nothing */
+    if (blocks_along(desc, d) == 1) /* as if it were dense */
+      desc->strides[d] =
+          d == desc->rank - 1 ? lamina_block_elements(desc->layout) : desc->strides[d + 1] * blocks_along(desc, d + 1);
   if (lamina_is_output(arg) && overlaps_itself(desc))
     return lamina_problem_error(problem, i, "elements of an output may not overlap");
   return LAMINA_OK;
@@ -293,10 +332,11 @@ static lamina_status check_alias(const lamina_problem *problem, int i) {
     return lamina_error(LAMINA_INVALID, "%s: %s may not share memory with another argument", op->name,
                         op->args[i].name);
   const lamina_desc *a = &problem->arg[i], *b = &problem->arg[with];
-  if (a->dtype != b->dtype || a->rank != b->rank || memcmp(a->dims, b->dims, sizeof a->dims) != 0 ||
-      memcmp(a->strides, b->strides, sizeof a->strides) != 0)
+  if (a->dtype != b->dtype || a->rank != b->rank || a->layout != b->layout ||
+      memcmp(a->dims, b->dims, sizeof a->dims) != 0 || memcmp(a->strides, b->strides, sizeof a->strides) != 0)
     return lamina_error(LAMINA_INVALID,
-                        "%s: %s may share its memory with %s only where both have the same shape, type and strides",
+                        "%s: %s may share its memory with %s only where both have the same shape, type, strides and "
+                        "layout",
                         op->name, op->args[i].name, op->args[with].name);
   return LAMINA_OK;
 }

@@ -3,6 +3,7 @@
  * an input. The `ref` engine is the same with nothing expected and everything stored. */
 #include <math.h>
 
+#include "core/blocks.h"
 #include "core/candidates.h"
 #include "core/device.h"
 #include "core/problem.h"
@@ -10,19 +11,19 @@
 
 /* ---- Dense copies ---------------------------------------------------------------------------------------------- */
 
-/* Calls body(offset of the row's first element, flat index of it) for each row along the last axis. */
+/* Calls body(offset of the row's first element, flat index of it) for each row along the last axis of memory. */
 #define FOR_EACH_ROW(desc, length, step, offset, index)                                                                \
-  const int64_t length = (desc)->rank ? (desc)->dims[(desc)->rank - 1] : 1;                                            \
-  const int64_t step = (desc)->rank ? (desc)->strides[(desc)->rank - 1] : 0;                                           \
   const int64_t row_count = lamina_desc_count(desc);                                                                   \
-  int64_t at[LAMINA_MAX_RANK] = {0}, offset = 0;                                                                       \
-  for (int64_t index = 0; index < row_count; index += length, offset = next_row(desc, at, offset))
+  const lamina_axes axes = row_count ? lamina_axes_of(desc, desc) : (lamina_axes){0};                                  \
+  const int64_t length = axes.rank ? axes.dims[axes.rank - 1] : 1, step = axes.rank ? axes.x[axes.rank - 1] : 0;       \
+  int64_t at[LAMINA_MAX_AXES] = {0}, offset = 0;                                                                       \
+  for (int64_t index = 0; index < row_count; index += length, offset = next_row(&axes, at, offset))
 
-static int64_t next_row(const lamina_desc *desc, int64_t *at, int64_t offset) {
-  for (int d = desc->rank - 2; d >= 0; d--) {
-    offset += desc->strides[d];
-    if (++at[d] < desc->dims[d]) return offset;
-    offset -= at[d] * desc->strides[d];
+static int64_t next_row(const lamina_axes *axes, int64_t *at, int64_t offset) {
+  for (int d = axes->rank - 2; d >= 0; d--) {
+    offset += axes->x[d];
+    if (++at[d] < axes->dims[d]) return offset;
+    offset -= at[d] * axes->x[d];
     at[d] = 0;
   }
   return offset;
@@ -131,6 +132,7 @@ lamina_status lamina_reference_run(const lamina_problem *problem, const lamina_a
   LAMINA_NOT_NULL(args, "args");
   lamina_problem inferred = *problem;
   LAMINA_TRY(lamina_problem_infer(&inferred));
+  LAMINA_TRY(lamina_want_layouts(&inferred));
   LAMINA_TRY(lamina_allocator_check(allocator, __func__));
   if (threads < 0 || threads > MOST_THREADS)
     return lamina_error(LAMINA_INVALID, "lamina_reference_run: threads is %d; expected 0 to %d", threads, MOST_THREADS);
@@ -158,6 +160,7 @@ lamina_status lamina_reference_at(const lamina_problem *problem, const lamina_ar
   if (n) LAMINA_NOT_NULL(want, "want");
   lamina_problem inferred = *problem;
   LAMINA_TRY(lamina_problem_infer(&inferred));
+  LAMINA_TRY(lamina_want_layouts(&inferred));
   LAMINA_TRY(lamina_allocator_check(allocator, __func__));
   LAMINA_TRY(check_elements(&inferred, arg, n, element));
   const lamina_op_def *op = lamina_op_at(inferred.op);
@@ -197,7 +200,7 @@ const lamina_engine lamina_ref_engine = {
     .device = "cpu",
     .name = "ref",
     .op = "*",
-    .strides = LAMINA_STRIDES_ANY,
+    .strides = LAMINA_STRIDES_BLOCKED,
     .candidates = ref_candidates,
     .prepare = ref_prepare,
     .run = ref_run,

@@ -1,6 +1,7 @@
 /* The simple path: from tensors to a problem, a cached plan, the stream's workspace and a run. */
 #include <stdio.h>
 
+#include "core/blocks.h"
 #include "core/plan.h"
 #include "core/problem.h"
 
@@ -8,10 +9,7 @@
 static void range_of(const lamina_tensor *tensor, uintptr_t *low, uintptr_t *high) {
   const lamina_desc *desc = &tensor->desc;
   const int64_t size = (int64_t)lamina_dtype_size((lamina_dtype)desc->dtype);
-  int64_t below = 0;
-  for (int d = 0; d < desc->rank; d++)
-    if (desc->strides[d] < 0) below += (desc->dims[d] - 1) * -desc->strides[d];
-  *low = (uintptr_t)tensor->data - (uintptr_t)(below * size);
+  *low = (uintptr_t)tensor->data - (uintptr_t)(lamina_desc_below(desc) * size);
   *high = *low + (uintptr_t)lamina_desc_bytes(desc);
 }
 
@@ -130,6 +128,7 @@ lamina_status lamina_op_run(lamina_device *device, const char *op, const void *d
   LAMINA_TRY(check_call(device, op, tensor));
   LAMINA_TRY(lamina_stream_check(device, stream, op));
   LAMINA_TRY(from_tensors(device, op, descriptor, tensor, &problem, &args));
+  LAMINA_TRY(lamina_want_layouts(&problem));
   LAMINA_TRY(lamina_plan_open(device, &problem, NULL, &plan));
   const lamina_status status = run_with_workspace(plan, &args, stream ? stream : &device->stream);
   lamina_plan_close(plan);

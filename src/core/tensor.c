@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "core/base.h"
+#include "core/blocks.h"
 
 static const struct {
   const char *name;
@@ -61,6 +62,19 @@ lamina_desc lamina_dense(lamina_dtype dtype, int rank, const int64_t *dims) {
   return lamina_strided(dtype, rank, dims, strides);
 }
 
+lamina_desc lamina_blocked(lamina_dtype dtype, int rank, const int64_t *dims, int32_t layout) {
+  lamina_desc desc = lamina_dense(dtype, rank, dims);
+  if (layout == 0 || desc.rank != rank) return desc;
+  desc.layout = layout;
+  int64_t step = lamina_block_elements(layout);
+  for (int i = desc.rank - 1; i >= 0; i--) {
+    const int64_t blocks = dims[i] / lamina_block_of(layout, i);
+    desc.strides[i] = layout < 0 ? 0 : step;
+    if (blocks > 1 && !lamina_mul(step, blocks, &step)) step = 0;
+  }
+  return desc;
+}
+
 lamina_desc lamina_infer(lamina_dtype dtype) {
   return (lamina_desc){.dtype = (int32_t)dtype, .rank = LAMINA_RANK_INFER};
 }
@@ -109,12 +123,15 @@ int64_t lamina_desc_count(const lamina_desc *desc) {
 int64_t lamina_desc_bytes(const lamina_desc *desc) {
   const int64_t count = lamina_desc_count(desc);
   if (count <= 0) return count;
-  int64_t span = 1;
-  for (int i = 0; i < desc->rank; i++) {
+  if (!lamina_layout_fits(desc)) return -1;
+  int64_t span = desc->layout < 0 ? count : lamina_block_elements(desc->layout);
+  for (int i = 0; i < desc->rank && desc->layout >= 0; i++) {
     int64_t step, stride = desc->strides[i];
     if (stride == INT64_MIN) return -1;
     if (stride < 0) stride = -stride;
-    if (!lamina_mul(desc->dims[i] - 1, stride, &step) || !lamina_sum(span, step, &span)) return -1;
+    if (!lamina_mul(desc->dims[i] / lamina_block_of(desc->layout, i) - 1, stride, &step) ||
+        !lamina_sum(span, step, &span))
+      return -1;
   }
   return lamina_mul(span, (int64_t)lamina_dtype_size((lamina_dtype)desc->dtype), &span) ? span : -1;
 }
@@ -130,9 +147,22 @@ bool lamina_desc_is_dense(const lamina_desc *desc) {
   return desc->layout == 0;
 }
 
+static int64_t blocked_offset(const lamina_desc *desc, int64_t index) {
+  int64_t at[LAMINA_MAX_RANK], size, offset = 0, step = 1;
+  for (int i = desc->rank - 1; i >= 0; i--) at[i] = index % desc->dims[i], index /= desc->dims[i];
+  for (int n = 0, axis; lamina_block_at(desc->layout, n, &axis, &size); n++) {
+    offset += at[axis] % size * step;
+    at[axis] /= size;
+    step *= size;
+  }
+  for (int i = 0; i < desc->rank; i++) offset += at[i] * desc->strides[i];
+  return offset;
+}
+
 int64_t lamina_desc_offset(const lamina_desc *desc, int64_t index) {
   int64_t offset = 0;
-  if (lamina_desc_count(desc) <= 0) return 0;
+  if (lamina_desc_count(desc) <= 0 || !lamina_layout_fits(desc)) return 0;
+  if (desc->layout) return desc->layout < 0 ? index : blocked_offset(desc, index);
   for (int i = desc->rank - 1; i >= 0; i--) {
     offset += index % desc->dims[i] * desc->strides[i];
     index /= desc->dims[i];
@@ -140,7 +170,30 @@ int64_t lamina_desc_offset(const lamina_desc *desc, int64_t index) {
   return offset;
 }
 
+/* Do the strides say nothing that the dims and the layout don't? */
+static bool follows(const lamina_desc *desc) {
+  if (desc->layout == 0) return lamina_desc_is_dense(desc);
+  const lamina_desc whole = lamina_blocked((lamina_dtype)desc->dtype, desc->rank, desc->dims, desc->layout);
+  for (int i = 0; i < desc->rank; i++)
+    if (desc->strides[i] != whole.strides[i] && desc->dims[i] != lamina_block_of(desc->layout, i)) return false;
+  return true;
+}
+
+void lamina_layout_text(const lamina_desc *desc, char *buffer, size_t size) {
+  int64_t block;
+  if (!size) return;
+  buffer[0] = 0;
+  if (desc->layout != LAMINA_LAYOUT_ANY && desc->rank > 0 && !follows(desc))
+    for (int i = 0; i < desc->rank; i++)
+      lamina_append(buffer, size, "%s%lld", i ? "," : "/", (long long)desc->strides[i]);
+  if (desc->layout < 0) lamina_append(buffer, size, desc->layout == LAMINA_LAYOUT_ANY ? "_any" : "_?");
+  for (int n = LAMINA_MAX_BLOCKS - 1, axis; n >= 0; n--)
+    if (lamina_block_at(desc->layout, n, &axis, &block))
+      lamina_append(buffer, size, "_%dx%lld", axis, (long long)block);
+}
+
 const char *lamina_desc_text(const lamina_desc *desc, char *buffer, size_t size) {
+  char layout[256];
   if (!buffer || !size) return buffer;
   buffer[0] = 0;
   if (!desc) return buffer;
@@ -150,10 +203,8 @@ const char *lamina_desc_text(const lamina_desc *desc, char *buffer, size_t size)
     return buffer;
   }
   for (int i = 0; i < desc->rank; i++) lamina_append(buffer, size, "%s%lld", i ? "," : "", (long long)desc->dims[i]);
-  lamina_append(buffer, size, "]");
-  if (desc->rank > 0 && !lamina_desc_is_dense(desc))
-    for (int i = 0; i < desc->rank; i++)
-      lamina_append(buffer, size, "%s%lld", i ? "," : "/", (long long)desc->strides[i]);
+  lamina_layout_text(desc, layout, sizeof layout);
+  lamina_append(buffer, size, "]%s", layout);
   return buffer;
 }
 

@@ -171,8 +171,8 @@ static void compare(const session *s, int arg, const lamina_plan *plan, int pois
   const lamina_tensor *tensor = lamina_data_tensor(s->data, arg);
   const lamina_dtype dtype = (lamina_dtype)tensor->desc.dtype;
   const bool exact = s->c->exact && !plan->numerics.inexact_integers;
-  lamina_walk walk = {0};
-  for (int64_t i = 0; i < x->count; i++, lamina_walk_on(&tensor->desc, &walk)) {
+  lamina_walk walk = lamina_walk_from(&tensor->desc, 0);
+  for (int64_t i = 0; i < x->count; i++, lamina_walk_on(&walk)) {
     const int64_t index = x->element ? x->element[i] : i;
     const int64_t offset = x->element ? lamina_desc_offset(&tensor->desc, index) : walk.offset;
     const double got = lamina_load(dtype, tensor->data, offset);
@@ -198,8 +198,8 @@ static void find_unwritten(const session *s, int arg, int poison, lamina_verdict
   const bool floating = lamina_dtype_is_floating((lamina_dtype)tensor->desc.dtype);
   if (v->status || size == 1 || lamina_is_input(&s->op->args[arg]) || floating != (poison == LAMINA_POISON_NAN)) return;
   const int64_t count = lamina_desc_count(&tensor->desc);
-  lamina_walk walk = {0};
-  for (int64_t i = 0; i < count; i++, lamina_walk_on(&tensor->desc, &walk)) {
+  lamina_walk walk = lamina_walk_from(&tensor->desc, 0);
+  for (int64_t i = 0; i < count; i++, lamina_walk_on(&walk)) {
     const int64_t at = walk.offset * (int64_t)size;
     if (!all_bytes((const char *)tensor->data + at, size, poison)) continue;
     v->status = LAMINA_MISMATCH;
@@ -217,8 +217,8 @@ static uint64_t fingerprint(const session *s) {
     if (!tensor || !lamina_is_output(&s->op->args[arg])) continue;
     const int64_t count = lamina_desc_count(&tensor->desc);
     const size_t size = lamina_dtype_size((lamina_dtype)tensor->desc.dtype);
-    lamina_walk walk = {0};
-    for (int64_t i = 0; i < count; i++, lamina_walk_on(&tensor->desc, &walk)) {
+    lamina_walk walk = lamina_walk_from(&tensor->desc, 0);
+    for (int64_t i = 0; i < count; i++, lamina_walk_on(&walk)) {
       const uint8_t *b = (const uint8_t *)tensor->data + walk.offset * (int64_t)size;
       for (size_t n = 0; n < size; n++) hash = (hash ^ b[n]) * 0x100000001b3u;
     }

@@ -2,6 +2,7 @@
 #ifndef LAMINA_CORE_VERIFY_H
 #define LAMINA_CORE_VERIFY_H
 
+#include "core/blocks.h"
 #include "core/problem.h"
 #include "lamina/verify.h"
 
@@ -11,14 +12,25 @@ extern "C" {
 
 /* Steps through the elements of a tensor in row-major order: `offset` is where the current one lies. */
 typedef struct lamina_walk {
-  int64_t offset, at[LAMINA_MAX_RANK];
+  lamina_axes axes; /* of memory */
+  int64_t offset, at[LAMINA_MAX_AXES];
 } lamina_walk;
 
-static inline void lamina_walk_on(const lamina_desc *desc, lamina_walk *walk) {
-  for (int d = desc->rank - 1; d >= 0; d--) {
-    walk->offset += desc->strides[d];
-    if (++walk->at[d] < desc->dims[d]) return;
-    walk->offset -= walk->at[d] * desc->strides[d];
+/* At element `index`. */
+static inline lamina_walk lamina_walk_from(const lamina_desc *desc, int64_t index) {
+  lamina_walk walk;
+  walk.axes.rank = 0;
+  walk.offset = lamina_desc_offset(desc, index);
+  if (lamina_desc_count(desc) > 0) walk.axes = lamina_axes_of(desc, desc);
+  for (int d = walk.axes.rank - 1; d >= 0; d--) walk.at[d] = index % walk.axes.dims[d], index /= walk.axes.dims[d];
+  return walk;
+}
+
+static inline void lamina_walk_on(lamina_walk *walk) {
+  for (int d = walk->axes.rank - 1; d >= 0; d--) {
+    walk->offset += walk->axes.x[d];
+    if (++walk->at[d] < walk->axes.dims[d]) return;
+    walk->offset -= walk->at[d] * walk->axes.x[d];
     walk->at[d] = 0;
   }
 }

@@ -119,12 +119,34 @@ static bool draw_shapes(int id, lamina_draw *draw, lamina_problem *p) {
 
 /* ---- Types, strides, places --------------------------------------------------------------------------------------- */
 
-enum { DENSE, CHANNELS_LAST, TRANSPOSED, GAPS, BACKWARDS, BROADCAST, EACH };
+enum { DENSE, CHANNELS_LAST, TRANSPOSED, GAPS, BACKWARDS, BROADCAST, CHANNELS, LANES, BOTH, EACH };
+
+/* The widest block, of up to 16, that divides the axis; 0: none does. */
+static int32_t widest_block(const lamina_desc *desc, int axis) {
+  int log2 = 0;
+  while (axis < desc->rank && log2 < 4 && desc->dims[axis] > 0 && desc->dims[axis] % (2 << log2) == 0) log2++;
+  return log2 ? LAMINA_BLOCK(axis, log2) : 0;
+}
+
+/* Blocks of channels, of the batch (in the lanes) or of both, then with gaps between what lies along the first axis. */
+static void set_blocks(lamina_desc *desc, int layout) {
+  const int32_t channels = layout == LANES ? 0 : widest_block(desc, 1);
+  const int32_t batch = layout == CHANNELS ? 0 : widest_block(desc, 0);
+  const int32_t align = desc->align;
+  *desc = lamina_blocked((lamina_dtype)desc->dtype, desc->rank, desc->dims,
+                         channels && batch ? channels << 8 | batch : channels | batch);
+  desc->align = align;
+  if (layout == BOTH && desc->rank > 0) desc->strides[0] += lamina_block_elements(desc->layout);
+}
 
 static void set_strides(lamina_desc *desc, int layout, lamina_draw *draw) {
   int order[LAMINA_MAX_RANK]; /* axes, fastest first */
   const int rank = desc->rank;
   int64_t step = layout == GAPS ? 2 : 1;
+  if (layout == CHANNELS || layout == LANES || layout == BOTH) {
+    set_blocks(desc, layout);
+    return;
+  }
   for (int n = 0; n < rank; n++) order[n] = layout == TRANSPOSED ? n : rank - 1 - n;
   if (layout == CHANNELS_LAST && rank > 2) {
     order[0] = 1;
@@ -139,16 +161,18 @@ static void set_strides(lamina_desc *desc, int layout, lamina_draw *draw) {
 
 static void draw_layouts(lamina_problem *p, lamina_draw *draw) {
   const lamina_op_def *op = lamina_op_at(p->op);
-  const int64_t all = LAMINA_PICK(draw, "layout", DENSE, DENSE, DENSE, CHANNELS_LAST, TRANSPOSED, GAPS, EACH, EACH);
+  const int64_t all = LAMINA_PICK(draw, "layout", DENSE, DENSE, DENSE, CHANNELS_LAST, TRANSPOSED, GAPS, CHANNELS, LANES,
+                                  EACH, EACH, EACH);
   for (int i = 0; op->args[i].name; i++) {
     if (!lamina_present(&p->arg[i])) continue;
     char name[64];
     int64_t layout = all;
     snprintf(name, sizeof name, "layout of %s", op->args[i].name);
     if (all == EACH && op->args[i].role == LAMINA_IN)
-      layout = LAMINA_PICK(draw, name, DENSE, CHANNELS_LAST, TRANSPOSED, GAPS, BACKWARDS, BROADCAST);
+      layout =
+          LAMINA_PICK(draw, name, DENSE, CHANNELS_LAST, TRANSPOSED, GAPS, BACKWARDS, BROADCAST, CHANNELS, LANES, BOTH);
     else if (all == EACH)
-      layout = LAMINA_PICK(draw, name, DENSE, CHANNELS_LAST, TRANSPOSED, GAPS);
+      layout = LAMINA_PICK(draw, name, DENSE, CHANNELS_LAST, TRANSPOSED, GAPS, CHANNELS, LANES, BOTH);
     set_strides(&p->arg[i], (int)layout, draw);
   }
 }

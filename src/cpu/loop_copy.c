@@ -1,4 +1,4 @@
-/* Strided copy on the CPU. */
+/* Copy on the CPU, between any two layouts. */
 #include "cpu/move.h"
 
 static void candidates(lamina_device *device, const lamina_problem *p, const lamina_engine *engine,
@@ -10,15 +10,13 @@ static void candidates(lamina_device *device, const lamina_problem *p, const lam
 }
 
 static lamina_status run(const lamina_plan *plan, const lamina_args *args, void *workspace, lamina_stream *stream) {
-  const lamina_desc *x = &plan->problem.arg[0], *y = &plan->problem.arg[1];
   (void)workspace, (void)stream;
-  lamina_cpu_move(lamina_dtype_size((lamina_dtype)x->dtype), x->rank, x->dims, args->p[0], x->strides, args->p[1],
-                  y->strides);
+  lamina_cpu_convert(&plan->problem.arg[0], args->p[0], &plan->problem.arg[1], args->p[1]);
   return LAMINA_OK;
 }
 
 const lamina_engine lamina_cpu_loop_copy = {
-    LAMINA_LOOP_ENGINE("copy/forward", LAMINA_STRIDES_ANY),
+    LAMINA_LOOP_ENGINE("copy/forward", LAMINA_STRIDES_BLOCKED),
     .candidates = candidates,
     .run = run,
 };

@@ -7,11 +7,12 @@
 
 #include <stdlib.h>
 
+#include "core/blocks.h"
 #include "cpu/rows.h"
 
 typedef struct loops {
   int rank;
-  int64_t dims[LAMINA_MAX_RANK], from[LAMINA_MAX_RANK], to[LAMINA_MAX_RANK];
+  int64_t dims[LAMINA_MAX_AXES], from[LAMINA_MAX_AXES], to[LAMINA_MAX_AXES];
 } loops;
 
 static void put(loops *s, int at, int64_t dim, int64_t from, int64_t to) {
@@ -56,6 +57,39 @@ typedef struct tile {
   int64_t nk, nl, from_k, from_l, to_k, to_l;
 } tile;
 
+/* y[i * yi + j] = x[j * xj + i] for i < n, j < m: rows become columns, four by four in registers. False: it has no way
+ * to do that faster. */
+typedef uint32_t four __attribute__((vector_size(16)));
+
+static bool lamina_transpose_uint32_t(int64_t n, int64_t m, const uint32_t *x, int64_t xj, uint32_t *y, int64_t yi) {
+  const int64_t n4 = n & ~(int64_t)3, m4 = m & ~(int64_t)3;
+  for (int64_t i = 0; i < n4; i += 4)
+    for (int64_t j = 0; j < m4; j += 4) {
+      four a, b, c, d;
+      const uint32_t *from = x + j * xj + i;
+      memcpy(&a, from, sizeof a), memcpy(&b, from + xj, sizeof b);
+      memcpy(&c, from + 2 * xj, sizeof c), memcpy(&d, from + 3 * xj, sizeof d);
+      const four low = __builtin_shuffle(a, b, (four){0, 4, 1, 5}), low2 = __builtin_shuffle(c, d, (four){0, 4, 1, 5});
+      const four high = __builtin_shuffle(a, b, (four){2, 6, 3, 7});
+      const four high2 = __builtin_shuffle(c, d, (four){2, 6, 3, 7});
+      const four rows[4] = {
+          __builtin_shuffle(low, low2, (four){0, 1, 4, 5}), __builtin_shuffle(low, low2, (four){2, 3, 6, 7}),
+          __builtin_shuffle(high, high2, (four){0, 1, 4, 5}), __builtin_shuffle(high, high2, (four){2, 3, 6, 7})};
+      for (int64_t r = 0; r < 4; r++) memcpy(y + (i + r) * yi + j, &rows[r], sizeof rows[r]);
+    }
+  for (int64_t i = 0; i < n; i++)
+    for (int64_t j = i < n4 ? m4 : 0; j < m; j++) y[i * yi + j] = x[j * xj + i];
+  return true;
+}
+#define NO_TRANSPOSE(type)                                                                                             \
+  static bool lamina_transpose_##type(int64_t n, int64_t m, const type *x, int64_t xj, type *y, int64_t yi) {          \
+    (void)n, (void)m, (void)x, (void)xj, (void)y, (void)yi;                                                            \
+    return false;                                                                                                      \
+  }
+NO_TRANSPOSE(uint8_t)
+NO_TRANSPOSE(uint16_t)
+NO_TRANSPOSE(uint64_t)
+
 #define TILE(type)                                                                                                     \
   static void tile_##type(const tile *t, const void *from, void *to) {                                                 \
     const type *restrict x = from;                                                                                     \
@@ -69,6 +103,10 @@ typedef struct tile {
     else if (fm == 0 && tm == 1)                                                                                       \
       for (int64_t i = 0; i < n; i++)                                                                                  \
         for (int64_t j = 0; j < m; j++) y[i * tn + j] = x[i * fn];                                                     \
+    else if (tm == 1 && fn == 1 && lamina_transpose_##type(n, m, x, fm, y, tn))                                        \
+      return;                                                                                                          \
+    else if (fm == 1 && tn == 1 && lamina_transpose_##type(m, n, x, fn, y, tm))                                        \
+      return;                                                                                                          \
     else if (tm == 1)                                                                                                  \
       for (int64_t i = 0; i < n; i++)                                                                                  \
         for (int64_t j = 0; j < m; j++) y[i * tn + j] = x[i * fn + j * fm];                                            \
@@ -124,6 +162,12 @@ void lamina_cpu_move(size_t size, int rank, const int64_t *dims, const void *x, 
     }
     run(&t, (const char *)x + in * bytes, (char *)y + out * bytes);
   }
+}
+
+void lamina_cpu_convert(const lamina_desc *x, const void *from, const lamina_desc *y, void *to) {
+  if (lamina_desc_count(x) == 0) return;
+  const lamina_axes axes = lamina_axes_of(x, y);
+  lamina_cpu_move(lamina_dtype_size((lamina_dtype)x->dtype), axes.rank, axes.dims, from, axes.x, to, axes.y);
 }
 
 void lamina_cpu_set(size_t size, int rank, const int64_t *dims, const void *value, void *y, const int64_t *to) {

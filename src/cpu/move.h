@@ -9,6 +9,9 @@
 void lamina_cpu_move(size_t size, int rank, const int64_t *dims, const void *x, const int64_t *from, void *y,
                      const int64_t *to);
 
+/* The same for tensors in any layout, with the same dims and type. */
+void lamina_cpu_convert(const lamina_desc *x, const void *from, const lamina_desc *y, void *to);
+
 /* y[i] = the element at `value`. */
 void lamina_cpu_set(size_t size, int rank, const int64_t *dims, const void *value, void *y, const int64_t *to);
 

@@ -1,15 +1,21 @@
 /* Engines that move elements: copy and fill. */
 #include "kernels/move.h"
 
+#include "core/blocks.h"
 #include "cuda/cuda.h"
 #include "kernels/cast.h"
 #include "lamina/fill.h"
 
 static lamina_status prepare_copy(lamina_plan *plan) {
-  const lamina_desc *x = &plan->problem.arg[0], *y = &plan->problem.arg[1];
+  lamina_desc *x = &plan->problem.arg[0], *y = &plan->problem.arg[1];
+  lamina_desc_settle(x, NULL), lamina_desc_settle(y, NULL);
+  const lamina_axes whole = lamina_axes_of(x, y), axes = lamina_axes_merged(&whole);
+  if (axes.rank > KERNEL_MAX_RANK)
+    return cuda_host->error(LAMINA_UNSUPPORTED, "with its blocks as axes it has %d; the kernel takes up to %d",
+                            axes.rank, KERNEL_MAX_RANK);
   kernel_move *move = cuda_state(plan, sizeof *move);
   if (!move) return LAMINA_OUT_OF_MEMORY;
-  *move = kernel_move_plan((int)cuda_size_of(x->dtype), x->rank, x->dims, x->strides, y->strides);
+  *move = kernel_move_plan((int)cuda_size_of(x->dtype), axes.rank, axes.dims, axes.x, axes.y);
   return LAMINA_OK;
 }
 
@@ -20,7 +26,7 @@ static lamina_status run_copy(const lamina_plan *plan, const lamina_args *args, 
 }
 
 const lamina_engine lamina_cuda_copy = {
-    CUDA_ENGINE("kernel", "copy/forward", LAMINA_STRIDES_ANY),
+    CUDA_ENGINE("kernel", "copy/forward", LAMINA_STRIDES_BLOCKED),
     .candidates = cuda_move_candidates,
     .prepare = prepare_copy,
     .run = run_copy,

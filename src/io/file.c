@@ -236,8 +236,8 @@ lamina_status lamina_check_host_tensor(const char *name, const lamina_tensor *te
   char text[160];
   if (!lamina_dtype_size((lamina_dtype)desc->dtype))
     return lamina_error(LAMINA_INVALID, "%s: the tensor has no element type", name);
-  if (desc->layout != 0 || lamina_desc_count(desc) < 0 || lamina_desc_bytes(desc) < 0)
-    return lamina_error(LAMINA_INVALID, "%s: %s is no strided tensor that memory can hold", name,
+  if (desc->layout < 0 || lamina_desc_count(desc) < 0 || lamina_desc_bytes(desc) < 0)
+    return lamina_error(LAMINA_INVALID, "%s: %s is no tensor that memory can hold", name,
                         lamina_desc_text(desc, text, sizeof text));
   if (tensor->memory == LAMINA_MEMORY_DEVICE)
     return lamina_error(LAMINA_INVALID, "%s: the tensor is in a device's memory; copy it to the host first", name);
@@ -263,6 +263,10 @@ void lamina_put_tensor(const lamina_tensor *tensor, lamina_dtype dtype, lamina_p
     else
       lamina_store(dtype, run, used, lamina_load(from, tensor->data, offset));
     if (++used == (int64_t)LAMINA_COUNT_OF(run)) put(context, run, (size_t)used * size), used = 0;
+    if (desc->layout) { /* in blocks, the steps along an axis differ */
+      offset = i + 1 < count ? lamina_desc_offset(desc, i + 1) : 0;
+      continue;
+    }
     for (int axis = desc->rank - 1; axis >= 0; axis--) { /* the next element, last axis first */
       offset += desc->strides[axis];
       if (++index[axis] < desc->dims[axis]) break;

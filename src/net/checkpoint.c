@@ -39,7 +39,7 @@ static lamina_status add_block(lamina_net *net, lamina_safetensors_writer *write
     char name[96];
     if (!is_in(param, buffer)) continue;
     snprintf(name, sizeof name, "%s%s", prefix, param->name);
-    const lamina_tensor tensor = lamina_tensor_of(param->desc, base + param->offset);
+    const lamina_tensor tensor = lamina_tensor_of(param->held, base + param->offset); /* written row-major */
     LAMINA_TRY(lamina_safetensors_add(writer, name, &tensor));
   }
   return LAMINA_OK;
@@ -162,7 +162,7 @@ static lamina_status read_block(lamina_net *net, const lamina_safetensors *file,
     const lamina_param *param = &net->params.list[i];
     int index;
     if (!is_in(param, buffer)) continue;
-    const lamina_tensor to = lamina_tensor_of(param->desc, base + param->offset);
+    const lamina_tensor to = lamina_tensor_of(param->held, base + param->offset);
     status = find_tensor(file, path, prefix, param, &index);
     if (!status) status = lamina_safetensors_read(file, index, &to);
   }

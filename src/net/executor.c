@@ -274,10 +274,47 @@ static lamina_status build(lamina_net *net, lamina_executor *executor) {
   return status;
 }
 
-static void executor_close(const lamina_net *net, lamina_executor *executor) {
+static void executor_close(lamina_net *net, lamina_executor *executor) {
+  if (net->settler == executor) net->settler = NULL;
   lamina_graph_close(&executor->graph);
   lamina_free(net->allocator, executor->layer_output);
   lamina_free(net->allocator, executor);
+}
+
+/* Does the executor that is planned next choose the parameters' layouts? The first one does, and the first that trains. */
+static bool chooses(const lamina_net *net, lamina_mode mode) {
+  for (const lamina_executor *e = net->executors; e; e = e->next)
+    if (e->held) return false;
+  return net->settled == LAMINA_SETTLED_NONE || (net->settled == LAMINA_SETTLED_EARLIER && mode == LAMINA_MODE_TRAIN);
+}
+
+/* Its choice counts from now on: graphs that were planned with another one are forgotten. */
+static void settle(lamina_net *net, const lamina_executor *executor) {
+  const lamina_graph *graph = &executor->graph;
+  bool changed = false;
+  for (int v = 0; v < graph->value_count; v++) {
+    const lamina_value *value = &graph->values[v];
+    if (value->parameter < 0) continue;
+    lamina_desc *settled = &net->params.list[value->parameter].settled;
+    changed |= memcmp(settled, &value->desc, sizeof *settled) != 0;
+    *settled = value->desc;
+  }
+  if (changed) lamina_net_forget(net);
+  net->settled = executor->mode == LAMINA_MODE_TRAIN ? LAMINA_SETTLED_TRAINING : LAMINA_SETTLED_EARLIER;
+  net->settler = executor;
+}
+
+void lamina_net_unsettle(lamina_net *net) {
+  for (lamina_executor **at = &net->executors; *at;) {
+    lamina_executor *executor = *at;
+    if (executor->mode != LAMINA_MODE_TRAIN || executor == net->settler) {
+      at = &executor->next;
+      continue;
+    }
+    *at = executor->next;
+    executor_close(net, executor);
+  }
+  if (net->settled) net->settled = LAMINA_SETTLED_EARLIER;
 }
 
 static lamina_status executor_open(lamina_net *net, lamina_mode mode, int64_t batch, const lamina_criterion *loss,
@@ -295,6 +332,7 @@ static lamina_status executor_open(lamina_net *net, lamina_mode mode, int64_t ba
                                    .math = net->options.math,
                                    .batch = batch,
                                    .training = mode == LAMINA_MODE_TRAIN,
+                                   .settled = !chooses(net, mode),
                                    .params = &net->params,
                                    .rng = LAMINA_ABSENT};
   executor->layer_output = lamina_alloc(net->allocator, (size_t)net->layer_count * sizeof(int));
@@ -347,6 +385,7 @@ lamina_status lamina_net_executor(lamina_net *net, lamina_mode mode, int64_t bat
   if (!net->layer_count) return lamina_error(LAMINA_INVALID, "the net has no layers");
   forget_oldest(net);
   LAMINA_TRY(executor_open(net, mode, batch, loss, k, out));
+  if (!(*out)->graph.settled) settle(net, *out);
   (*out)->next = net->executors;
   net->executors = *out;
   return LAMINA_OK;
@@ -414,6 +453,7 @@ static lamina_status take_all(lamina_net *net, const lamina_executor *executor) 
   if (!net->set && net->params.count)
     return lamina_error(LAMINA_INVALID, "the net's parameters are not set; lamina_net_init does that");
   LAMINA_TRY(take(net, LAMINA_BUFFER_ARENA, executor->graph.arena, false));
+  LAMINA_TRY(lamina_net_hold(net));
   if (executor->mode != LAMINA_MODE_INFER) LAMINA_TRY(take(net, LAMINA_BUFFER_RESULT, LAMINA_RESULT_BYTES, true));
   if (executor->mode != LAMINA_MODE_TRAIN) return LAMINA_OK;
   LAMINA_TRY(take(net, LAMINA_BUFFER_STEP, sizeof(lamina_step_block), false));

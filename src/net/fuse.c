@@ -66,8 +66,8 @@ static bool is_inner(const lamina_graph *graph, int value) {
   return inner;
 }
 
-/* The second node goes element by element: what it takes and gives has the shape of `link`, row-major, and what else it
- * takes is there before the first one runs. */
+/* The second node goes element by element: what it takes and gives has the shape of `link` and lies as it does, and what
+ * else it takes is there before the first one runs. */
 static bool takes_alike(const lamina_graph *graph, const pair *p) {
   const lamina_node_op *node = &graph->nodes[p->second];
   const lamina_op_def *op = lamina_op_at(node->op);
@@ -75,8 +75,8 @@ static bool takes_alike(const lamina_graph *graph, const pair *p) {
   for (int i = 0; op->args[i].name; i++) {
     if (node->arg[i] < 0) return false;
     const lamina_desc *desc = &graph->values[node->arg[i]].desc;
-    if (!lamina_desc_is_dense(desc) || desc->rank != link->rank ||
-        memcmp(desc->dims, link->dims, sizeof desc->dims) != 0)
+    if (desc->rank != link->rank || memcmp(desc->dims, link->dims, sizeof desc->dims) != 0 ||
+        desc->layout != link->layout || memcmp(desc->strides, link->strides, sizeof desc->strides) != 0)
       return false;
     if (i != p->linked && op->args[i].role == LAMINA_IN && written_from(graph, node->arg[i], p->first)) return false;
   }

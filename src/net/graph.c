@@ -86,8 +86,10 @@ static lamina_status add_param(lamina_graph *graph, const lamina_param *param) {
   size_t *block = param->state ? &params->state_bytes : &params->bytes;
   if (bytes < 0 || *block > (size_t)INT64_MAX - (size_t)bytes)
     return lamina_error(LAMINA_INVALID, "the size of %s overflows", param->name);
-  params->list[params->count] = *param;
-  params->list[params->count++].offset = *block;
+  lamina_param *added = &params->list[params->count++];
+  *added = *param;
+  added->settled = added->held = param->desc;
+  added->offset = *block;
   *block += lamina_align_up((size_t)bytes, ALIGN);
   params->trained += !param->state;
   return LAMINA_OK;

@@ -60,7 +60,9 @@ typedef struct lamina_node_op { /* a node */
 /* A parameter of the net, before any memory. */
 typedef struct lamina_param {
   char name[64];
-  lamina_desc desc;
+  lamina_desc desc;    /* row-major: as all see it from outside */
+  lamina_desc settled; /* as the net's planned graphs have it */
+  lamina_desc held;    /* as it lies in the net's blocks */
   int layer;
   double fan_in, fan_out;
   bool constant, decay, state; /* as in lamina_param_def */
@@ -95,6 +97,7 @@ struct lamina_graph {
   lamina_math math;
   int64_t batch;
   bool training;
+  bool settled; /* the parameters' layouts are; else planning chooses them, too */
   lamina_value *values;
   int value_count, value_room;
   lamina_node_op *nodes;
@@ -137,9 +140,11 @@ lamina_status lamina_graph_problem(const lamina_graph *graph, const lamina_node_
 
 /* backward.c: appends what computes the gradient of every parameter. values[loss].gradient must be set. */
 lamina_status lamina_graph_backward(lamina_graph *graph);
-/* fuse.c: makes one node of two where a fused op has an engine that is faster. Behind all that emits nodes. */
+/* layout.c: chooses how values lie in memory, fuse.c: makes one node of two where a fused op has an engine that is faster.
+ * Behind all that emits nodes. */
+lamina_status lamina_graph_arrange(lamina_graph *graph, lamina_device *device);
 lamina_status lamina_graph_fuse(lamina_graph *graph, lamina_device *device);
-/* memory.c: fuses, runs in place what can be, plans every node on the device and gives every value and workspace its place. */
+/* memory.c: arranges, runs in place what can be, plans every node on the device and gives every value and workspace its place. */
 lamina_status lamina_graph_plan(lamina_graph *graph, lamina_device *device);
 /* The node at which most of the arena is in use; -1: none uses any. */
 int lamina_graph_widest(const lamina_graph *graph);

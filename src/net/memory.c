@@ -59,6 +59,7 @@ static void run_in_place(lamina_graph *graph) {
       if (out->buffer != LAMINA_BUFFER_ARENA || in->buffer != LAMINA_BUFFER_ARENA || out->root != node->arg[i] ||
           in->root == out->root || root->last > n || read_twice(graph, node, with) ||
           out->desc.dtype != in->desc.dtype || lamina_desc_bytes(&out->desc) != lamina_desc_bytes(&root->desc) ||
+          out->desc.layout != in->desc.layout ||
           memcmp(out->desc.strides, in->desc.strides, sizeof in->desc.strides) != 0)
         continue;
       merge(graph, node->arg[i], in->root);
@@ -161,7 +162,7 @@ int lamina_graph_widest(const lamina_graph *graph) {
 }
 
 lamina_status lamina_graph_plan(lamina_graph *graph, lamina_device *device) {
-  LAMINA_TRY(lamina_graph_fuse(graph, device));
+  LAMINA_TRY(lamina_graph_arrange(graph, device));
   find_lifetimes(graph);
   run_in_place(graph);
   for (int n = 0; n < graph->node_count; n++) {

@@ -196,18 +196,12 @@ lamina_status lamina_net_class_weights(lamina_net *net, int64_t n, const float *
   return LAMINA_OK;
 }
 
-static lamina_status copy_out(lamina_net *net, lamina_buffer buffer, int index, void *to) {
-  const lamina_param *p = &net->params.list[index];
-  return lamina_copy(net->device, to, (char *)net->block[buffer] + p->offset, (size_t)lamina_desc_bytes(&p->desc),
-                     NULL);
-}
-
 lamina_status lamina_net_parameter_read(lamina_net *net, int index, void *to) {
   LAMINA_NOT_NULL(net, "net");
   LAMINA_NOT_NULL(to, "to");
   LAMINA_TRY(check_index(net, index));
   if (!net->set) return lamina_error(LAMINA_INVALID, "the net's parameters are not set; lamina_net_init does that");
-  return copy_out(net, lamina_param_buffer(&net->params.list[index]), index, to);
+  return lamina_net_fetch(net, lamina_param_buffer(&net->params.list[index]), index, to);
 }
 
 lamina_status lamina_net_gradient_read(lamina_net *net, int index, void *to) {
@@ -217,18 +211,16 @@ lamina_status lamina_net_gradient_read(lamina_net *net, int index, void *to) {
   if (net->params.list[index].state)
     return lamina_error(LAMINA_INVALID, "%s has no gradient: it isn't trained", net->params.list[index].name);
   if (!net->gradients) return lamina_error(LAMINA_INVALID, "the net has no gradients yet");
-  return copy_out(net, LAMINA_BUFFER_GRADIENTS, index, to);
+  return lamina_net_fetch(net, LAMINA_BUFFER_GRADIENTS, index, to);
 }
 
 lamina_status lamina_net_parameter_write(lamina_net *net, int index, const void *from) {
   LAMINA_NOT_NULL(net, "net");
   LAMINA_NOT_NULL(from, "from");
   LAMINA_TRY(check_index(net, index));
-  const lamina_param *p = &net->params.list[index];
   LAMINA_TRY(lamina_net_take_parameters(net));
   net->set = true;
-  return lamina_copy(net->device, (char *)net->block[lamina_param_buffer(p)] + p->offset, from,
-                     (size_t)lamina_desc_bytes(&p->desc), NULL);
+  return lamina_net_store(net, lamina_param_buffer(&net->params.list[index]), index, from);
 }
 
 static bool takes_from(const lamina_layer *layer, int from) {
@@ -302,20 +294,22 @@ static void start(const lamina_param *p, lamina_initialiser init, uint64_t seed,
 
 lamina_status lamina_net_init(lamina_net *net, uint64_t seed) {
   LAMINA_NOT_NULL(net, "net");
-  size_t most = 0;
+  size_t most = 0; /* bytes that aren't written where they belong */
   for (int i = 0; i < net->params.count; i++) {
-    const size_t bytes = (size_t)lamina_desc_bytes(&net->params.list[i].desc);
-    if (bytes > most) most = bytes;
+    const lamina_param *p = &net->params.list[i];
+    const size_t bytes = (size_t)lamina_desc_bytes(&p->desc);
+    if (bytes > most && !(lamina_net_on_host(net) && lamina_param_is_plain(p))) most = bytes;
   }
   LAMINA_TRY(lamina_net_take_parameters(net));
-  char *values = lamina_net_on_host(net) ? NULL : lamina_alloc(net->allocator, most);
-  if (!lamina_net_on_host(net) && !values) return LAMINA_OUT_OF_MEMORY;
+  char *values = most ? lamina_alloc(net->allocator, most) : NULL;
+  if (most && !values) return LAMINA_OUT_OF_MEMORY;
   lamina_status status = LAMINA_OK;
   for (int i = 0; i < net->params.count && !status; i++) {
     const lamina_param *p = &net->params.list[i];
+    const bool direct = lamina_net_on_host(net) && lamina_param_is_plain(p);
     start(p, initialiser_of(net, p), seed, (uint32_t)i,
-          values ? values : (char *)net->block[lamina_param_buffer(p)] + p->offset);
-    if (values) status = lamina_net_parameter_write(net, i, values);
+          direct ? (char *)net->block[lamina_param_buffer(p)] + p->offset : values);
+    if (!direct) status = lamina_net_parameter_write(net, i, values);
   }
   lamina_free(net->allocator, values);
   net->set = !status;

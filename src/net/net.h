@@ -72,6 +72,13 @@ typedef struct lamina_executor {
   struct lamina_executor *next;           /* asked for longer ago */
 } lamina_executor;
 
+/* Whose graph the parameters' layouts were chosen for. */
+typedef enum lamina_settled {
+  LAMINA_SETTLED_NONE,
+  LAMINA_SETTLED_EARLIER, /* one that doesn't train, or isn't that of the trainer that is opening: training chooses anew */
+  LAMINA_SETTLED_TRAINING
+} lamina_settled;
+
 /* What a recipe says beside the layers; all zero without one. Strings are the net's. */
 typedef struct lamina_defaults {
   lamina_training training; /* without datasets, callbacks and pointers */
@@ -91,9 +98,11 @@ struct lamina_net {
   lamina_layer *layers;
   int layer_count, layer_room;
   lamina_params params;
-  lamina_graph shape;         /* batch 1, inference, not planned: what lamina_net_add works on */
-  lamina_update update;       /* of the trainer, or of the last one */
-  bool training;              /* a trainer is open */
+  lamina_graph shape;     /* batch 1, inference, not planned: what lamina_net_add works on */
+  lamina_update update;   /* of the trainer, or of the last one */
+  bool training;          /* a trainer is open */
+  lamina_settled settled; /* who chose the parameters' layouts */
+  const lamina_executor *settler;
   lamina_executor *executors; /* a few, the last one asked for first */
   void *block[LAMINA_BUFFERS];
   size_t size[LAMINA_BUFFERS];
@@ -136,6 +145,17 @@ lamina_status lamina_net_take(lamina_net *net, const lamina_executor *executor);
 lamina_status lamina_net_ready(lamina_net *net, lamina_mode mode, int64_t batch, const lamina_criterion *loss,
                                int64_t k, lamina_executor **executor);
 lamina_status lamina_net_take_parameters(lamina_net *net);
+/* Before a trainer opens: its executor chooses the layouts of parameters, whatever was planned before, so that equal
+ * trainings are equal. */
+void lamina_net_unsettle(lamina_net *net);
+
+/* held.c: parameter `index` in one of the blocks that lie as parameters do, from and to row-major host memory. */
+lamina_status lamina_net_fetch(lamina_net *net, lamina_buffer buffer, int index, void *to);
+lamina_status lamina_net_store(lamina_net *net, lamina_buffer buffer, int index, const void *from);
+bool lamina_param_is_plain(const lamina_param *param);
+/* Brings parameters, gradients and moments into the layouts that are settled. The net is as it was where memory lacks. */
+lamina_status lamina_net_hold(lamina_net *net);
+
 /* Forgets all planned graphs: before a layer comes. No trainer may be open. */
 void lamina_net_forget(lamina_net *net);
 /* The bytes that an executor takes, itself and all that it needs. */

@@ -21,10 +21,11 @@ lamina_status lamina_net_layer(lamina_net *net, int index, int64_t batch, lamina
     return lamina_error(LAMINA_INVALID, "there is no layer %d; the net has %d", index, net->layer_count);
   LAMINA_TRY(lamina_net_executor(net, LAMINA_MODE_INFER, batch, NULL, 0, &executor));
   const lamina_graph *graph = &executor->graph;
+  const lamina_desc *output = &graph->values[executor->layer_output[index]].desc;
   *info = (lamina_layer_info){.name = net->layers[index].name,
                               .kind = net->layers[index].def,
                               .inputs = net->layers[index].from_count,
-                              .output = graph->values[executor->layer_output[index]].desc};
+                              .output = lamina_dense((lamina_dtype)output->dtype, output->rank, output->dims)};
   memcpy(info->from, net->layers[index].from, sizeof info->from);
   for (int p = 0; p < net->params.count; p++)
     if (net->params.list[p].layer == index && !net->params.list[p].state)
@@ -97,6 +98,18 @@ lamina_status lamina_net_summary(lamina_net *net, int64_t batch, const char **te
   return status;
 }
 
+/* "; y f32[64,96,27,27]_1x16": outputs that don't lie row-major. */
+static void put_layouts(lamina_text *text, const lamina_graph *graph, const lamina_node_op *node) {
+  const lamina_op_def *op = lamina_op_at(node->op);
+  for (int i = 0; op->args[i].name; i++) {
+    char shape[192];
+    if (!lamina_is_output(&op->args[i]) || node->arg[i] < 0) continue;
+    const lamina_desc *desc = &graph->values[node->arg[i]].desc;
+    if (!lamina_desc_is_dense(desc))
+      lamina_text_print(text, "; %s %s", op->args[i].name, lamina_desc_text(desc, shape, sizeof shape));
+  }
+}
+
 lamina_status lamina_net_explain(lamina_net *net, int64_t batch, bool training, const char **text) {
   LAMINA_NOT_NULL(net, "net");
   LAMINA_NOT_NULL(text, "text");
@@ -110,8 +123,10 @@ lamina_status lamina_net_explain(lamina_net *net, int64_t batch, bool training, 
     const lamina_node_op *node = &executor->graph.nodes[n];
     if (node->op < 0) continue;
     const char *why = lamina_plan_explain(node->plan);
-    lamina_text_print(&lines, "%-16s %-32s %.*s\n", node->layer >= 0 ? net->layers[node->layer].name : "-",
+    lamina_text_print(&lines, "%-16s %-32s %.*s", node->layer >= 0 ? net->layers[node->layer].name : "-",
                       lamina_op_at(node->op)->name, (int)strcspn(why, "\n"), why);
+    put_layouts(&lines, &executor->graph, node);
+    lamina_text_put(&lines, "\n");
   }
   return keep_text(net, &lines, text);
 }

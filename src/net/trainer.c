@@ -19,6 +19,7 @@ static lamina_status open_in(lamina_trainer *t, const lamina_training *training)
   lamina_net *net = t->net;
   LAMINA_TRY(lamina_training_settle(net, training, &t->settings));
   const lamina_training *o = &t->settings.options;
+  lamina_net_unsettle(net);
   LAMINA_TRY(lamina_net_check_memory(net, o->batch, need_at, t));
   LAMINA_TRY(lamina_training_update(net, &t->settings, &net->update));
   LAMINA_TRY(lamina_net_remember(net, lamina_dataset_info_of(o->train)));

@@ -41,8 +41,8 @@ typedef struct lamina_safetensors_writer lamina_safetensors_writer;
 /** Starts a file; what can't be written is said here already. End it with commit or abandon. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_safetensors_create(const char *path, const lamina_allocator *allocator,
                                                                     lamina_safetensors_writer **writer);
-/** Adds a host tensor of any strides; it is written in row-major order. The name (UTF-8) is copied; the data is read by
- *  lamina_safetensors_commit, so it must stay until then. */
+/** Adds a host tensor of any strides, or in blocks; it is written in row-major order. The name (UTF-8) is copied; the
+ *  data is read by lamina_safetensors_commit, so it must stay until then. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_safetensors_add(lamina_safetensors_writer *writer, const char *name,
                                                                  const lamina_tensor *tensor);
 /** Adds a note (a pair of the format's __metadata__); both texts are UTF-8 and copied. */
@@ -76,8 +76,8 @@ LAMINA_API const lamina_desc *lamina_safetensors_desc(const lamina_safetensors *
 LAMINA_API int lamina_safetensors_find(const lamina_safetensors *file, const char *name);
 /** The value of a note; NULL when there is none. */
 LAMINA_API const char *lamina_safetensors_value(const lamina_safetensors *file, const char *key);
-/** Reads a tensor into a host tensor of the same shape, any strides; floating types may differ and are rounded. INVALID
- *  where shapes or types don't fit. */
+/** Reads a tensor into a host tensor of the same shape, any strides or blocks; floating types may differ and are rounded.
+ *  INVALID where shapes or types don't fit. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_safetensors_read(const lamina_safetensors *file, int index,
                                                                   const lamina_tensor *to);
 

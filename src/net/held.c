@@ -82,7 +82,7 @@ static lamina_status change(lamina_net *net, const lamina_param *param, const la
 }
 
 static lamina_status change_all(lamina_net *net, lamina_plan *const *plans, size_t most) {
-  void *own = NULL;
+  void *own = NULL; /* where the arena, which is nobody's between two runs, is too small */
   if (net->size[LAMINA_BUFFER_ARENA] < most) LAMINA_TRY(lamina_memory_alloc(net->device, most, &own));
   lamina_status status = LAMINA_OK;
   for (int i = 0; i < net->params.count && !status; i++) {

@@ -38,6 +38,7 @@
 #include "lamina/pointwise_loss.h"
 #include "lamina/pool.h"
 #include "lamina/prelu.h"
+#include "lamina/profile.h"
 #include "lamina/reduce.h"
 #include "lamina/resize.h"
 #include "lamina/slice.h"

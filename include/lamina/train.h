@@ -119,6 +119,12 @@ LAMINA_API void lamina_trainer_close(lamina_trainer *trainer);
  *  with the step and the first layer, parameter or batch that made it; the parameters are then those before that step. A device that works beside the host may tell of it up to two steps later;
  *  they are undone, too. A step that failed isn't done: the next call tries the same batch again. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_step(lamina_trainer *trainer);
+/** As lamina_trainer_step, on the caller's batch in the place of the next one of the training data: x [batch, input…] as
+ *  lamina_batch has it, labels [batch], in host memory, read before this returns. It counts as that step: rate, progress,
+ *  epoch and random numbers go on alike. For batches that a program makes itself, and to measure a step without the making
+ *  of its batch. INVALID for a label that is no class; the errors above. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_step_on(lamina_trainer *trainer, const float *x,
+                                                                 const int32_t *labels);
 /** Whether all epochs are done. */
 LAMINA_API bool lamina_trainer_done(const lamina_trainer *trainer);
 /** Steps until done, or until a step fails. */

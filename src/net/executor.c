@@ -7,7 +7,7 @@
 #include "lamina/clip.h"
 #include "lamina/gather.h"
 #include "lamina/metric.h"
-#include "net/net.h"
+#include "net/trace.h"
 
 /* ---- Constants: where segments end, and each one's weight decay ------------------------------------------------- */
 
@@ -524,8 +524,9 @@ static lamina_status feed_by(copy_fn *copy, lamina_net *net, lamina_feed *feed, 
   return feed->own_labels ? copy(net->device, feed->own_labels, labels, feed->labels_size, stream) : LAMINA_OK;
 }
 
-lamina_status lamina_feed_put(lamina_net *net, lamina_feed *feed, const void *x, const int32_t *labels) {
-  return feed_by(lamina_copy, net, feed, x, labels, NULL);
+lamina_status lamina_feed_put(lamina_net *net, lamina_feed *feed, const void *x, const int32_t *labels,
+                              lamina_stream *stream) {
+  return feed_by(lamina_copy, net, feed, x, labels, stream);
 }
 
 lamina_status lamina_feed_queue(lamina_net *net, lamina_feed *feed, const void *x, const int32_t *labels,
@@ -559,6 +560,7 @@ lamina_status lamina_executor_read(const lamina_net *net, const lamina_executor 
 
 lamina_status lamina_executor_run(const lamina_net *net, const lamina_executor *executor, int first, int last,
                                   const lamina_feed *feed) {
+  if (net->trace) LAMINA_TRY(lamina_trace_begin(net, last - first));
   for (int n = first; n < last; n++) {
     const lamina_node_op *node = &executor->graph.nodes[n];
     lamina_args args = {{NULL}};
@@ -569,6 +571,7 @@ lamina_status lamina_executor_run(const lamina_net *net, const lamina_executor *
         lamina_plan_run(node->plan, &args, (char *)net->block[LAMINA_BUFFER_ARENA] + node->workspace_offset, NULL);
     if (status)
       return lamina_error_at(status, "%s: ", node->layer >= 0 ? net->layers[node->layer].name : "loss or update");
+    if (net->trace) LAMINA_TRY(lamina_trace_mark(net, n));
   }
-  return LAMINA_OK;
+  return net->trace ? lamina_trace_end(net, executor) : LAMINA_OK;
 }

@@ -19,7 +19,7 @@ static lamina_status forward(lamina_net *net, int64_t n, const void *x, void *y)
   lamina_feed feed;
   LAMINA_TRY(lamina_net_ready(net, LAMINA_MODE_INFER, n, NULL, 0, &executor));
   lamina_status status = lamina_feed_open(net, executor, &feed);
-  if (!status) status = lamina_feed_put(net, &feed, x, NULL);
+  if (!status) status = lamina_feed_put(net, &feed, x, NULL, NULL);
   if (!status) status = lamina_executor_run(net, executor, 0, executor->graph.node_count, &feed);
   if (!status) status = lamina_executor_read(net, executor, executor->output, &feed, y);
   lamina_feed_close(net, &feed);
@@ -134,7 +134,7 @@ lamina_status lamina_net_gradients(lamina_net *net, const char *name, int64_t n,
   LAMINA_TRY(lamina_net_criterion(net, name, NULL, &criterion));
   LAMINA_TRY(lamina_net_ready(net, LAMINA_MODE_TRAIN, n, &criterion, 0, &e));
   lamina_status status = lamina_feed_open(net, e, &feed);
-  if (!status) status = lamina_feed_put(net, &feed, x, labels);
+  if (!status) status = lamina_feed_put(net, &feed, x, labels, NULL);
   if (!status) status = lamina_net_write_step(net, &block);
   if (!status) status = lamina_executor_run(net, e, 0, e->update, &feed);
   if (!status) status = lamina_executor_read(net, e, e->loss, &feed, value);

@@ -1,5 +1,5 @@
 /* Nets: their life, their parameters and how these start. Layers are added in build.c. */
-#include "net/net.h"
+#include "net/trace.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -87,6 +87,7 @@ static void forget_classes(lamina_net *net) {
 
 void lamina_net_close(lamina_net *net) {
   if (!net) return;
+  lamina_trace_drop(net);
   lamina_net_forget(net);
   for (int b = 0; b < LAMINA_BUFFERS; b++) lamina_memory_free(net->device, net->block[b], net->size[b]);
   lamina_graph_close(&net->shape);

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 
+#include "lamina/profile.h"
 #include "lamina/train.h"
 #include "net/graph.h"
 
@@ -89,6 +90,9 @@ typedef struct lamina_defaults {
   lamina_normalisation normalise;
 } lamina_defaults;
 
+/* Who is told of the ops that run: trace.c. */
+typedef struct lamina_trace lamina_trace;
+
 struct lamina_net {
   pthread_mutex_t turn; /* of lamina_net_forward: all threads that call it share the arena */
   lamina_device *device;
@@ -114,7 +118,8 @@ struct lamina_net {
   lamina_dataset *train, *test; /* of the recipe, once opened */
   char **class_names;           /* [classes], or NULL */
   int64_t class_count;
-  float low, high; /* black and white of the training data; both 0: 0 and 1 */
+  float low, high;     /* black and white of the training data; both 0: 0 and 1 */
+  lamina_trace *trace; /* NULL: nobody */
 };
 
 static inline size_t lamina_element(const lamina_net *net) { return lamina_dtype_size(net->shape.dtype); }
@@ -168,13 +173,14 @@ typedef struct lamina_feed {
   size_t x_size, labels_size;
 } lamina_feed;
 lamina_status lamina_feed_open(lamina_net *net, const lamina_executor *executor, lamina_feed *feed);
-lamina_status lamina_feed_put(lamina_net *net, lamina_feed *feed, const void *x, const int32_t *labels);
+lamina_status lamina_feed_put(lamina_net *net, lamina_feed *feed, const void *x, const int32_t *labels,
+                              lamina_stream *stream);
 /* The same without waiting: where a batch is copied, it lies in pinned memory and stays as it is until it is there. */
 lamina_status lamina_feed_queue(lamina_net *net, lamina_feed *feed, const void *x, const int32_t *labels,
                                 lamina_stream *stream);
 void lamina_feed_close(lamina_net *net, lamina_feed *feed);
 
-/* Runs nodes first … last - 1. */
+/* Runs nodes first … last - 1, and tells the net's trace of them. */
 lamina_status lamina_executor_run(const lamina_net *net, const lamina_executor *executor, int first, int last,
                                   const lamina_feed *feed);
 /* The address of a value, and a copy of a small one to the host. */

@@ -86,7 +86,10 @@ static lamina_status upload(lamina_trainer *t, lamina_slot *slot, const lamina_b
                                      .loss_gradient = 1,
                                      .step = t->now.total + 1,
                                      .rng = {(int64_t)t->settings.options.seed, t->now.total}};
-  LAMINA_TRY(lamina_feed_queue(net, &slot->feed, x, batch->label, t->upload));
+  if (slot->given)
+    LAMINA_TRY(lamina_feed_put(net, &slot->feed, x, batch->label, t->upload));
+  else
+    LAMINA_TRY(lamina_feed_queue(net, &slot->feed, x, batch->label, t->upload));
   if (slot->own_step)
     LAMINA_TRY(lamina_copy_async(net->device, slot->own_step, slot->block, sizeof *slot->block, t->upload));
   return lamina_event_record(slot->uploaded, t->upload);
@@ -122,6 +125,7 @@ static void capture(lamina_trainer *t, lamina_slot *slot) {
 }
 
 static lamina_status run(lamina_trainer *t, lamina_slot *slot) {
+  if (t->net->trace) return run_nodes(t, slot);
   if (slot->capture && memcmp(slot->blocks, t->net->block, sizeof slot->blocks) != 0) { /* an evaluation moved them */
     lamina_capture_close(t->net->device, slot->capture);
     slot->capture = NULL;
@@ -130,10 +134,11 @@ static lamina_status run(lamina_trainer *t, lamina_slot *slot) {
   return slot->capture ? lamina_capture_run(t->net->device, slot->capture) : run_nodes(t, slot);
 }
 
-lamina_status lamina_slots_queue(lamina_trainer *t, const lamina_batch *batch) {
+lamina_status lamina_slots_queue(lamina_trainer *t, const lamina_batch *batch, bool given) {
   lamina_net *net = t->net;
   lamina_slot *slot = &t->slots[t->queued % LAMINA_SLOTS];
   slot->before = t->now;
+  slot->given = given;
   LAMINA_TRY(upload(t, slot, batch));
   LAMINA_TRY(lamina_event_wait(slot->uploaded, NULL));
   LAMINA_TRY(run(t, slot));

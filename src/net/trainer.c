@@ -92,8 +92,10 @@ static lamina_status look_for_the_cause(lamina_trainer *t, lamina_slot *slot, co
   LAMINA_TRY(lamina_stream_sync(t->net->device, NULL));
   LAMINA_TRY(go_back(t, slot));
   LAMINA_TRY(lamina_slots_reset(t));
-  LAMINA_TRY(lamina_loader_next(t->loader, &batch));
-  LAMINA_TRY(lamina_slots_feed(t, slot, &batch));
+  if (!slot->given) { /* (the caller's is still where it was put) */
+    LAMINA_TRY(lamina_loader_next(t->loader, &batch));
+    LAMINA_TRY(lamina_slots_feed(t, slot, &batch));
+  }
   const char *what = isfinite(result->loss) ? "the norm of the gradients" : "the loss";
   const lamina_status status = lamina_trainer_blame(t, slot, what);
   LAMINA_TRY(lamina_loader_seek(t->loader, t->now.epoch, t->now.step));
@@ -129,12 +131,20 @@ lamina_status lamina_trainer_settle(lamina_trainer *t) {
   return LAMINA_OK;
 }
 
-/* The next batch's step is put into the queue; before it, those are waited for whose place it takes. */
-static lamina_status queue_step(lamina_trainer *t) {
+static lamina_status next_batch(lamina_trainer *t, lamina_batch *batch) {
+  if (t->astray) LAMINA_TRY(lamina_loader_seek(t->loader, t->now.epoch, t->now.step));
+  t->astray = false;
+  return lamina_loader_next(t->loader, batch);
+}
+
+/* The step of the next batch, or of the one that is given, is put into the queue; before it, those are waited for whose
+ * place it takes. */
+static lamina_status queue_step(lamina_trainer *t, const lamina_batch *given) {
   lamina_batch batch;
   while (t->queued - t->collected >= LAMINA_SLOTS) LAMINA_TRY(collect(t));
-  lamina_status status = lamina_loader_next(t->loader, &batch);
-  if (!status) status = lamina_slots_queue(t, &batch);
+  lamina_status status = given ? LAMINA_OK : next_batch(t, &batch);
+  if (!status) status = lamina_slots_queue(t, given ? given : &batch, given != NULL);
+  if (!status && given) t->astray = true;
   if (!status) return LAMINA_OK;
   char sentence[1024]; /* the step isn't done: its batch comes again */
   snprintf(sentence, sizeof sentence, "%s", lamina_last_error());
@@ -153,8 +163,7 @@ static lamina_status end_epoch(lamina_trainer *t) {
   return o->on_epoch ? o->on_epoch(o->user, &t->now, test ? &result : NULL) : LAMINA_OK;
 }
 
-lamina_status lamina_trainer_step(lamina_trainer *t) {
-  LAMINA_NOT_NULL(t, "trainer");
+static lamina_status step(lamina_trainer *t, const lamina_batch *given) {
   const lamina_training *o = &t->settings.options;
   lamina_progress *now = &t->now;
   if (lamina_trainer_done(t)) return lamina_error(LAMINA_INVALID, "all %lld epochs are done", (long long)now->epochs);
@@ -162,7 +171,7 @@ lamina_status lamina_trainer_step(lamina_trainer *t) {
   if (lamina_trainer_done(t)) return LAMINA_OK;
   if (now->step == now->steps || now->step == 0) now->step = 0, t->loss_sum = t->hits = 0;
   now->rate = lamina_rate_at(&o->rate, now->total, now->steps * now->epochs, now->steps);
-  LAMINA_TRY(queue_step(t));
+  LAMINA_TRY(queue_step(t, given));
   now->step++;
   now->total++;
   now->examples += o->batch;
@@ -172,6 +181,24 @@ lamina_status lamina_trainer_step(lamina_trainer *t) {
   lamina_status status = o->on_step ? o->on_step(o->user, now) : LAMINA_OK;
   if (!status && t->ends) status = end_epoch(t);
   return status;
+}
+
+lamina_status lamina_trainer_step(lamina_trainer *t) {
+  LAMINA_NOT_NULL(t, "trainer");
+  return step(t, NULL);
+}
+
+lamina_status lamina_trainer_step_on(lamina_trainer *t, const float *x, const int32_t *labels) {
+  LAMINA_NOT_NULL(t, "trainer");
+  LAMINA_NOT_NULL(x, "x");
+  LAMINA_NOT_NULL(labels, "labels");
+  const int64_t classes = lamina_net_output(t->net).dims[0];
+  const lamina_batch batch = {.n = t->settings.options.batch, .x = x, .label = labels};
+  for (int64_t i = 0; i < batch.n; i++)
+    if (labels[i] < 0 || labels[i] >= classes)
+      return lamina_error(LAMINA_INVALID, "label %lld of the batch is %d; expected 0 to %lld", (long long)i, labels[i],
+                          (long long)classes - 1);
+  return step(t, &batch);
 }
 
 lamina_status lamina_trainer_run(lamina_trainer *t) {

@@ -26,6 +26,7 @@ typedef struct lamina_slot {
   void *room;               /* of the batch as the net takes it, where that isn't as the loader gives it */
   size_t room_size;
   lamina_event *uploaded, *done;
+  bool given;                   /* the batch is the caller's, not the loader's */
   void *capture;                /* of the whole step; NULL: none yet */
   void *blocks[LAMINA_BUFFERS]; /* the net's when it was captured */
   lamina_progress before;       /* where the trainer was */
@@ -49,6 +50,7 @@ struct lamina_trainer {
   int64_t queued, collected; /* steps: put into the device's queue, known to be done */
   lamina_stream *upload;     /* copies run beside the steps */
   bool plain;                /* steps are not captured */
+  bool astray;               /* the loader isn't at the next step: a batch was given in the place of its own */
   void *room;                /* for a batch as the net takes it, where that isn't f32 */
   lamina_progress now;
   double loss_sum; /* over the epoch's steps */
@@ -80,8 +82,9 @@ lamina_allocator lamina_pinned_allocator(lamina_device *device);
 /* Steps in flight. */
 lamina_status lamina_slots_open(lamina_trainer *trainer);
 void lamina_slots_close(lamina_trainer *trainer);
-/* Puts a step into the device's queue, in the next slot, which must be free. */
-lamina_status lamina_slots_queue(lamina_trainer *trainer, const lamina_batch *batch);
+/* Puts a step into the device's queue, in the next slot, which must be free. `given`: the batch lies in the caller's
+ * memory, which may be any of the host's; it is read before this returns, or, on a device that works there, by the step. */
+lamina_status lamina_slots_queue(lamina_trainer *trainer, const lamina_batch *batch, bool given);
 /* Waits for the oldest step in flight, and tells what came of it. */
 lamina_status lamina_slots_collect(lamina_trainer *trainer, lamina_step_result *result);
 /* Is the oldest step in flight done? False where there is none. */

@@ -114,6 +114,8 @@ BAD(lamina_net_parameter, "parameter 4", INVALID, "there is no parameter 4") {
 
 WITHOUT(lamina_net_init, "net", nullptr, 1)
 
+WITHOUT(lamina_net_trace, "net", nullptr, nullptr, nullptr)
+
 WITHOUT(lamina_net_parameter_read, "to", w.net, 0, nullptr)
 BAD(lamina_net_parameter_read, "parameter -1", INVALID, "there is no parameter -1") {
   return lamina_net_parameter_read(w.net, -1, w.numbers);
@@ -220,6 +222,13 @@ BAD(lamina_trainer_open, "a kind of rate 99", INVALID, "rate", "99") {
 }
 
 WITHOUT(lamina_trainer_step, "trainer", nullptr)
+
+WITHOUT(lamina_trainer_step_on, "trainer", nullptr, w.numbers, w.labels)
+WITHOUT(lamina_trainer_step_on, "labels", w.trainer, w.numbers, nullptr)
+BAD(lamina_trainer_step_on, "a label that is no class", INVALID, "label 1 of the batch is 2", "0 to 1") {
+  const int32_t labels[4] = {1, 2, 0, -1};
+  return lamina_trainer_step_on(w.trainer, w.numbers, labels);
+}
 
 WITHOUT(lamina_trainer_run, "trainer", nullptr)
 

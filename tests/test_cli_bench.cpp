@@ -59,7 +59,7 @@ TEST_F(CliBench, AFileOfProblemsIsRunInItsOrder) {
                       "\"checked\":\"full\"", "\"case\":\"relu/forward x=9 y=9\",\"device\":"});
   expect_parts(csv, {"name,case,device,engine", "\nthe second,fc/forward x=3x4 w=2x4 y=3x2,cpu,"});
   std::istringstream lines(csv);
-  for (std::string line; std::getline(lines, line);) EXPECT_EQ(std::count(line.begin(), line.end(), ','), 16) << line;
+  for (std::string line; std::getline(lines, line);) EXPECT_EQ(std::count(line.begin(), line.end(), ','), 18) << line;
 }
 
 TEST_F(CliBench, AFilterAndATypeChooseOfAFile) {

@@ -144,6 +144,10 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_save(lamina_trainer *tr
  *  a cosine's rate goes on along the new curve. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_resume(lamina_trainer *trainer, const char *path);
 
+/** What the net's recipe says about training, without the data; zero is what it doesn't say, and all for a net without a
+ *  recipe. Lives as long as the net. */
+LAMINA_API const lamina_training *lamina_net_training(const lamina_net *net);
+
 /** Loss and accuracy on a dataset in order, without dropout; batch 0: the recipe's or 64. `loss` NULL: the recipe's or
  *  softmax_cross_entropy. k 0: 5, at most the classes. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_evaluate(lamina_net *net, const lamina_dataset *dataset,

@@ -170,3 +170,5 @@ lamina_status lamina_training_memory(lamina_net *net, const lamina_training *giv
   LAMINA_TRY(lamina_training_settle(net, given, &settings));
   return lamina_training_need(net, &settings, need);
 }
+
+const lamina_training *lamina_net_training(const lamina_net *net) { return net ? &net->defaults.training : NULL; }

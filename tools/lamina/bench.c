@@ -1,5 +1,5 @@
 /* lamina bench: how long each candidate takes, against what the device can do, and whether its result is right. One problem,
- * or a file of them within a time. */
+ * or a file of them within a time; or a whole net. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,8 +7,9 @@
 #include "progress.h"
 #include "shapes.h"
 
-enum { MOST_FILTERS = 8 };
+enum { MOST_FILTERS = 8, MOST_SETS = 64 };
 #define CANDIDATE_SECONDS 0.3
+#define NET_SECONDS       3.0 /* each of training and inference */
 
 typedef struct bench {
   const cli_command *self;
@@ -18,6 +19,11 @@ typedef struct bench {
   int filters;
   double seconds; /* < 0: not said */
   bool warm, compare;
+  /* of a net */
+  const char *sets[MOST_SETS + 1], *trace;
+  int set_count;
+  long long batch;
+  bool training, inference, turns, profile;
   lamina_device *device;
   bench_clock *clock;
   bench_report report;
@@ -30,6 +36,12 @@ static void add_filter(void *user, const char *text) {
   bench *b = user;
   if (b->filters < MOST_FILTERS) b->filter[b->filters] = text;
   b->filters++;
+}
+
+static void add_set(void *user, const char *text) {
+  bench *b = user;
+  if (b->set_count < MOST_SETS) b->sets[b->set_count] = text;
+  b->set_count++;
 }
 
 static lamina_status found(void *user, const bench_peak *peak) {
@@ -84,6 +96,53 @@ static int whole_file(bench *b) {
   return error;
 }
 
+/* A net is named by one word, which no op is. */
+static bool is_net(const bench *b, int argc, char **argv) {
+  return !b->file && argc == 1 && lamina_op_find(argv[1]) < 0;
+}
+
+static int one_net(bench *b, const char *word) {
+  char path[1024];
+  const int error = cli_recipe(b->self, word, path, sizeof path);
+  if (error) return error;
+  const bench_net how = {.device = b->device,
+                         .peaks = &b->peaks,
+                         .report = &b->report,
+                         .path = path,
+                         .name = word,
+                         .sets = b->sets,
+                         .batch = b->batch,
+                         .seconds = b->seconds < 0 ? NET_SECONDS : b->seconds,
+                         .inference = b->inference || !b->training,
+                         .training = b->training || !b->inference,
+                         .turns = b->turns,
+                         .profile = b->profile,
+                         .trace = b->trace};
+  const lamina_status status = bench_run_net(&how);
+  return status ? cli_failed(b->self, status) : 0;
+}
+
+/* What only a net takes, and what it doesn't. */
+static int check_net(const bench *b, bool net) {
+  const char *const alien = b->set_count   ? "set"
+                            : b->training  ? "training"
+                            : b->inference ? "inference"
+                            : b->batch     ? "batch"
+                            : b->turns     ? "turns"
+                            : b->profile   ? "profile"
+                                           : NULL;
+  if (!net && alien) return cli_usage(b->self, "--%s is for a RECIPE", alien);
+  if (net && b->engine) return cli_usage(b->self, "--engine is for ops; a net takes LAMINA_ENGINE");
+  if (b->set_count > MOST_SETS) return cli_usage(b->self, "--set came %d times; at most %d", b->set_count, MOST_SETS);
+  if (b->batch < 0 || b->batch > INT32_MAX)
+    return cli_usage(b->self, "--batch is %lld; expected 1 to %d", b->batch, INT32_MAX);
+  if (b->trace && b->training == b->inference)
+    return cli_usage(b->self, "--profile=FILE is of one of --training and --inference; say which");
+  if (b->turns && b->training == b->inference)
+    return cli_usage(b->self, "--turns is for one of --training and --inference; say which");
+  return 0;
+}
+
 static int check_options(bench *b, int argc) {
   char *end;
   b->seconds = -1;
@@ -91,7 +150,8 @@ static int check_options(bench *b, int argc) {
     return cli_usage(b->self, "--filter came %d times; at most %d", b->filters, MOST_FILTERS);
   if (b->file && argc > 0) return cli_usage(b->self, "there are both --shapes and an op; expected one of them");
   if (!b->file && argc < 1)
-    return cli_usage(b->self, "it needs an OP and its tensors, or --shapes; lamina info --engines lists the ops");
+    return cli_usage(b->self,
+                     "it needs an OP and its tensors, --shapes, or a RECIPE; lamina info --engines lists the ops");
   if (!b->file && (b->dtype || b->filters))
     return cli_usage(b->self, "--%s is for --shapes; one problem says %s", b->dtype ? "dtype" : "filter",
                      b->dtype ? "dtype=T itself" : "all itself");
@@ -104,9 +164,13 @@ static int check_options(bench *b, int argc) {
 static int run(bench *b, int argc, char **argv) {
   if (b->compare && argc != 2) return cli_usage(b->self, "--compare got %d files; expected two, A.json B.json", argc);
   if (b->compare) return bench_compare(b->self, argv[1], argv[2]);
+  const bool net = is_net(b, argc, argv);
   int error = check_options(b, argc);
+  if (!error) error = check_net(b, net);
   if (error) return error;
-  if (b->file)
+  if (net)
+    error = 0;
+  else if (b->file)
     error = shapes_read(b->self, b->file, b->dtype, b->filter, b->filters, &b->list);
   else if (lamina_case_parse(argc, (const char *const *)(argv + 1), NULL, &b->c))
     error = cli_failed(b->self, LAMINA_INVALID);
@@ -119,7 +183,7 @@ static int run(bench *b, int argc, char **argv) {
   b->peaks =
       (bench_peaks){.device = b->device, .clock = b->clock, .seconds = CANDIDATE_SECONDS, .found = found, .user = b};
   if (b->seconds_text && !(b->seconds > 0)) b->peaks.seconds = 0;
-  return b->file ? whole_file(b) : one_problem(b);
+  return net ? one_net(b, argv[1]) : b->file ? whole_file(b) : one_problem(b);
 }
 
 int run_bench(const cli_command *self, int argc, char **argv) {
@@ -135,9 +199,23 @@ int run_bench(const cli_command *self, int argc, char **argv) {
       {.name = "engine", .value = "E", .help = "only this one: onednn, or ENGINE/VARIANT", .text = &b.engine},
       {.name = "seconds",
        .value = "T",
-       .help = "how long each candidate is timed, 0.3; for all of a file",
+       .help = "how long each candidate is timed, 0.3; a net, 3; for all of a file",
        .text = &b.seconds_text},
       {.name = "warm", .help = "a device's cache isn't emptied before every run", .flag = &b.warm},
+      {.name = "training", .help = "of a net: only a step of training", .flag = &b.training},
+      {.name = "inference", .help = "of a net: only inference", .flag = &b.inference},
+      {.name = "batch", .value = "N", .help = "of a net: examples; the recipe's", .number = &b.batch},
+      {.name = "set",
+       .value = "KEY=VALUE",
+       .help = "of a net: changes the recipe, as for train; may come often",
+       .each = add_set,
+       .user = &b},
+      {.name = "profile",
+       .value = "FILE",
+       .help = "of a net: time by op, and a trace for Chrome in FILE",
+       .flag = &b.profile,
+       .text = &b.trace},
+      {.name = "turns", .help = "of a net: some steps for each line of standard input", .flag = &b.turns},
       CLI_PLACE_OPTIONS(b.place),
       {.name = "compare",
        .help = "two JSON files, A.json B.json: what is faster, slower, the same",

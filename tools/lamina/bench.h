@@ -2,6 +2,7 @@
  *
  *   bench.c          the command: options, one problem or a file of them
  *   bench_case.c     one problem: its candidates are checked and timed, and each becomes a row
+ *   bench_net.c      a whole net: training and inference
  *   bench_timer.c    how long a plan takes
  *   bench_peak.c     what the device can do at best, measured
  *   bench_fma.c      how many multiply-adds the CPU can do
@@ -102,6 +103,8 @@ typedef struct bench_row {
   int samples;
   double seconds, spread, estimate, flops, bytes, least; /* `least`: the seconds of the bound */
   size_t workspace;
+  double images; /* of a net's step, its batch; 0: the row is of an op, and the rest means nothing */
+  size_t memory; /* the most that was resident, bytes; `workspace` is what the device gave it */
 } bench_row;
 
 /* Where rows go. */
@@ -140,5 +143,24 @@ typedef struct bench_how {
 
 /* Checks and times all candidates and reports them; *wrong is set where one is. */
 lamina_status bench_case(const bench_how *how, const char *name, const lamina_case *c, bool *wrong);
+
+/* ---- A whole net ----------------------------------------------------------------------------------------------------- */
+
+typedef struct bench_net {
+  lamina_device *device;
+  bench_peaks *peaks;
+  const bench_report *report;
+  const char *path, *name; /* of the recipe or checkpoint: the file, and as it was said */
+  const char *const *sets; /* NULL-terminated */
+  int64_t batch;           /* 0: the recipe's, else 64 */
+  double seconds;          /* each mode is timed so long */
+  bool inference, training;
+  bool turns;        /* a block of steps for each line of standard input */
+  bool profile;      /* of some steps more, a table where there is one */
+  const char *trace; /* and a file; NULL: none */
+} bench_net;
+
+/* Times inference, then training, and reports them. */
+lamina_status bench_run_net(const bench_net *how);
 
 #endif

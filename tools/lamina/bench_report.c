@@ -25,7 +25,7 @@ int bench_report_open(const cli_command *self, const char *csv, const char *json
   report->table = report->csv != stdout && report->json != stdout;
   if (!error && report->csv)
     fprintf(report->csv, "name,case,device,engine,variant,chosen,seconds,spread,samples,gflops,gbytes,bound,share,"
-                         "estimate,workspace,checked,skipped\n");
+                         "estimate,workspace,checked,skipped,images,memory\n");
   return error;
 }
 
@@ -50,9 +50,24 @@ static const char *name_of(const bench_row *row, char *name, size_t size) {
   return name;
 }
 
+static void print_net(const bench_row *row) {
+  char time[32], share[48] = "-";
+  if (*row->bound) snprintf(share, sizeof share, "%3.0f%% %s", 100 * row->least / row->seconds, row->bound);
+  printf("\n%s\n%10s  %7s  %9s  %9s  %7s  %-14s  %s\n", row->problem, "time", "spread", "images/s", "GFLOP/s", "GB/s",
+         "of the bound", "memory");
+  printf("%10s  ±%5.1f%%  %9.5g  %9.4g  %7.4g  %-14s  %.0f MiB resident, %.0f MiB of the device\n",
+         cli_seconds(row->seconds, time, sizeof time), 100 * row->spread, row->images / row->seconds,
+         row->flops / row->seconds / 1e9, row->bytes / row->seconds / 1e9, share, (double)row->memory / 0x1p20,
+         (double)row->workspace / 0x1p20);
+}
+
 static void print_rows(const bench_row *rows, int count) {
   char name[160], time[32], flops[32], share[48];
   int width = 6;
+  if (rows->images > 0) {
+    print_net(rows);
+    return;
+  }
   for (int i = 0; i < count; i++) {
     const int length = (int)strlen(name_of(&rows[i], name, sizeof name));
     width = length > width ? length : width;
@@ -105,7 +120,10 @@ static void put_row(FILE *to, const bench_row *row) {
   put_text(to, row->checked);
   fputc(',', to);
   put_text(to, row->skipped);
-  fputc('\n', to);
+  if (row->images > 0)
+    fprintf(to, ",%.6g,%zu\n", row->images / row->seconds, row->memory);
+  else
+    fputs(",,\n", to);
 }
 
 /* ---- JSON ----------------------------------------------------------------------------------------------------------- */
@@ -132,9 +150,18 @@ static void add_row(lamina_json *json, const bench_row *row) {
   lamina_json_int(json, "samples", row->samples);
   lamina_json_real(json, "gflops", row->flops / row->seconds / 1e9);
   lamina_json_real(json, "gbytes", row->bytes / row->seconds / 1e9);
-  lamina_json_text(json, "bound", row->bound);
-  lamina_json_real(json, "share", row->least / row->seconds);
-  lamina_json_real(json, "estimate", row->estimate);
+  if (*row->bound) {
+    lamina_json_text(json, "bound", row->bound);
+    lamina_json_real(json, "share", row->least / row->seconds);
+  }
+  if (row->images > 0) {
+    lamina_json_real(json, "images", row->images / row->seconds);
+    lamina_json_int(json, "memory", (int64_t)row->memory);
+    lamina_json_real(json, "flops", row->flops);
+    lamina_json_real(json, "bytes", row->bytes);
+  } else {
+    lamina_json_real(json, "estimate", row->estimate);
+  }
   lamina_json_bool(json, "chosen", row->chosen);
   lamina_json_int(json, "workspace", (int64_t)row->workspace);
   lamina_json_text(json, "checked", row->checked);

@@ -28,7 +28,12 @@ static void help(const cli_command *self, const cli_option *options) {
   printf("\n");
   for (const cli_option *o = options; o->name; o++) {
     char left[64];
-    snprintf(left, sizeof left, "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
+    const bool may = o->flag && o->value;
+    snprintf(left, sizeof left, "--%s%s%s%s", o->name,
+             may        ? "[="
+             : o->value ? " "
+                        : "",
+             o->value ? o->value : "", may ? "]" : "");
     printf("  %-18s %s\n", left, o->help);
   }
   if (self->more) printf("\n%s", self->more);
@@ -37,7 +42,7 @@ static void help(const cli_command *self, const cli_option *options) {
 static int set_option(const cli_command *self, const cli_option *option, const char *value) {
   char *end = NULL;
   if (option->flag) *option->flag = true;
-  if (option->text) *option->text = value;
+  if (option->text && value) *option->text = value;
   if (option->each) option->each(option->user, value);
   if (!option->number) return 0;
   errno = 0;
@@ -68,11 +73,11 @@ static int take_option(const cli_command *self, const cli_option *options, int a
   const size_t length = strcspn(name, "=");
   for (const cli_option *o = options; o->name; o++) {
     if (strlen(o->name) != length || strncmp(o->name, name, length) != 0) continue;
-    const bool attached = name[length] == '=';
+    const bool attached = name[length] == '=', apart = o->value && !o->flag && !attached;
     if (!o->value && attached) return -cli_usage(self, "--%s takes no value", o->name);
-    if (o->value && !attached && i + 1 >= argc) return -cli_usage(self, "--%s needs a value: %s", o->name, o->value);
-    const int error = set_option(self, o, attached ? name + length + 1 : o->value ? argv[i + 1] : NULL);
-    return error ? -error : o->value && !attached ? 2 : 1;
+    if (apart && i + 1 >= argc) return -cli_usage(self, "--%s needs a value: %s", o->name, o->value);
+    const int error = set_option(self, o, attached ? name + length + 1 : apart ? argv[i + 1] : NULL);
+    return error ? -error : apart ? 2 : 1;
   }
   return -unknown_option(self, options, argv[i]);
 }

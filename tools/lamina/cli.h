@@ -9,7 +9,8 @@
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_STOPPED = 130 };
 
-/* A command's option. `--name` sets *flag, `--name V` or `--name=V` sets *text or *number; `each` may come often. */
+/* A command's option. `--name` sets *flag, `--name V` or `--name=V` sets *text or *number; `each` may come often. With a
+ * flag and a value, the value may be left out: `--name` or `--name=V`. */
 typedef struct cli_option {
   const char *name;  /* without the dashes; NULL ends the list */
   const char *value; /* what stands for the value in the help; NULL for a flag */

@@ -8,6 +8,8 @@ const char help_train[] =
     "                           grad_norm, too, what all gradients together had before they were clipped\n"
     "  loss.svg                 the same as a picture\n"
     "  recipe.yaml              the recipe after --set\n"
+    "  trace.json               with --profile: the ops of the first steps, for chrome://tracing or\n"
+    "                           ui.perfetto.dev; a table of all of them is printed at the end\n"
     "A checkpoint of an earlier run in DIR becomes previous.safetensors.\n"
     "\n"
     "Ctrl-C finishes the step, saves and exits with 130; pressed twice it stops at once. --resume goes\n"
@@ -16,6 +18,7 @@ const char help_train[] =
     "  lamina train digits\n"
     "  lamina train lenet5-mnist --epochs 3 --set train.rate.cosine=0.02 --out runs/short\n"
     "  lamina train digits --set train.clip_norm=1\n"
+    "  lamina train digits --epochs 1 --profile\n"
     "  lamina train --out runs/short --resume\n";
 
 const char help_eval[] = "CHECKPOINT is what lamina train wrote, or its folder. SPEC is other data, as in a recipe:\n"
@@ -83,6 +86,13 @@ const char help_bench[] =
     "T seconds then, shared by the problems that are left; what it isn't enough for is said, and 0 runs all\n"
     "as briefly as can be. Candidates that are far behind by their estimates are left out.\n"
     "\n"
+    "Of a RECIPE, or a checkpoint: inference, from and to host memory, and a step of training, on a batch of\n"
+    "numbers that is made once; no data is read. The bound is the sum of its ops' bounds; memory is the most\n"
+    "that was resident, and what the device gave. With --turns it is ready, then waits for lines: each is the\n"
+    "seconds of a turn, after which its row is written, so that another program can take turns with it.\n"
+    "--profile tells the time of each op; FILE is for chrome://tracing and ui.perfetto.dev. Ops are timed by\n"
+    "events on the device; steps then don't run beside the host, and aren't captured.\n"
+    "\n"
     "--compare takes two files of --json, A and B. B is faster or slower where the medians differ by more than\n"
     "1% and the middle halves of the samples, median ± spread, don't overlap; else the same. The exit code is\n"
     "1 where something is slower or wrong.\n"
@@ -90,6 +100,8 @@ const char help_bench[] =
     "  lamina bench conv/forward x=64x6x14x14 w=16x6x5x5\n"
     "  lamina bench fc/forward x=128x9216 w=4096x9216 b=4096 dtype=bf16 --seconds 1\n"
     "  lamina bench --shapes bench/shapes/alexnet.txt --filter conv/ --dtype bf16 --seconds 60 --json b.json\n"
+    "  lamina bench alexnet --training --set train.batch=64 --json a.json\n"
+    "  lamina bench alexnet --batch 1 --inference --profile=trace.json\n"
     "  lamina bench --compare a.json b.json\n";
 
 const char help_info[] =

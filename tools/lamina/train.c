@@ -5,6 +5,7 @@
 
 #include "cli.h"
 #include "confusion.h"
+#include "profile.h"
 #include "progress.h"
 #include "run_folder.h"
 #include "stop.h"
@@ -15,10 +16,10 @@ typedef struct train_options {
   const char *sets[MOST_SETS + 1];
   int set_count;
   char epochs_text[64], seed_text[64];
-  const char *out;
+  const char *out, *trace; /* the trace's file; NULL: DIR/trace.json */
   cli_place place;
   long long epochs, seed;
-  bool resume, json, quiet;
+  bool resume, json, quiet, profile;
 } train_options;
 
 /* The command while it runs; what the trainer's callbacks get. */
@@ -29,6 +30,7 @@ typedef struct train {
   cli_net on;
   lamina_trainer *trainer;
   lamina_json *json;
+  profile *seen; /* NULL: not asked for */
   run_folder run;
   progress bar;
   lamina_evaluation test; /* the last one */
@@ -249,6 +251,22 @@ static lamina_status test_now(train *t) {
   return lamina_net_evaluate(t->on.net, o->test, o->loss, o->batch, o->top_k, &t->test);
 }
 
+/* Where the time went, of what was done until now. */
+static lamina_status tell_profile(train *t) {
+  char path[RUN_PATH + 32];
+  int64_t runs;
+  if (!t->seen) return LAMINA_OK;
+  snprintf(path, sizeof path, "%s/trace.json", t->run.path);
+  const char *trace = t->options->trace ? t->options->trace : path;
+  lamina_status status = profile_stop(t->seen);
+  progress_end(&t->bar);
+  if (!status && is_plain(t)) status = profile_print(t->seen, stdout);
+  if (!status) status = profile_write(t->seen, trace, &runs);
+  if (!status && is_plain(t))
+    printf("\ntrace    %s: the first %lld runs, for chrome://tracing or ui.perfetto.dev\n", trace, (long long)runs);
+  return status;
+}
+
 static int run_to_the_end(train *t) {
   lamina_progress now;
   lamina_trainer_progress(t->trainer, &now);
@@ -256,7 +274,11 @@ static int run_to_the_end(train *t) {
   t->started = t->epoch_from = t->said = progress_now();
   t->epoch_first = now.step;
   lamina_status status = lamina_trainer_run(t->trainer);
-  if (status == LAMINA_INTERRUPTED) return stopped(t);
+  if (status == LAMINA_INTERRUPTED) {
+    const int code = stopped(t);
+    return (status = tell_profile(t)) ? cli_failed(t->self, status) : code;
+  }
+  if (!status) status = tell_profile(t);
   if (!status) status = test_now(t);
   if (!status) status = draw_confusion(t);
   if (!status) status = end(t);
@@ -291,12 +313,14 @@ static int open_all(train *t) {
   if (!status && is_plain(t)) status = print_net(t);
   if (!status) status = lamina_trainer_open(t->on.net, &training, &t->trainer);
   if (!status) status = start_folder(t);
+  if (!status && o->profile) status = profile_open(t->on.net, &t->seen);
   if (status) return cli_failed(t->self, status);
   if (is_plain(t)) print_run(t);
   return 0;
 }
 
 static void close_all(train *t) {
+  profile_close(t->seen);
   run_folder_close(&t->run);
   lamina_json_close(t->json);
   lamina_trainer_close(t->trainer);
@@ -356,6 +380,11 @@ int run_train(const cli_command *self, int argc, char **argv) {
       {.name = "seed", .value = "S", .help = "the same as --set train.seed=S", .number = &o.seed},
       {.name = "out", .value = "DIR", .help = "output folder; runs/NAME", .text = &o.out},
       {.name = "resume", .help = "go on from DIR/checkpoint.safetensors", .flag = &o.resume},
+      {.name = "profile",
+       .value = "FILE",
+       .help = "the time of each op; a trace in FILE, DIR/trace.json",
+       .flag = &o.profile,
+       .text = &o.trace},
       CLI_PLACE_OPTIONS(o.place),
       {.name = "json", .help = "JSON lines on standard output instead of words", .flag = &o.json},
       {.name = "quiet", .help = "only the last line", .flag = &o.quiet},

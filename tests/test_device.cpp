@@ -9,6 +9,7 @@
 
 #include "lamina/copy.h"
 #include "lamina/engine.h"
+#include "lamina/tune.h"
 
 namespace {
 
@@ -118,6 +119,9 @@ TEST(Device, StreamsAndEventsOfTheCpuAreAlwaysDone) {
   lamina_device_limits(device, &limits);
   EXPECT_EQ(limits.flops + limits.flops_tf32 + limits.flops_half + limits.bandwidth, 0);
   EXPECT_EQ(limits.cache + limits.memory, 0u);
+  lamina_roofline most = {1, 1, 1, 1, 1, true, "x"};
+  lamina_device_roofline(nullptr, &most);
+  EXPECT_EQ(most.flops + most.flops_half + most.read + most.copy + most.region, 0);
   lamina_event *from = nullptr, *to = nullptr;
   double seconds = -1;
   ASSERT_EQ(lamina_event_open_timed(device, &from), LAMINA_OK);

@@ -49,6 +49,7 @@
 #include "lamina/tensor.h"
 #include "lamina/train.h"
 #include "lamina/transpose.h"
+#include "lamina/tune.h"
 #include "lamina/unpool.h"
 #include "lamina/verify.h"
 

@@ -8,6 +8,7 @@
 #define LAMINA_MODULE_H
 
 #include "lamina/engine.h"
+#include "lamina/tune.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -85,6 +86,10 @@ struct lamina_module {
 
   /** Bytes of its memory that alloc could still give, all together. NULL: nobody knows. */
   lamina_status (*memory_left)(void *state, size_t *left);
+
+  /* What the device does at best, for estimates; NULL: nobody knows. */
+  void (*reckon)(void *state, lamina_roofline *roofline);           /**< from what it says of itself */
+  lamina_status (*measure)(void *state, lamina_roofline *roofline); /**< measured, in a moment */
 };
 
 /* The one symbol of a module is lamina_module_open, a lamina_module_open_fn: checks host->abi, fills *module. A module can

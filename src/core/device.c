@@ -19,6 +19,24 @@ void lamina_device_limits(const lamina_device *device, lamina_limits *limits) {
   *limits = (lamina_limits){0};
   if (device && device->module.limits) device->module.limits(device->state, limits);
 }
+void lamina_device_roofline(const lamina_device *device, lamina_roofline *roofline) {
+  if (roofline) *roofline = device ? device->roofline : (lamina_roofline){0};
+}
+lamina_status lamina_roofline_measure(lamina_device *device, lamina_roofline *roofline) {
+  lamina_roofline measured;
+  LAMINA_NOT_NULL(device, "device");
+  if (atomic_load(&device->settled))
+    return lamina_error(LAMINA_INVALID, "lamina_roofline_measure: %s has made plans; it is measured before the first",
+                        device->name);
+  if (!device->module.measure)
+    return lamina_error(LAMINA_UNSUPPORTED, "%s isn't measured: it knows its limits (lamina_device_limits)",
+                        device->name);
+  LAMINA_TRY(device->module.measure(device->state, &measured));
+  memcpy(measured.cpu, device->roofline.cpu, sizeof measured.cpu);
+  device->roofline = measured;
+  if (roofline) *roofline = measured;
+  return LAMINA_OK;
+}
 int lamina_device_threads(const lamina_device *device) { return device ? device->threads : 0; }
 
 void *lamina_host_alloc(lamina_device *device, size_t size) {
@@ -152,6 +170,7 @@ static lamina_status open_in(lamina_device *device, const char *name, const lami
   else
     LAMINA_TRY(module_open(device, kind, options->module));
   LAMINA_TRY(device->module.open(device, index, &device->state, device->about, sizeof device->about));
+  if (device->module.reckon) device->module.reckon(device->state, &device->roofline);
   device->plans = lamina_plan_cache_open(&device->allocator, options->plan_cache > 0 ? options->plan_cache : 256);
   if (!device->plans) return LAMINA_OUT_OF_MEMORY;
   for (int i = 0; device->module.engines[i]; i++) LAMINA_TRY(lamina_engine_register(device, device->module.engines[i]));

@@ -43,6 +43,7 @@ struct lamina_device {
   lamina_log_fn *log;
   void *log_user;
   int threads;
+  lamina_roofline roofline; /* what estimates are shares of; all zero where nobody knows */
   const lamina_engine **engines;
   int engine_count;
   lamina_plugin *plugins;

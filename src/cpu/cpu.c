@@ -33,6 +33,10 @@ static lamina_status cpu_open(lamina_device *device, int index, void **state, ch
   return LAMINA_OK;
 }
 
+static void cpu_reckon(void *state, lamina_roofline *roofline) {
+  lamina_cpu_reckon(((lamina_device *)state)->threads, roofline);
+}
+
 static void cpu_close(void *state) { (void)state; }
 
 static lamina_status cpu_alloc(void *state, size_t size, void **memory) {
@@ -87,6 +91,8 @@ lamina_status lamina_cpu_module(const lamina_host *host, lamina_module *module) 
       .stream_close = cpu_stream_close,
       .stream_sync = cpu_stream_sync,
       .run = cpu_run,
+      .reckon = cpu_reckon,
+      .measure = lamina_cpu_measure,
   };
   return LAMINA_OK;
 }

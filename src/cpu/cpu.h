@@ -8,6 +8,7 @@
 
 #include "core/device.h"
 #include "core/problem.h"
+#include "cpu/roofline.h"
 
 /* Sets how wide the calling thread's teams are, which is the caller's to keep; returns what it was. */
 static inline int lamina_cpu_width(int threads) {

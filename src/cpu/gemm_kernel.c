@@ -77,8 +77,8 @@ AVX2 static void avx2_tile(int rows, int64_t k, const float *a, const float *b, 
   }
 }
 
-static const lamina_gemm_kernel avx512 = {.mr = 12, .nr = 32, .rate = 110e9, .tile = avx512_tile};
-static const lamina_gemm_kernel avx2 = {.mr = 6, .nr = 16, .rate = 60e9, .tile = avx2_tile};
+static const lamina_gemm_kernel avx512 = {.mr = 12, .nr = 32, .share = 0.69, .tile = avx512_tile};
+static const lamina_gemm_kernel avx2 = {.mr = 6, .nr = 16, .share = 0.65, .tile = avx2_tile};
 #endif
 
 /* Whole tiles, in plain C. */
@@ -93,7 +93,7 @@ static void plain_tile(int rows, int64_t k, const float *a, const float *b, floa
     for (int j = 0; j < 8; j++) c[i * ldc + j] = add ? c[i * ldc + j] + sum[i][j] : sum[i][j];
 }
 
-static const lamina_gemm_kernel plain = {.mr = 4, .nr = 8, .rate = 12e9, .tile = plain_tile};
+static const lamina_gemm_kernel plain = {.mr = 4, .nr = 8, .share = 0.5, .tile = plain_tile};
 
 const lamina_gemm_kernel *lamina_gemm_kernel_at(int index) {
 #ifdef X86

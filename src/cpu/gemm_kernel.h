@@ -26,7 +26,7 @@ enum { LAMINA_GEMM_DEPTH = 256 };
 
 typedef struct lamina_gemm_kernel {
   int mr, nr;
-  double rate; /* FLOP/s of a thread, measured at 2.5 to 3.5 GHz: for estimates */
+  double share; /* of what multiply-adds can be, as measured where its vectors are the widest: for estimates */
   /* One tile, of which the first `rows` rows are wanted; k may be 0. `add`: to what c [rows][ldc] holds. */
   void (*tile)(int rows, int64_t k, const float *a, const float *b, float *c, int64_t ldc, bool add);
 } lamina_gemm_kernel;

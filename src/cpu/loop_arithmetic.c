@@ -69,8 +69,8 @@ static void fill_row(size_t size, int64_t n, const uint64_t *value, void *y) {
 
 static void fill_candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
                             lamina_candidate_fn *each, void *context) {
-  (void)device, (void)engine;
-  lamina_row_offer(problem, each, context);
+  (void)engine;
+  lamina_row_offer(device, problem, each, context);
 }
 
 static lamina_status fill(const lamina_plan *plan, const lamina_args *args, void *workspace, lamina_stream *stream) {

@@ -64,14 +64,14 @@ SUM(bf16, true)
 static void candidates(lamina_device *device, const lamina_problem *p, const lamina_engine *engine,
                        lamina_candidate_fn *each, void *context) {
   double flops, bytes;
-  (void)device, (void)engine;
+  (void)engine;
   for (int i = DY; i <= DB; i++)
     if (p->arg[i].dtype != LAMINA_F32 && p->arg[i].dtype != LAMINA_BF16) {
       each(context, NULL, 0, "it takes f32 and bf16");
       return;
     }
   lamina_problem_work(p, &flops, &bytes);
-  each(context, "", bytes / 1e10 + 1e-6, "");
+  each(context, "", lamina_loop_moving(device, bytes) + 1e-6, "");
 }
 
 static lamina_status prepare(lamina_plan *plan) {

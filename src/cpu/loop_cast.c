@@ -79,8 +79,8 @@ static void write_f64_row(int32_t dtype, void *y, int64_t i, int64_t n, const do
 
 static void candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
                        lamina_candidate_fn *each, void *context) {
-  (void)device, (void)engine;
-  lamina_row_offer(problem, each, context);
+  (void)engine;
+  lamina_row_offer(device, problem, each, context);
 }
 
 /* Both passes. */

@@ -451,6 +451,7 @@ static void candidates(lamina_device *device, const lamina_problem *problem, con
   const lamina_loop_conv c = lamina_loop_conv_of(problem, engine->user);
   const lamina_gemm_kernel *kernel = lamina_gemm_kernel_at(0);
   const double threads = lamina_device_threads(device);
+  const double rate = kernel->share * device->roofline.flops / threads;
   double flops, bytes, phases = 1;
   if (!lamina_loop_conv_takes(problem, each, context)) return;
   lamina_problem_work(problem, &flops, &bytes);
@@ -461,8 +462,8 @@ static void candidates(lamina_device *device, const lamina_problem *problem, con
   const double filter = (double)(c.K * (c.C / c.groups) * c.w_area);
   const double columns = flops / 2 / filter;
   const double compute =
-      flops * (1 + 2 / rows) / kernel->rate + packed * (0.8e-9 + 20e-9 / width) + columns * 50e-9 + filter * 0.5e-9;
-  each(context, "gemm", compute / threads + bytes / 1e10 + phases * 1e-6 + 2e-6, "");
+      flops * (1 + 2 / rows) / rate + packed * (0.8e-9 + 20e-9 / width) + columns * 50e-9 + filter * 0.5e-9;
+  each(context, "gemm", compute / threads + lamina_loop_moving(device, bytes) + phases * 1e-6 + 2e-6, "");
 }
 
 static void candidates_forward(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,

@@ -218,7 +218,9 @@ static void candidates(lamina_device *device, const lamina_problem *problem, con
   const double lanes = (double)lamina_gemm_round(s.width, s.kernel->nr) / (double)s.width;
   const double parts = (double)(s.chunks * c.K * s.width) * 8e-10;
   each(context, "gemm",
-       (flops * lanes * (1 + 2 / rows) / s.kernel->rate + packed) / threads + parts + bytes / 1e10 + 3e-6, "");
+       lamina_cpu_computing(device, flops * lanes * (1 + 2 / rows), s.kernel->share) + packed / threads + parts +
+           lamina_loop_moving(device, bytes) + 3e-6,
+       "");
 }
 
 static const lamina_loop_conv_row conv_weights = {.x = 0, .y = 1, .w = 2, .b = -1},

@@ -4,9 +4,9 @@
 static void candidates(lamina_device *device, const lamina_problem *p, const lamina_engine *engine,
                        lamina_candidate_fn *each, void *context) {
   double flops, bytes;
-  (void)device, (void)engine;
+  (void)engine;
   lamina_problem_work(p, &flops, &bytes);
-  each(context, "", bytes / 5e9, "");
+  each(context, "", 2 * lamina_loop_moving(device, bytes), "");
 }
 
 static lamina_status run(const lamina_plan *plan, const lamina_args *args, void *workspace, lamina_stream *stream) {

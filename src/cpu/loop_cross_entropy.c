@@ -80,7 +80,7 @@ static void candidates(lamina_device *device, const lamina_problem *problem, con
                        lamina_candidate_fn *each, void *context) {
   const lamina_op_def *op = lamina_op_at(problem->op);
   double flops, bytes;
-  (void)device, (void)engine;
+  (void)engine;
   for (int i = 0; op->args[i].name; i++) {
     const int32_t dtype = problem->arg[i].dtype;
     if (op->args[i].type == LAMINA_FLOATING && dtype && dtype != LAMINA_F32 && dtype != LAMINA_BF16) {
@@ -89,7 +89,7 @@ static void candidates(lamina_device *device, const lamina_problem *problem, con
     }
   }
   lamina_problem_work(problem, &flops, &bytes);
-  each(context, "", bytes / 5e9 + 1e-6, "");
+  each(context, "", 2 * lamina_loop_moving(device, bytes) + 1e-6, "");
 }
 
 /* ---- Forward ---------------------------------------------------------------------------------------------------- */

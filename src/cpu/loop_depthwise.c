@@ -404,7 +404,7 @@ static void offer(lamina_device *device, const lamina_problem *problem, const la
   const double copies = copied * (forward && c.stride[2] > 1 ? 1.2e-9 : 0.3e-9);
   each(context, "",
        (taps * (vectors * tap + 0.5e-9) + taps / (double)c.w_area * 20e-9 + copies) / lamina_device_threads(device) +
-           bytes / 1e10 + 3e-6,
+           lamina_loop_moving(device, bytes) + 3e-6,
        "");
 }
 

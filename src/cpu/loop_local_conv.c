@@ -318,7 +318,7 @@ static void candidates(lamina_device *device, const lamina_problem *problem, con
   (void)engine;
   if (!lamina_loop_conv_takes(problem, each, context)) return;
   lamina_problem_work(problem, &flops, &bytes);
-  each(context, "", flops / 12e9 / lamina_device_threads(device) + bytes / 1e10 + 2e-6, "");
+  each(context, "", lamina_cpu_computing(device, flops, 0.08) + lamina_loop_moving(device, bytes) + 2e-6, "");
 }
 
 #define ENGINE(pass, prepare_, run_)                                                                                   \

@@ -167,8 +167,8 @@ static void candidates(lamina_device *device, const lamina_problem *problem, con
       return;
     }
   lamina_problem_work(problem, &flops, &bytes);
-  const double rate = lamina_gemm_kernel_at(0)->rate * lamina_device_threads(device);
-  each(context, "", flops / rate + bytes / 4e9 + 2e-6, "");
+  const double share = lamina_gemm_kernel_at(0)->share;
+  each(context, "", lamina_cpu_computing(device, flops, share) + 2.5 * lamina_loop_moving(device, bytes) + 2e-6, "");
 }
 
 static lamina_status prepare(lamina_plan *plan) {

@@ -21,5 +21,5 @@ void lamina_loop_norm_candidates(lamina_device *device, const lamina_problem *pr
     }
   }
   lamina_problem_work(problem, &flops, &bytes);
-  each(context, "", bytes / 1e10 + flops / 5e9 / lamina_device_threads(device) + 1e-6, "");
+  each(context, "", lamina_loop_moving(device, bytes) + lamina_cpu_computing(device, flops, 0.03) + 1e-6, "");
 }

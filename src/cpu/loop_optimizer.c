@@ -101,8 +101,8 @@ static sgd_row_fn *const sgd_rows[] = {sgd_plain, sgd_keep, sgd_momentum, sgd_ne
 
 static void sgd_candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
                            lamina_candidate_fn *each, void *context) {
-  (void)device, (void)engine;
-  if (takes(problem, M, each, context)) lamina_row_offer(problem, each, context);
+  (void)engine;
+  if (takes(problem, M, each, context)) lamina_row_offer(device, problem, each, context);
 }
 
 static lamina_status sgd_prepare(lamina_plan *plan) {
@@ -175,12 +175,12 @@ LAMINA_CLONES static void adam_row(int64_t n, float *restrict w, const float *re
 static void adam_candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
                             lamina_candidate_fn *each, void *context) {
   const double epsilon = ((const lamina_adam *)lamina_attr(problem))->epsilon;
-  (void)device, (void)engine;
+  (void)engine;
   if (!takes(problem, V, each, context)) return;
   if (epsilon != 0 && (epsilon < FLT_MIN || epsilon > FLT_MAX))
     each(context, NULL, 0, "it computes in f32, which can't hold this epsilon");
   else
-    lamina_row_offer(problem, each, context);
+    lamina_row_offer(device, problem, each, context);
 }
 
 static lamina_status adam_prepare(lamina_plan *plan) {

@@ -195,6 +195,6 @@ void lamina_cpu_set_around(const lamina_desc *whole, const int64_t *dims, const 
 
 void lamina_move_candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
                             lamina_candidate_fn *each, void *context) {
-  (void)device, (void)engine;
-  lamina_row_offer(problem, each, context);
+  (void)engine;
+  lamina_row_offer(device, problem, each, context);
 }

@@ -126,12 +126,12 @@ static bool is_both(const lamina_onednn_recipe *recipe, const lamina_problem *pr
  * the setup whatever the status. */
 static dnnl_status_t setup_open(lamina_onednn_setup *s, const lamina_onednn_recipe *recipe,
                                 const lamina_problem *problem, const lamina_onednn_layout *layout,
-                                dnnl_data_type_t compute, int choice, int threads) {
+                                dnnl_data_type_t compute, int choice, const lamina_device *device) {
   const lamina_op_def *op = lamina_op_at(problem->op);
   const lamina_onednn_order data =
       layout->data == LAMINA_ONEDNN_PLAIN && is_both(recipe, problem) ? LAMINA_ONEDNN_LAST : layout->data;
   memset(s, 0, sizeof *s);
-  s->problem = problem, s->layout = layout, s->threads = threads;
+  s->problem = problem, s->layout = layout, s->device = device;
   dnnl_status_t status = dnnl_engine_create(&s->engine, dnnl_cpu, 0);
   if (!status) status = own_scratchpad(&s->attr);
   for (int i = 0; !status && recipe->bind[i].slot; i++) {
@@ -197,21 +197,19 @@ static bool all_bf16(const lamina_onednn_recipe *recipe, const lamina_problem *p
 
 double lamina_onednn_bytes(const dnnl_memory_desc_t *desc) { return (double)dnnl_memory_desc_get_size(desc); }
 
-/* Measured on one core with AVX-512 at 2.5 to 3.5 GHz; what counts is how engines compare, and they scale alike. */
+/* Shares of what the widest multiply-adds reach, as measured on cores with AVX-512 and, the second ones, with AVX2. */
 double lamina_onednn_rate(const lamina_onednn_setup *s) {
   const bool wide = machine_has(dnnl_cpu_isa_avx512_core);
-  double rate = strstr(s->impl, "gemm")     ? (wide ? 90e9 : 45e9)
-                : strstr(s->impl, "avx512") ? 100e9
-                : strstr(s->impl, "avx2")   ? 40e9
-                                            : 10e9;
-  if (s->wanted[0].data_type == dnnl_bf16)
-    rate *= machine_has(dnnl_cpu_isa_avx512_core_bf16) ? 1.85 : 0.3; /* emulated */
-  return rate * s->threads;
+  const lamina_roofline *peak = &s->device->roofline;
+  const double share = strstr(s->impl, "gemm")     ? (wide ? 0.56 : 0.48)
+                       : strstr(s->impl, "avx512") ? 0.62
+                       : strstr(s->impl, "avx2")   ? (wide ? 0.25 : 0.43)
+                                                   : (wide ? 0.06 : 0.11);
+  const bool bf16 = s->wanted[0].data_type == dnnl_bf16, dots = machine_has(dnnl_cpu_isa_avx512_core_bf16);
+  return share * (bf16 && dots && peak->flops_half > 0 ? peak->flops_half : peak->flops) * (bf16 && !dots ? 0.3 : 1);
 }
 
-double lamina_onednn_moving(const lamina_onednn_setup *s, double bytes) {
-  return bytes / (s->threads > 1 ? 16e9 : 10e9); /* one core nearly fills the memory's lanes */
-}
+double lamina_onednn_moving(const lamina_onednn_setup *s, double bytes) { return lamina_cpu_moving(s->device, bytes); }
 
 static double seconds_of(const lamina_onednn_setup *s, const lamina_onednn_recipe *recipe) {
   double seconds = 5e-6 + recipe->seconds(s);
@@ -260,12 +258,13 @@ static bool offer(listing *list, const lamina_onednn_setup *s, dnnl_data_type_t 
   return true;
 }
 
-static void offer_layout(listing *list, const lamina_onednn_layout *layout, dnnl_data_type_t compute, int threads) {
+static void offer_layout(listing *list, const lamina_onednn_layout *layout, dnnl_data_type_t compute,
+                         const lamina_device *device) {
   char first[64] = "";
   bool more = true;
   for (int choice = 0; more; choice++) {
     lamina_onednn_setup s;
-    more = setup_open(&s, list->recipe, list->problem, layout, compute, choice, threads) == dnnl_success &&
+    more = setup_open(&s, list->recipe, list->problem, layout, compute, choice, device) == dnnl_success &&
            offer(list, &s, compute, choice, first, sizeof first);
     setup_close(&s);
   }
@@ -285,7 +284,7 @@ void lamina_onednn_candidates(lamina_device *device, const lamina_problem *probl
   for (size_t c = 0; c < LAMINA_COUNT_OF(computes); c++) {
     if (computes[c] == dnnl_bf16 && !list.bf16) continue;
     for (const lamina_onednn_layout *layout = list.recipe->layouts; layout->name; layout++)
-      offer_layout(&list, layout, computes[c], device->threads);
+      offer_layout(&list, layout, computes[c], device);
   }
   lamina_cpu_width(before);
   if (!list.count)
@@ -346,7 +345,7 @@ static lamina_status find_choice(lamina_onednn_setup *s, const lamina_plan *plan
   for (int choice = 0;; choice++) {
     setup_close(s);
     LAMINA_TRY(
-        lamina_onednn_status(setup_open(s, plan->engine->user, &plan->problem, layout, compute, choice, plan->threads),
+        lamina_onednn_status(setup_open(s, plan->engine->user, &plan->problem, layout, compute, choice, plan->device),
                              plan->op->name, "describing the primitive"));
     if (strcmp(impl, s->impl) == 0) return LAMINA_OK;
   }

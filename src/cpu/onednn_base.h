@@ -42,7 +42,7 @@ typedef struct lamina_onednn_layout {
 typedef struct lamina_onednn_setup {
   const lamina_problem *problem;
   const lamina_onednn_layout *layout;
-  int threads;
+  const lamina_device *device;
   dnnl_engine_t engine;
   dnnl_primitive_attr_t attr; /* the scratchpad is ours */
   /* in the row's order; ndims 0: absent. `wanted` goes in as layout says and comes out as the primitive wants it */

@@ -69,7 +69,7 @@ static dnnl_status_t describe_backward(lamina_onednn_setup *s) {
 static double seconds(const lamina_onednn_setup *s) {
   double flops, bytes;
   lamina_problem_work(s->problem, &flops, &bytes);
-  return lamina_onednn_moving(s, bytes) + flops / (strstr(s->impl, "jit") ? 8e9 : 1e9) / s->threads;
+  return lamina_onednn_moving(s, bytes) + lamina_cpu_computing(s->device, flops, strstr(s->impl, "jit") ? 0.05 : 0.006);
 }
 
 #define LAYOUTS                                                                                                        \

@@ -41,17 +41,18 @@ void lamina_row_write(int32_t dtype, void *y, int64_t i, int64_t n, const float 
 void lamina_row_candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
                            lamina_candidate_fn *each, void *context) {
   const lamina_op_def *op = lamina_op_at(problem->op);
-  (void)device, (void)engine;
+  (void)engine;
   for (int i = 0; op->args[i].name; i++)
     if (op->args[i].type == LAMINA_FLOATING && problem->arg[i].dtype && !lamina_row_type(problem->arg[i].dtype)) {
       each(context, NULL, 0, LAMINA_ROW_REFUSAL);
       return;
     }
-  lamina_row_offer(problem, each, context);
+  lamina_row_offer(device, problem, each, context);
 }
 
-void lamina_row_offer(const lamina_problem *problem, lamina_candidate_fn *each, void *context) {
+void lamina_row_offer(const lamina_device *device, const lamina_problem *problem, lamina_candidate_fn *each,
+                      void *context) {
   double flops, bytes;
   lamina_problem_work(problem, &flops, &bytes);
-  each(context, "", bytes / 1e10 + 1e-6, "");
+  each(context, "", lamina_loop_moving(device, bytes) + 1e-6, "");
 }

@@ -38,6 +38,7 @@ void lamina_row_candidates(lamina_device *device, const lamina_problem *problem,
                            lamina_candidate_fn *each, void *context);
 /* Their parts: the refusal of another type, and the offer. */
 #define LAMINA_ROW_REFUSAL "it takes f32, bf16 and f16"
-void lamina_row_offer(const lamina_problem *problem, lamina_candidate_fn *each, void *context);
+void lamina_row_offer(const lamina_device *device, const lamina_problem *problem, lamina_candidate_fn *each,
+                      void *context);
 
 #endif

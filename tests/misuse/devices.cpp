@@ -39,6 +39,11 @@ BAD(lamina_device_open, "an unknown engine", INVALID, "LAMINA_ENGINE: \"conv\" i
   return lamina_device_open("cpu", &o, &a_device);
 }
 
+WITHOUT(lamina_roofline_measure, "device", nullptr, nullptr)
+BAD(lamina_roofline_measure, "after a plan", INVALID, "before the first") {
+  return lamina_roofline_measure(w.device, nullptr);
+}
+
 WITHOUT(lamina_stream_open, "device", nullptr, &a_stream)
 WITHOUT(lamina_stream_open, "stream", w.device, nullptr)
 

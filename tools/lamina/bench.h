@@ -85,9 +85,6 @@ typedef struct bench_peaks {
  * its bytes at the rate of its best copy. *compute: it is the operations. Measures what isn't known yet. */
 lamina_status bench_bound(bench_peaks *peaks, const lamina_problem *problem, double *seconds, bool *compute);
 
-/* f32 operations (a multiply-add is two) that `threads` threads of the CPU do in a second. */
-double bench_fma(int threads, double seconds);
-
 /* ---- Rows ---------------------------------------------------------------------------------------------------------- */
 
 /* What came out for one candidate of one problem. */

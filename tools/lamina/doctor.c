@@ -21,13 +21,38 @@ static void say(report *r, bool good, const char *what, const char *sentence) {
   lamina_json_end(r->json);
 }
 
-static void check_cpu(report *r) {
+/* "160 GFLOP/s", "16.2 GB/s". */
+static const char *rate(double value, const char *unit, char *text, size_t size) {
+  const bool tera = value >= 1e12;
+  snprintf(text, size, "%.3g %c%s", value / (tera ? 1e12 : 1e9), tera ? 'T' : 'G', unit);
+  return text;
+}
+
+static void say_roofline(report *r, lamina_device *cpu) {
+  char flops[32], half[32], read[32], copy[32], region[32], text[320];
+  lamina_roofline most;
+  lamina_device_roofline(cpu, &most);
+  snprintf(text, sizeof text, "%s%s%s%s%s, reads %s, copies %s, starts its threads in %s: %s", most.cpu,
+           *most.cpu ? ": " : "", rate(most.flops, "FLOP/s", flops, sizeof flops),
+           most.flops_half > 0 ? ", in bf16 " : "",
+           most.flops_half > 0 ? rate(most.flops_half, "FLOP/s", half, sizeof half) : "",
+           rate(most.read, "B/s", read, sizeof read), rate(most.copy, "B/s", copy, sizeof copy),
+           cli_seconds(most.region, region, sizeof region),
+           most.measured ? "measured" : "reckoned from what the CPU says of itself; lamina doctor --measure measures");
+  say(r, true, "roofline", text);
+}
+
+static void check_cpu(report *r, bool measure) {
   lamina_device *cpu = NULL;
   if (lamina_device_open("cpu", NULL, &cpu)) {
     say(r, false, "cpu", lamina_last_error());
     return;
   }
   say(r, true, "cpu", lamina_device_about(cpu));
+  if (measure && lamina_roofline_measure(cpu, NULL))
+    say(r, false, "roofline", lamina_last_error());
+  else
+    say_roofline(r, cpu);
   lamina_device_close(cpu);
 }
 
@@ -57,31 +82,33 @@ static void check_data(report *r) {
   say(r, there, "data", text);
 }
 
-static void check_all(report *r) {
-  check_cpu(r);
+static void check_all(report *r, bool measure) {
+  check_cpu(r, measure);
   check_cuda(r);
   check_data(r);
 }
 
-static int print_json(const cli_command *self) {
+static int print_json(const cli_command *self, bool measure) {
   report r = {0};
   const char *line;
   lamina_status status = lamina_json_open(NULL, &r.json);
   if (status) return cli_failed(self, status);
   lamina_json_array(r.json, "checks");
-  check_all(&r);
+  check_all(&r, measure);
   if (!(status = lamina_json_line(r.json, &line))) puts(line);
   lamina_json_close(r.json);
   return status ? cli_failed(self, status) : 0;
 }
 
 int run_doctor(const cli_command *self, int argc, char **argv) {
-  bool json = false;
-  const cli_option options[] = {{.name = "json", .help = "one JSON object, for machines", .flag = &json}, {0}};
+  bool json = false, measure = false;
+  const cli_option options[] = {{.name = "measure", .help = "measures what the CPU does at best", .flag = &measure},
+                                {.name = "json", .help = "one JSON object, for machines", .flag = &json},
+                                {0}};
   const int error = cli_options(self, options, &argc, argv);
   if (error) return error < 0 ? 0 : error;
   if (argc) return cli_usage(self, "\"%s\" is one word too many", argv[1]);
-  if (json) return print_json(self);
-  check_all(&(report){0});
+  if (json) return print_json(self, measure);
+  check_all(&(report){0}, measure);
   return 0;
 }

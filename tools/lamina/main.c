@@ -18,7 +18,7 @@ static const cli_command commands[] = {
      "Times every engine, checked, and whole nets, against what the device can do.", help_bench, run_bench},
     {"info", "[RECIPE | CHECKPOINT | OP] [--batch N] [--engines] [--json]",
      "Shows a network, an op, or what this build can do.", help_info, run_info},
-    {"doctor", "[--json]", "Says what this machine offers and what is missing.", NULL, run_doctor},
+    {"doctor", "[--measure] [--json]", "Says what this machine offers and what is missing.", NULL, run_doctor},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 

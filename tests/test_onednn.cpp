@@ -2,6 +2,7 @@
 // That they compute the right thing is the oracle test's business.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <memory>
@@ -11,7 +12,9 @@
 
 #include "lamina/conv.h"
 #include "lamina/engine.h"
+#include "lamina/io.h"
 #include "lamina/pool.h"
+#include "lamina/verify.h"
 
 namespace {
 
@@ -104,6 +107,77 @@ protected:
   }
   Device device;
 };
+
+// Layouts that are left open become those that the primitive wants, so that nothing is reordered; and the plan with what
+// it chose written out is right.
+TEST_F(OneDnn, OpenLayoutsAreThePrimitivesOwn) {
+  const struct {
+    std::vector<const char *> words;
+    bool whole; // our layouts can say all that its first choice wants
+  } cases[] = {
+      {{"conv/forward", "x=2x32x9x9_any", "w=48x32x3x3_any", "b=48_any", "y=2x48x9x9_any", "pad=1"}, true},
+      {{"conv/backward_data", "dy=2x48x9x9_any", "w=48x32x3x3_any", "dx=2x32x9x9_any", "pad=1"}, true},
+      {{"conv/backward_weights", "x=2x32x9x9_any", "dy=2x48x9x9_any", "dw=48x32x3x3_any", "pad=1"}, true},
+      {{"conv/forward", "x=2x64x9x9_any", "w=64x32x3x3_any", "y=2x64x9x9_any", "pad=1", "groups=2"}, true},
+      {{"conv/forward", "x=2x32x9x9_any", "w=32x1x3x3_any", "y=2x32x9x9_any", "pad=1", "groups=32"}, true},
+      {{"conv/forward", "x=2x5x9x9_any", "w=7x5x3x3_any", "y=2x7x9x9_any", "pad=1"}, false}, // padded
+      {{"conv/forward", "x=2x32x9x9_any", "w=32x32x3x3_any", "y=2x32x9x9_any", "pad=1", "flip=1"}, false},
+      {{"conv/forward", "x=2x32x9x9_any", "w=32x32x3x3_any", "y=2x32x9x9_any", "pad=1", "dtype=bf16"},
+       false}, // in f32 on many a CPU
+      {{"fc/forward", "x=16x512_any", "w=256x512_any", "b=256_any", "y=16x256_any"}, true},
+      {{"fc/backward_data", "dy=16x256_any", "w=256x512_any", "dx=16x512_any"}, true},
+      {{"fc/backward_weights", "x=16x512_any", "dy=16x256_any", "dw=256x512_any"}, true},
+      {{"avg_pool/forward", "x=2x32x9x9_any", "y=2x32x8x8_any", "kernel=2", "stride=1"}, true},
+  };
+  for (const auto &each : cases) {
+    lamina_case c;
+    ASSERT_EQ(lamina_case_parse(static_cast<int>(each.words.size()), each.words.data(), nullptr, &c), LAMINA_OK)
+        << lamina_last_error();
+    bool first = true;
+    for (const lamina_candidate &candidate : candidates(device, c.problem, "onednn")) {
+      if (candidate.seconds < 0) continue;
+      const std::string name = std::string(candidate.engine) + "/" + candidate.variant;
+      const Plan plan = plan_of(device, c.problem, name);
+      ASSERT_TRUE(plan);
+      lamina_case chosen = c;
+      chosen.problem = *lamina_plan_problem(plan.get());
+      char text[512];
+      lamina_problem_text(&chosen.problem, text, sizeof text);
+      EXPECT_EQ(std::string(text).find("any"), std::string::npos) << text;
+      const std::string said = lamina_plan_explain(plan.get()), line = said.substr(0, said.find('\n'));
+      if (first && each.whole) { EXPECT_EQ(line.find("reordered"), std::string::npos) << line << "\n" << text; }
+      first = false;
+      lamina_verify_options options = {};
+      options.engine = name.c_str();
+      EXPECT_EQ(lamina_verify(device, &chosen, &options, nullptr, std::array<int, 1>{}.data()), LAMINA_OK)
+          << text << "\n"
+          << lamina_last_error();
+    }
+    EXPECT_FALSE(first && each.whole) << each.words[0] << " has no candidate";
+  }
+}
+
+// What follows a convolution in blocks finds them as it left them: no argument is reordered or packed on the way.
+TEST_F(OneDnn, BlocksThatFitAreUsedAsTheyAre) {
+  const lamina_conv conv = padded(1);
+  const int64_t x[] = {4, 32, 9, 9}, w[] = {32, 32, 3, 3};
+  const lamina_desc any = lamina_blocked(LAMINA_F32, 4, w, LAMINA_LAYOUT_ANY);
+  lamina_desc data = lamina_blocked(LAMINA_F32, 4, x, LAMINA_LAYOUT_ANY);
+  const Plan forward = plan_of(device, problem_of("conv/forward", &conv, {data, any, {}, data}), "onednn/blocked");
+  ASSERT_TRUE(forward);
+  data = lamina_plan_problem(forward.get())->arg[3];
+  if (data.layout == 0) GTEST_SKIP() << "oneDNN has no blocked convolution for this CPU; AVX2 would have one";
+  const lamina_problem next[] = {problem_of("conv/forward", &conv, {data, any, {}, data}),
+                                 problem_of("conv/backward_data", &conv, {data, any, data}),
+                                 problem_of("conv/backward_weights", &conv, {data, data, any})};
+  for (const lamina_problem &problem : next) {
+    const Plan plan = plan_of(device, problem, "onednn");
+    ASSERT_TRUE(plan);
+    const std::string said = lamina_plan_explain(plan.get()), line = said.substr(0, said.find('\n'));
+    EXPECT_EQ(line.find("reordered"), std::string::npos) << line;
+    EXPECT_EQ(line.find("packed"), std::string::npos) << line;
+  }
+}
 
 TEST_F(OneDnn, RefusesTypesWithAReason) {
   EXPECT_EQ(refusal(device, conv_forward(LAMINA_F64)), "x is f64, which oneDNN 2.6 does not compute with on a CPU");

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "cpu/loop.h"
+#include "cpu/onednn_layout.h"
 
 /* ---- oneDNN's words --------------------------------------------------------------------------------------------- */
 
@@ -61,18 +62,22 @@ static const char *refusal(const lamina_onednn_recipe *recipe, const lamina_prob
         return text;
       }
   }
+  for (int i = 0; op->args[i].name; i++)
+    if (problem->arg[i].layout > 0 && recipe->flipped && recipe->flipped(problem, i))
+      return "it flips only filters that are not in blocks";
   if (bf16 && !machine_has(dnnl_cpu_isa_avx512_core)) return "oneDNN's bf16 needs AVX-512 (avx512_core)";
   return recipe->refuse ? recipe->refuse(problem) : NULL;
 }
 
 /* ---- One attempt ------------------------------------------------------------------------------------------------ */
 
-/* `desc` with its axes in another order. oneDNN's own layouts are the strided ones and FREE. */
+/* `desc` with its axes in another order. Of a layout that is left open, GIVEN is row-major. */
 static dnnl_status_t ordered(dnnl_memory_desc_t *to, const lamina_desc *desc, dnnl_data_type_t type,
                              lamina_onednn_order order) {
   dnnl_dims_t dims = {0}, strides = {0};
   const int rank = desc->rank ? desc->rank : 1;
   int64_t step = 1;
+  if (order == LAMINA_ONEDNN_GIVEN && desc->layout != LAMINA_LAYOUT_ANY) return lamina_onednn_given(to, desc, type);
   for (int d = 0; d < rank; d++) dims[d] = desc->rank ? desc->dims[d] : 1;
   if (order == LAMINA_ONEDNN_FREE) return dnnl_memory_desc_init_by_tag(to, rank, dims, type, dnnl_format_tag_any);
   if (order == LAMINA_ONEDNN_LAST && rank > 2) strides[1] = 1, step = dims[1];
@@ -81,8 +86,6 @@ static dnnl_status_t ordered(dnnl_memory_desc_t *to, const lamina_desc *desc, dn
     strides[d] = step;
     step *= dims[d];
   }
-  if (order == LAMINA_ONEDNN_GIVEN)
-    for (int d = 0; d < desc->rank; d++) strides[d] = desc->strides[d];
   return dnnl_memory_desc_init_by_strides(to, rank, dims, type, strides);
 }
 
@@ -122,6 +125,23 @@ static bool is_both(const lamina_onednn_recipe *recipe, const lamina_problem *pr
   return true;
 }
 
+/* Of a layout that is left open: what the primitive wants, where our layouts can say it; else row-major, as `given` is. */
+static void adopt(lamina_onednn_setup *s, const lamina_onednn_recipe *recipe, int arg) {
+  const lamina_problem *problem = s->problem;
+  lamina_desc *chosen = &s->chosen[arg], view = *chosen;
+  lamina_desc_settle(chosen, NULL);
+  if (s->flipped[arg] || (recipe->view && !recipe->unview)) return;
+  if (recipe->view) recipe->view(problem, arg, &view);
+  if (!lamina_onednn_layout_of(&s->wanted[arg], &view)) return;
+  if (recipe->unview && !recipe->unview(problem, arg, &view)) return;
+  if (lamina_desc_bytes(&view) != lamina_desc_bytes(chosen)) return;
+  chosen->layout = view.layout;
+  memcpy(chosen->strides, view.strides, sizeof chosen->strides);
+  const dnnl_data_type_t type = s->given[arg].data_type;
+  s->given[arg] = s->wanted[arg];
+  s->given[arg].data_type = type;
+}
+
 /* Describes the primitive in one layout, with its inputs as `compute`, number `choice` of the implementations. Close
  * the setup whatever the status. */
 static dnnl_status_t setup_open(lamina_onednn_setup *s, const lamina_onednn_recipe *recipe,
@@ -136,6 +156,7 @@ static dnnl_status_t setup_open(lamina_onednn_setup *s, const lamina_onednn_reci
   if (!status) status = own_scratchpad(&s->attr);
   for (int i = 0; !status && recipe->bind[i].slot; i++) {
     lamina_desc desc = problem->arg[i];
+    s->chosen[i] = desc;
     if (desc.dtype == LAMINA_NONE) continue;
     if (recipe->view) recipe->view(problem, i, &desc);
     const dnnl_data_type_t type = type_of(desc.dtype);
@@ -156,19 +177,9 @@ static dnnl_status_t setup_open(lamina_onednn_setup *s, const lamina_onednn_reci
     s->wanted[i] = *dnnl_primitive_desc_query_md(s->primitive, dnnl_query_exec_arg_md, recipe->bind[i].slot);
     if (s->wanted[i].data_type == dnnl_bf16 && s->given[i].data_type == dnnl_f32)
       status = dnnl_unimplemented; /* loses */
+    if (problem->arg[i].layout == LAMINA_LAYOUT_ANY) adopt(s, recipe, i);
   }
   return status;
-}
-
-/* Are the bytes the same? Steps over axes of size 1 mean nothing. */
-static bool same_bytes(const dnnl_memory_desc_t *a, const dnnl_memory_desc_t *b) {
-  if (dnnl_memory_desc_equal(a, b)) return true;
-  if (a->data_type != b->data_type || a->format_kind != dnnl_blocked || b->format_kind != dnnl_blocked) return false;
-  const dnnl_blocking_desc_t *s = &a->format_desc.blocking, *t = &b->format_desc.blocking;
-  if (s->inner_nblks || t->inner_nblks || a->offset0 != b->offset0 || b->extra.flags) return false;
-  for (int d = 0; d < a->ndims; d++)
-    if (a->padded_dims[d] != b->padded_dims[d] || (a->dims[d] > 1 && s->strides[d] != t->strides[d])) return false;
-  return true;
 }
 
 /* A deconvolution is named "conv:any+" and what it is run by. */
@@ -216,7 +227,7 @@ static double seconds_of(const lamina_onednn_setup *s, const lamina_onednn_recip
   for (int i = 0; recipe->bind[i].slot; i++)
     if (s->flipped[i]) seconds += 1e-6 + lamina_onednn_moving(s, 2 * lamina_onednn_bytes(&s->given[i]));
   for (int i = 0; recipe->bind[i].slot; i++)
-    if (s->given[i].ndims && !same_bytes(&s->given[i], &s->wanted[i]))
+    if (s->given[i].ndims && !lamina_onednn_same_bytes(&s->given[i], &s->wanted[i]))
       seconds += 2e-6 + lamina_onednn_moving(s, lamina_onednn_bytes(&s->given[i]) + lamina_onednn_bytes(&s->wanted[i]));
   return seconds;
 }
@@ -407,7 +418,7 @@ static dnnl_status_t build(lamina_plan *plan, lamina_onednn_setup *s, state *st)
       t->flipped_offset = copies;
       copies += lamina_align_up(dnnl_memory_desc_get_size(&t->given), 64);
     }
-    if (same_bytes(&t->given, &t->wanted)) continue;
+    if (lamina_onednn_same_bytes(&t->given, &t->wanted)) continue;
     status = reorder_open(t, st, &scratch);
     t->offset = copies;
     copies += lamina_align_up(dnnl_memory_desc_get_size(&t->wanted), 64);
@@ -427,6 +438,7 @@ lamina_status lamina_onednn_prepare(lamina_plan *plan) {
   const int before = lamina_cpu_width(plan->threads);
   lamina_status status = setup_find(&s, plan);
   if (!status) status = lamina_onednn_status(build(plan, &s, st), plan->op->name, "creating the primitives");
+  for (int n = 0; !status && n < st->count; n++) plan->problem.arg[st->tensor[n].arg] = s.chosen[st->tensor[n].arg];
   lamina_cpu_width(before);
   setup_close(&s);
   if (!status) write_note(plan, st);

@@ -6,6 +6,9 @@
  *   inputs ─ reorder where the primitive wants another layout or type ─ primitive ─ reorder back ─ outputs
  *   workspace: [ scratchpad of whichever runs | copy of one tensor | copy of the next | … ], each 64-byte aligned
  *
+ * Tensors may be in blocks of ours, which are oneDNN's, too; where a layout is left open it is the one that the primitive
+ * wants, if ours can say it, so that nothing is reordered.
+ *
  * A filter that is flipped is one to be turned, which oneDNN can't: it passes through a copy of its own on its way.
  *
  * A variant is LAYOUT/IMPLEMENTATION, the latter as oneDNN names it: "blocked/jit:avx512_core". Of each layout its first
@@ -47,7 +50,8 @@ typedef struct lamina_onednn_setup {
   dnnl_primitive_attr_t attr; /* the scratchpad is ours */
   /* in the row's order; ndims 0: absent. `wanted` goes in as layout says and comes out as the primitive wants it */
   dnnl_memory_desc_t given[LAMINA_ONEDNN_ARGS], wanted[LAMINA_ONEDNN_ARGS];
-  union { /* filled by describe: what oneDNN is asked for */
+  lamina_desc chosen[LAMINA_ONEDNN_ARGS]; /* the problem's, with the layouts that were left open */
+  union {                                 /* filled by describe: what oneDNN is asked for */
     dnnl_convolution_desc_t conv;
     dnnl_deconvolution_desc_t deconv;
     dnnl_inner_product_desc_t fc;
@@ -83,6 +87,8 @@ typedef struct lamina_onednn_recipe {
   bool (*flipped)(const lamina_problem *problem, int arg);
   /* Changes an argument's shape to what oneDNN calls it (grouped filters have an axis more). NULL: no change. */
   void (*view)(const lamina_problem *problem, int arg, lamina_desc *desc);
+  /* The reverse, of a shape whose layout oneDNN chose; false where ours can't say it. NULL: it never can. */
+  bool (*unview)(const lamina_problem *problem, int arg, lamina_desc *desc);
   dnnl_status_t (*describe)(lamina_onednn_setup *setup);
   /* Estimated seconds of the primitive itself; reorders and overhead are added to it. */
   double (*seconds)(const lamina_onednn_setup *setup);

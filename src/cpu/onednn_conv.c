@@ -6,6 +6,7 @@
  * plain          im2col and gemm: for 1x1 filters, which need no im2col, and where reordering costs more than it gains
  */
 #include "cpu/onednn_base.h"
+#include "cpu/onednn_layout.h"
 #include "lamina/conv.h"
 
 /* Places in the rows: x, w, b, y | dy, w, dx | x, dy, dw. */
@@ -28,6 +29,8 @@ static const char *refuse(const lamina_problem *problem) {
   const places *at = places_of(problem);
   const lamina_desc *x = &problem->arg[at->x], *w = &problem->arg[at->w];
   const lamina_conv *conv = lamina_attr(problem);
+  const int64_t each = w->dims[0] / conv->groups;
+  if (each > 1 && each % lamina_block_of(w->layout, 0) != 0) return "a block of w reaches over two groups";
   for (int a = 0; a < x->rank - 2; a++) {
     const int64_t padded = x->dims[2 + a] + conv->pad[a][0] + conv->pad[a][1];
     if (padded > LONGEST || conv->stride[a] > INT32_MAX || w->dims[2 + a] * conv->dilation[a] > INT32_MAX)
@@ -46,7 +49,20 @@ static void view(const lamina_problem *problem, int arg, lamina_desc *desc) {
   for (int d = desc->rank++; d > 0; d--) desc->dims[d] = desc->dims[d - 1], desc->strides[d] = desc->strides[d - 1];
   desc->dims[0] = conv->groups;
   desc->dims[1] = each;
-  desc->strides[0] = each * desc->strides[1];
+  if (desc->layout > 0) desc->layout = lamina_onednn_move_blocks(desc->layout, each == 1 ? 1 : 0, 1);
+  desc->strides[0] = each == 1 ? desc->strides[1] : each / lamina_block_of(desc->layout, 1) * desc->strides[1];
+}
+
+static bool unview(const lamina_problem *problem, int arg, lamina_desc *desc) {
+  if (arg != places_of(problem)->w || ((const lamina_conv *)lamina_attr(problem))->groups == 1) return true;
+  const int64_t groups = desc->dims[0], each = desc->dims[1], blocks = each / lamina_block_of(desc->layout, 1);
+  if (each > 1 && (lamina_block_of(desc->layout, 0) > 1 || desc->strides[0] != blocks * desc->strides[1])) return false;
+  desc->layout = lamina_onednn_move_blocks(desc->layout, 1, -1); /* those of the groups themselves stay */
+  desc->rank--;
+  if (each == 1) desc->strides[1] = desc->strides[0];
+  for (int d = 0; d < desc->rank; d++) desc->dims[d] = desc->dims[d + 1], desc->strides[d] = desc->strides[d + 1];
+  desc->dims[0] = groups * each;
+  return true;
 }
 
 static bool flipped(const lamina_problem *problem, int arg) {
@@ -134,7 +150,7 @@ static double seconds(const lamina_onednn_setup *s) {
   .layouts = {{"blocked", LAMINA_ONEDNN_FREE, LAMINA_ONEDNN_FREE},                                                     \
               {"channels_last", LAMINA_ONEDNN_LAST, LAMINA_ONEDNN_FREE},                                               \
               {"plain", LAMINA_ONEDNN_PLAIN, LAMINA_ONEDNN_FREE}},                                                     \
-  .refuse = refuse, .flipped = flipped, .view = view, .describe = describe, .seconds = seconds
+  .refuse = refuse, .flipped = flipped, .view = view, .unview = unview, .describe = describe, .seconds = seconds
 
 static const lamina_onednn_recipe conv_forward = {.bind = {{DNNL_ARG_SRC, LAMINA_ONEDNN_DATA},
                                                            {DNNL_ARG_WEIGHTS, LAMINA_ONEDNN_FILTER},
@@ -151,8 +167,8 @@ static const lamina_onednn_recipe conv_backward_weights = {.bind = {{DNNL_ARG_SR
                                                            LAYOUTS};
 
 const lamina_engine lamina_cpu_onednn_conv_forward = {
-    LAMINA_ONEDNN_ENGINE("conv/forward", conv_forward, LAMINA_STRIDES_ANY)};
+    LAMINA_ONEDNN_ENGINE("conv/forward", conv_forward, LAMINA_STRIDES_BLOCKED)};
 const lamina_engine lamina_cpu_onednn_conv_backward_data = {
-    LAMINA_ONEDNN_ENGINE("conv/backward_data", conv_backward_data, LAMINA_STRIDES_ANY)};
+    LAMINA_ONEDNN_ENGINE("conv/backward_data", conv_backward_data, LAMINA_STRIDES_BLOCKED)};
 const lamina_engine lamina_cpu_onednn_conv_backward_weights = {
-    LAMINA_ONEDNN_ENGINE("conv/backward_weights", conv_backward_weights, LAMINA_STRIDES_ANY)};
+    LAMINA_ONEDNN_ENGINE("conv/backward_weights", conv_backward_weights, LAMINA_STRIDES_BLOCKED)};

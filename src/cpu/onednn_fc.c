@@ -46,8 +46,9 @@ static const lamina_onednn_recipe fc_backward_weights = {.bind = {{DNNL_ARG_SRC,
                                                          .describe = describe_backward_weights,
                                                          .seconds = seconds};
 
-const lamina_engine lamina_cpu_onednn_fc_forward = {LAMINA_ONEDNN_ENGINE("fc/forward", fc_forward, LAMINA_STRIDES_ANY)};
+const lamina_engine lamina_cpu_onednn_fc_forward = {
+    LAMINA_ONEDNN_ENGINE("fc/forward", fc_forward, LAMINA_STRIDES_BLOCKED)};
 const lamina_engine lamina_cpu_onednn_fc_backward_data = {
-    LAMINA_ONEDNN_ENGINE("fc/backward_data", fc_backward_data, LAMINA_STRIDES_ANY)};
+    LAMINA_ONEDNN_ENGINE("fc/backward_data", fc_backward_data, LAMINA_STRIDES_BLOCKED)};
 const lamina_engine lamina_cpu_onednn_fc_backward_weights = {
-    LAMINA_ONEDNN_ENGINE("fc/backward_weights", fc_backward_weights, LAMINA_STRIDES_ANY)};
+    LAMINA_ONEDNN_ENGINE("fc/backward_weights", fc_backward_weights, LAMINA_STRIDES_BLOCKED)};

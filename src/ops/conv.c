@@ -138,9 +138,9 @@ static bool fills(const lamina_problem *p, bool exact, lamina_fill_def *fill) {
 static void sample(lamina_problem *p, lamina_draw *draw) {
   lamina_conv conv = {.groups = LAMINA_PICK(draw, "groups", 1, 1, 2, 3), .flip = LAMINA_PICK(draw, "flip", 0, 0, 1)};
   const int axes = (int)LAMINA_PICK(draw, "axes", 1, 2, 2, 3);
-  const int64_t C = LAMINA_PICK(draw, "channels", 1, 2, 3, 5, 8, 16, 17); /* of a group; 1: depthwise */
-  const int64_t K = conv.groups * LAMINA_PICK(draw, "filters", 1, 2, 3, 5, 16, 17);
-  int64_t x[5] = {LAMINA_PICK(draw, "batch", 1, 2, 3, 5, 0), C * conv.groups}, w[5] = {K, C};
+  const int64_t C = LAMINA_PICK(draw, "channels", 1, 2, 3, 5, 8, 16, 17, 32); /* of a group; 1: depthwise */
+  const int64_t K = conv.groups * LAMINA_PICK(draw, "filters", 1, 2, 3, 5, 16, 17, 32);
+  int64_t x[5] = {LAMINA_PICK(draw, "batch", 1, 2, 3, 5, 16, 0), C * conv.groups}, w[5] = {K, C};
   for (int a = 0; a < axes; a++) {
     x[2 + a] = LAMINA_PICK(draw, "size", 1, 2, 3, 5, 7, 11, 16);
     w[2 + a] = LAMINA_PICK(draw, "filter", 1, 2, 3, 5);

@@ -2,6 +2,8 @@
  * it lies, copied, or transposed out of a plain tensor; and the way back. */
 #include "cpu/lanes.h"
 
+#include "core/blocks.h"
+
 lamina_lanes_side lamina_lanes_side_of(const lamina_desc *desc, int64_t N, int64_t C, const int64_t *size) {
   return (lamina_lanes_side){.N = N,
                              .C = C,
@@ -77,18 +79,54 @@ void lamina_lanes_write(const lamina_lanes_side *s, const lamina_lanes_kernel *k
   }
 }
 
-bool lamina_lanes_takes(const lamina_problem *problem, const int *data, lamina_candidate_fn *each, void *context) {
+double lamina_lanes_moving(const lamina_lanes_side *s) {
+  return lamina_lanes_in_place(s) ? 0 : 8.0 * (double)(s->N * s->C * s->area) / 8e9;
+}
+
+/* ---- What the engines take -------------------------------------------------------------------------------------- */
+
+static bool is_data(const int *data, int arg) {
+  for (; *data >= 0; data++)
+    if (*data == arg) return true;
+  return false;
+}
+
+void lamina_lanes_settle(lamina_problem *p, const int *data) {
+  const lamina_op_def *op = lamina_op_at(p->op);
+  for (int i = 0; op->args[i].name; i++) {
+    lamina_desc *desc = &p->arg[i];
+    const int with = p->aliased >> i & 1 ? lamina_op_arg(op, op->args[i].alias) : -1;
+    if (desc->layout != LAMINA_LAYOUT_ANY) continue;
+    if (with >= 0)
+      lamina_desc_settle(desc, &p->arg[with]);
+    else if (is_data(data, i) && desc->dims[0] % LAMINA_LANES == 0) {
+      const int32_t align = desc->align;
+      *desc = lamina_blocked((lamina_dtype)desc->dtype, desc->rank, desc->dims, LAMINA_LANES_LAYOUT);
+      desc->align = align;
+    } else
+      lamina_desc_settle(desc, NULL);
+  }
+}
+
+/* With the batch in the lanes, one block right behind the other? */
+static bool in_lanes(const lamina_desc *desc) {
+  const lamina_desc whole = lamina_blocked((lamina_dtype)desc->dtype, desc->rank, desc->dims, LAMINA_LANES_LAYOUT);
+  if (desc->layout != LAMINA_LANES_LAYOUT) return false;
+  for (int a = 0; a < desc->rank; a++)
+    if (desc->dims[a] > (a ? 1 : LAMINA_LANES) && desc->strides[a] != whole.strides[a]) return false;
+  return true;
+}
+
+bool lamina_lanes_takes(const lamina_problem *p, const int *data, lamina_candidate_fn *each, void *context) {
   for (int i = 0; i < LAMINA_MAX_ARGS; i++) {
-    const lamina_desc *desc = &problem->arg[i];
-    bool may = false;
+    const lamina_desc *desc = &p->arg[i];
     if (desc->dtype == LAMINA_NONE) continue;
     if (desc->dtype != LAMINA_F32) {
-      each(context, NULL, 0, "it takes f32: its sums are f32 in the lanes");
+      each(context, NULL, 0, "it takes f32, which its lanes are made of");
       return false;
     }
-    for (const int *at = data; *at >= 0; at++) may |= *at == i;
-    if (lamina_desc_is_dense(desc) || (may && desc->layout == LAMINA_LANES_LAYOUT)) continue;
-    each(context, NULL, 0, "it takes the batch in the lanes, or plain tensors");
+    if (lamina_desc_is_dense(desc) || (is_data(data, i) && in_lanes(desc))) continue;
+    each(context, NULL, 0, "it takes data with the batch in the lanes or row-major, all else row-major, without gaps");
     return false;
   }
   return true;

@@ -106,6 +106,14 @@ static void describe(state *s, const lamina_problem *p, const lamina_loop_conv_r
   s->splits = least(tiles, parts(threads, tasks)); /* only where there is too little work to share else */
 }
 
+/* The arguments that may have the batch in the lanes. */
+typedef struct list {
+  int arg[4];
+} list;
+static list data_of(const lamina_loop_conv_row *row) {
+  return (list){{row->x, row->y, row->gate ? row->gate : -1, -1}};
+}
+
 static void add_border(lamina_lanes_side *side) {
   side->padded = 1;
   for (int a = 0; a < 3; a++) side->padded *= side->lo[a] + side->size[a] + side->hi[a];
@@ -121,6 +129,7 @@ static size_t rooms(state *s) {
 
 static lamina_status open(lamina_plan *plan, bool forward) {
   const lamina_loop_conv_row *row = plan->engine->user;
+  lamina_lanes_settle(&plan->problem, data_of(row).arg);
   state shape = {.c = lamina_loop_conv_of(&plan->problem, row), .kernel = lamina_lanes_kernel_of(plan->variant)};
   const size_t axes = lamina_align_up(lamina_loop_axes_size(&shape.c, forward), 16);
   int64_t lines = 0;
@@ -273,29 +282,27 @@ static lamina_status run(const lamina_plan *plan, const lamina_args *args, void 
 
 /* ---- What it offers --------------------------------------------------------------------------------------------- */
 
-/* Bytes that are transposed or copied on the way, of one tensor. */
-static double moved(const lamina_lanes_side *side) {
-  return lamina_lanes_in_place(side) ? 0 : 8.0 * (double)(side->N * side->C * side->area);
-}
-
 static void candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
                        lamina_candidate_fn *each, void *context) {
   const lamina_loop_conv_row *row = engine->user;
-  const int data[] = {row->x, row->y, row->gate ? row->gate : -1, -1};
+  const list data = data_of(row);
   const bool forward = strstr(engine->op, "forward") != NULL;
   const lamina_lanes_kernel *kernel;
+  lamina_problem settled = *problem;
   double flops, bytes;
-  if (!lamina_lanes_takes(problem, data, each, context)) return;
-  lamina_problem_work(problem, &flops, &bytes);
+  lamina_lanes_settle(&settled, data.arg);
+  if (!lamina_lanes_takes(&settled, data.arg, each, context)) return;
+  lamina_problem_work(&settled, &flops, &bytes);
   for (int i = 0; (kernel = lamina_lanes_kernel_at(i)); i++) {
     const double threads = lamina_device_threads(device);
-    state s = {.c = lamina_loop_conv_of(problem, row), .kernel = kernel};
-    describe(&s, problem, row, forward, (int)threads);
+    state s = {.c = lamina_loop_conv_of(&settled, row), .kernel = kernel};
+    describe(&s, &settled, row, forward, (int)threads);
     const double tasks = (double)(s.groups_of * s.c.groups * s.splits);
     const double lanes = (double)(s.groups_of * s.together * LAMINA_LANES) / (double)s.c.N, rows = (double)s.rows;
     const double busy = tasks < threads ? tasks : threads;
     const double sums = flops * lanes * (rows + 1) / rows / kernel->rate;
-    const double packed = (moved(&s.in) + moved(&s.out) + (s.gate_arg ? moved(&s.gate) : 0)) / 8e9;
+    const double packed =
+        lamina_lanes_moving(&s.in) + lamina_lanes_moving(&s.out) + (s.gate_arg ? lamina_lanes_moving(&s.gate) : 0);
     each(context, kernel->name, (sums + packed) / busy + bytes / 2e10 / busy + 2e-6, "");
   }
 }

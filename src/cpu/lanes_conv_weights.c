@@ -65,7 +65,10 @@ static void list_taps(state *s) {
   }
 }
 
+static const int data[] = {0, 1, -1}; /* x and dy may have the batch in the lanes */
+
 static lamina_status prepare(lamina_plan *plan) {
+  lamina_lanes_settle(&plan->problem, data);
   state shape = {.c = lamina_loop_conv_of(&plan->problem, plan->engine->user),
                  .kernel = lamina_lanes_kernel_of(plan->variant)};
   describe(&shape, &plan->problem, plan->engine->user, plan->threads);
@@ -138,25 +141,22 @@ static lamina_status run(const lamina_plan *plan, const lamina_args *args, void 
   return LAMINA_OK;
 }
 
-static double moved(const lamina_lanes_side *side) {
-  return lamina_lanes_in_place(side) ? 0 : 8.0 * (double)(side->N * side->C * side->area);
-}
-
 static void candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
                        lamina_candidate_fn *each, void *context) {
   const lamina_loop_conv_row *row = engine->user;
-  const int data[] = {row->x, row->y, -1};
   const lamina_lanes_kernel *kernel;
+  lamina_problem settled = *problem;
   double flops, bytes;
-  if (!lamina_lanes_takes(problem, data, each, context)) return;
-  lamina_problem_work(problem, &flops, &bytes);
+  lamina_lanes_settle(&settled, data);
+  if (!lamina_lanes_takes(&settled, data, each, context)) return;
+  lamina_problem_work(&settled, &flops, &bytes);
   for (int i = 0; (kernel = lamina_lanes_kernel_at(i)); i++) {
-    state s = {.c = lamina_loop_conv_of(problem, row), .kernel = kernel};
-    describe(&s, problem, row, lamina_device_threads(device));
+    state s = {.c = lamina_loop_conv_of(&settled, row), .kernel = kernel};
+    describe(&s, &settled, row, lamina_device_threads(device));
     const double lanes = (double)(s.blocks * LAMINA_LANES) / (double)s.c.N, rows = (double)s.filters;
     const double taps = (double)s.taps / (double)(s.C * s.c.w_area);
     const double sums = flops * lanes * taps * (rows + 1) / rows / kernel->rate;
-    const double packed = (moved(&s.x) + moved(&s.dy)) / 8e9;
+    const double packed = lamina_lanes_moving(&s.x) + lamina_lanes_moving(&s.dy);
     /* each block's tiles begin and end in memory */
     const double kept = (double)(s.blocks + s.chunks) * (double)s.sums * 8 / 3e10;
     each(context, kernel->name, (sums + packed + kept + bytes / 2e10) / (double)s.chunks + 2e-6, "");

@@ -1,4 +1,4 @@
-/* The kernels of lanes.h for one instruction set: included by lanes_kernel.c once for each, with
+/* The kernels of lanes_kernel.h for one instruction set: included by lanes_kernel.c once for each, with
  *
  *   NAME(x)  the function's name             VEC, WIDTH  a vector, and its floats: 16 lanes are 16 / WIDTH passes
  *   TARGET   what it is compiled for         ROWS        channels of a tile, so that its sums fit the registers

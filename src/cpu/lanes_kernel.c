@@ -6,7 +6,9 @@
  *   plain   3 x 4 sums of 4 floats      2 x 5 sums of 4 floats
  *
  * What bounds them: the multipliers; with less than 3 rows the loads. */
-#include "cpu/lanes.h"
+#include "cpu/lanes_kernel.h"
+
+#include <string.h>
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
@@ -51,13 +53,13 @@
 /* Vectors of any machine, as GCC and Clang have them. */
 typedef float floats __attribute__((vector_size(16)));
 typedef int32_t masks __attribute__((vector_size(16)));
-LAMINA_INLINE floats load(const float *x) {
+static inline __attribute__((always_inline)) floats load(const float *x) {
   floats v;
   memcpy(&v, x, sizeof v);
   return v;
 }
-LAMINA_INLINE void store(float *y, floats v) { memcpy(y, &v, sizeof v); }
-LAMINA_INLINE floats masked(masks keep, floats v) { return (floats)(keep & (masks)v); }
+static inline __attribute__((always_inline)) void store(float *y, floats v) { memcpy(y, &v, sizeof v); }
+static inline __attribute__((always_inline)) floats masked(masks keep, floats v) { return (floats)(keep & (masks)v); }
 
 #define NAME(x) plain_##x
 #define TARGET

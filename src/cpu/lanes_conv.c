@@ -282,6 +282,14 @@ static lamina_status run(const lamina_plan *plan, const lamina_args *args, void 
 
 /* ---- What it offers --------------------------------------------------------------------------------------------- */
 
+/* The share of the kernel's speed that is left: what a tile reads is read again for each tile of channels, from L1 while
+ * it fits there. Measured with AlexNet's layers: 3/4 out of L2, 0.6 beyond. */
+static double in_cache(const state *s) {
+  double window = (double)(s->together * s->C * LAMINA_LANES) * sizeof(float);
+  for (int a = 0; a < 3; a++) window *= (double)(s->c.w[a] + s->extent[a] - 1);
+  return window <= 48 << 10 ? 1 : window <= 512 << 10 ? 0.75 : 0.6;
+}
+
 static void candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
                        lamina_candidate_fn *each, void *context) {
   const lamina_loop_conv_row *row = engine->user;
@@ -300,7 +308,7 @@ static void candidates(lamina_device *device, const lamina_problem *problem, con
     const double tasks = (double)(s.groups_of * s.c.groups * s.splits);
     const double lanes = (double)(s.groups_of * s.together * LAMINA_LANES) / (double)s.c.N, rows = (double)s.rows;
     const double busy = tasks < threads ? tasks : threads;
-    const double sums = flops * lanes * (rows + 1) / rows / kernel->rate;
+    const double sums = flops * lanes * (rows + 1) / rows / (kernel->rate * in_cache(&s));
     const double packed =
         lamina_lanes_moving(&s.in) + lamina_lanes_moving(&s.out) + (s.gate_arg ? lamina_lanes_moving(&s.gate) : 0);
     each(context, kernel->name, (sums + packed) / busy + bytes / 2e10 / busy + 2e-6, "");

@@ -155,7 +155,10 @@ static void candidates(lamina_device *device, const lamina_problem *problem, con
     describe(&s, &settled, row, lamina_device_threads(device));
     const double lanes = (double)(s.blocks * LAMINA_LANES) / (double)s.c.N, rows = (double)s.filters;
     const double taps = (double)s.taps / (double)(s.C * s.c.w_area);
-    const double sums = flops * lanes * taps * (rows + 1) / rows / kernel->rate;
+    /* each tile goes through its places of a block again: out of a cache, or, as AlexNet's first layer, out of memory */
+    const double block = (double)(lamina_lanes_block(&s.x, s.C) + lamina_lanes_block(&s.dy, s.K)) * sizeof(float);
+    const double rate = block <= 1 << 20 || kernel->rate < 15e9 ? kernel->rate : 15e9;
+    const double sums = flops * lanes * taps * (rows + 1) / rows / rate;
     const double packed = lamina_lanes_moving(&s.x) + lamina_lanes_moving(&s.dy);
     /* each block's tiles begin and end in memory */
     const double kept = (double)(s.blocks + s.chunks) * (double)s.sums * 8 / 3e10;

@@ -43,6 +43,8 @@ void lamina_lanes_settle(lamina_problem *problem, const int *data);
 /* For candidates, of a settled problem: refuses all but f32, what is neither plain nor, of `data`, with the batch in the
  * lanes, and gaps. */
 bool lamina_lanes_takes(const lamina_problem *problem, const int *data, lamina_candidate_fn *each, void *context);
+/* FLOP/s of a thread with the machine's kernel number `index`, each of which has vectors half as wide as the one before. */
+double lamina_lanes_rate(const lamina_device *device, int index);
 /* Seconds for bringing the side into lanes or out of them; 0 where it stays where it is. */
 double lamina_lanes_moving(const lamina_lanes_side *side);
 

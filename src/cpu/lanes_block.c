@@ -79,6 +79,10 @@ void lamina_lanes_write(const lamina_lanes_side *s, const lamina_lanes_kernel *k
   }
 }
 
+double lamina_lanes_rate(const lamina_device *device, int index) {
+  return lamina_lanes_kernel_at(index)->share * device->roofline.flops / (device->threads * (1 << index));
+}
+
 double lamina_lanes_moving(const lamina_lanes_side *s) {
   return lamina_lanes_in_place(s) ? 0 : 8.0 * (double)(s->N * s->C * s->area) / 8e9;
 }

@@ -157,7 +157,7 @@ static void candidates(lamina_device *device, const lamina_problem *problem, con
     const double taps = (double)s.taps / (double)(s.C * s.c.w_area);
     /* each tile goes through its places of a block again: out of a cache, or, as AlexNet's first layer, out of memory */
     const double block = (double)(lamina_lanes_block(&s.x, s.C) + lamina_lanes_block(&s.dy, s.K)) * sizeof(float);
-    const double rate = block <= 1 << 20 || kernel->rate < 15e9 ? kernel->rate : 15e9;
+    const double most = lamina_lanes_rate(device, i), rate = block <= 1 << 20 || most < 15e9 ? most : 15e9;
     const double sums = flops * lanes * taps * (rows + 1) / rows / rate;
     const double packed = lamina_lanes_moving(&s.x) + lamina_lanes_moving(&s.dy);
     /* each block's tiles begin and end in memory */

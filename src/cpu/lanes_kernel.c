@@ -153,10 +153,10 @@ AVX2 static void avx2_transpose(int rows, int columns, const float *from, int64_
   plain_transpose(rows - i, columns, from + i * from_row, from_row, to + i, to_row, width - i);
 }
 
-static const lamina_lanes_kernel avx512 = {"avx512", 6, 4, 150e9, avx512_tile, avx512_filter, avx512_transpose};
-static const lamina_lanes_kernel avx2 = {"avx2", 3, 2, 70e9, avx2_tile, avx2_filter, avx2_transpose};
+static const lamina_lanes_kernel avx512 = {"avx512", 6, 4, 0.9, avx512_tile, avx512_filter, avx512_transpose};
+static const lamina_lanes_kernel avx2 = {"avx2", 3, 2, 0.85, avx2_tile, avx2_filter, avx2_transpose};
 #endif
-static const lamina_lanes_kernel plain = {"plain", 3, 2, 15e9, plain_tile, plain_filter, plain_transpose};
+static const lamina_lanes_kernel plain = {"plain", 3, 2, 0.5, plain_tile, plain_filter, plain_transpose};
 
 const lamina_lanes_kernel *lamina_lanes_kernel_at(int index) {
 #ifdef X86

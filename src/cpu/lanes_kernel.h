@@ -35,7 +35,7 @@ typedef struct lamina_lanes_kernel {
   const char *name; /* "avx512" */
   int rows;         /* channels of a tile, at most */
   int filters;      /* of a filter's gradient at once */
-  double rate;      /* FLOP/s of a thread, for estimates */
+  double share;     /* of what multiply-adds can be where its vectors are the widest, for estimates */
   /* y = sums + b (NULL: none), held above 0 where the tile says so; 0 where gate (NULL: none) isn't above 0. */
   void (*tile)(int rows, const lamina_lanes_tile *tile, const float *x, const float *w, const float *b,
                const float *gate, float *y);

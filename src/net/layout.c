@@ -120,7 +120,14 @@ static bool seen_otherwise(const lamina_graph *graph, int root) {
   return false;
 }
 
-/* A parameter and its gradient are one variable. */
+/* Is this value the same parameter's in another of the blocks that lie as parameters do: its gradient or a moment? */
+static bool is_beside(const lamina_value *value, const lamina_value *parameter) {
+  const bool has_places = value->buffer == LAMINA_BUFFER_GRADIENTS || value->buffer == LAMINA_BUFFER_MOMENT1 ||
+                          value->buffer == LAMINA_BUFFER_MOMENT2;
+  return has_places && value->offset == parameter->offset && same_dims(&value->desc, &parameter->desc);
+}
+
+/* A parameter, its gradient and its moments are one variable. */
 static void make_parameters(lamina_layouts *l) {
   const lamina_graph *graph = l->graph;
   for (int v = 0; v < graph->value_count; v++) {
@@ -128,8 +135,12 @@ static void make_parameters(lamina_layouts *l) {
     if (value->parameter < 0 || value->root != v || value->desc.rank < 2 || seen_otherwise(graph, v)) continue;
     const int gradient = value->gradient >= 0 ? graph->values[value->gradient].root : v;
     if (seen_otherwise(graph, gradient) || graph->values[gradient].kept) continue;
-    l->variables[v].param = l->variables[gradient].param = value->parameter;
-    join(l, v, gradient);
+    l->variables[v].param = value->parameter;
+    for (int u = 0; u < graph->value_count; u++) {
+      if (u != gradient && !(graph->values[u].root == u && is_beside(&graph->values[u], value))) continue;
+      l->variables[u].param = value->parameter;
+      join(l, v, u);
+    }
   }
 }
 

@@ -63,11 +63,13 @@ lamina_status run(const lamina_plan *plan, const lamina_args *args, void *, lami
 
 const char *const passes[] = {"conv/forward", "conv/backward_data", "conv/backward_weights"};
 
-// All on our loops, convolutions by an engine of this taste.
+// All on our loops but convolutions, by an engine of this taste, and what sums in another order for another layout.
 class TasteDevice : public Device {
 public:
   explicit TasteDevice(const Taste &taste, const lamina_allocator *allocator = nullptr)
-      : Device(all_on("loop") + ",conv/forward:mine,conv/backward_data:mine,conv/backward_weights:mine", 1, allocator) {
+      : Device(all_on("loop") +
+                   ",conv/forward:mine,conv/backward_data:mine,conv/backward_weights:mine,conv/backward_bias:ref",
+               1, allocator) {
     for (int p = 0; p < 3; p++) {
       lamina_engine &row = rows_[p];
       row.size = sizeof row, row.abi = LAMINA_ENGINE_ABI, row.device = "cpu", row.name = "mine", row.op = passes[p];

@@ -8,7 +8,7 @@
 #include "net/layout.h"
 
 /* What another layout must gain, so that row-major data isn't left for nothing. */
-static const double least_share = 0.02, least_seconds = 20e-6;
+static const double least_share = 0.004, least_seconds = 4e-6;
 
 static bool is_free(const lamina_layouts *l, int v) {
   const lamina_layout_variable *variable = &l->variables[v];

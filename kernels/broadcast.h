@@ -111,7 +111,7 @@ inline sums plan_sums(const broadcast &s, bool aligned, int width) {
   if (!plan.columns) plan.units /= plan.width;
   const int64_t at_once = plan.columns ? (plan.outputs / plan.width + 31) / 32 : plan.outputs;
   const int64_t wanted = (plan.columns ? 1024 : 8192) / at_once, most = plan.units / (plan.columns ? 64 : 256);
-  const int64_t parts = wanted < most ? wanted : most;
+  const int64_t parts = lesser(wanted, most);
   plan.each = parts > 1 ? (plan.units + parts - 1) / parts : plan.units;
   plan.parts = int((plan.units + plan.each - 1) / plan.each);
   return plan;

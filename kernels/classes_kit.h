@@ -57,16 +57,15 @@ struct block_team {
 
 // Calls f with the team that suits the scores.
 template <class F> int by_team(const kernel_classes &k, F f) {
-  if (k.C <= 16 || (k.S > 1 && k.M >= 65536)) return f(single_team{});
+  if (k.C <= 16 || (k.S > 1 && k.M >= scaled(65536, 200))) return f(single_team{});
   if (k.S > 1) return f(column_team{});
-  return k.C <= 1024 ? f(warp_team{}) : f(block_team{});
+  return k.C <= scaled(1024, 100) ? f(warp_team{}) : f(block_team{});
 }
 
 // Blocks for the team's rows. Each may leave a number behind for a last block to add up.
 constexpr int most_blocks = 2048;
 template <class Team> inline unsigned team_blocks(const kernel_classes &k) {
-  const int64_t wanted = (k.M + Team::rows - 1) / Team::rows;
-  return unsigned(wanted < most_blocks ? wanted : most_blocks);
+  return grid_of((k.M + Team::rows - 1) / Team::rows, most_blocks).x;
 }
 // for (int64_t m0 = first_row<Team>(); m0 < k.M; m0 += row_step<Team>()) { m = m0 + Team::row(), which may be M or more }
 template <class Team> __device__ __forceinline__ int64_t first_row() { return int64_t(blockIdx.x) * Team::rows; }

@@ -75,8 +75,7 @@ __global__ void clip_value(kernel_clip p, bool quads) {
 
 int kernel_norm2(int64_t n, kernel_array x, kernel_array y, void *workspace, kernel_stream stream) {
   double *partials = static_cast<double *>(workspace);
-  const int64_t wanted = (n + 4 * block_size - 1) / (4 * block_size), most = KERNEL_NORM2_BLOCKS;
-  const unsigned blocks = unsigned(wanted < most ? wanted : most);
+  const unsigned blocks = grid_of((n + 4 * block_size - 1) / (4 * block_size), KERNEL_NORM2_BLOCKS).x;
   const int error = LAUNCH(add_squares, dim3(blocks), dim3(block_size), 0, stream, n, x, on_quads(x), y, partials);
   if (error || blocks == 1) return error;
   return LAUNCH(close_norm, dim3(1), dim3(block_size), 0, stream, blocks, partials, y);

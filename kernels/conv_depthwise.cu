@@ -88,7 +88,7 @@ int run(const kernel_conv *c, bool forward, const void *in, const void *w, const
   while (lanes < block_size && lanes < strips) lanes *= 2;
   const int64_t tiles = (strips + lanes - 1) / lanes, rounds = 4096 / planes + 1; // few planes are split
   dim3 grid = blocks_for(planes * way.phases, block_size / lanes);
-  grid.y = unsigned(tiles < rounds ? tiles : rounds);
+  grid.y = unsigned(lesser(tiles, rounds));
   return by_type(c->type, [&](auto element) {
     using T = decltype(element);
     return LAUNCH((depthwise<T>), grid, dim3(block_size), 0, stream, way, planes, lanes, static_cast<const T *>(in),

@@ -99,9 +99,9 @@ template <int ROWS, int COLUMNS, class T>
 int launch_gather(const conv_way &way, const T *in, const T *w, const conv_after<T> &after, T *out,
                   kernel_stream stream) {
   const int row_tiles = conv_tiles(way.M, ROWS), column_tiles = conv_tiles(way.columns, gather_threads * COLUMNS);
-  const int64_t tasks = int64_t(way.phases) * way.groups * row_tiles * column_tiles, most = 1 << 30;
-  return LAUNCH((gather<ROWS, COLUMNS, T>), dim3(unsigned(tasks < most ? tasks : most)), dim3(gather_threads), 0,
-                stream, way, tasks, row_tiles, column_tiles, in, w, after, out);
+  const int64_t tasks = int64_t(way.phases) * way.groups * row_tiles * column_tiles;
+  return LAUNCH((gather<ROWS, COLUMNS, T>), grid_of(tasks), dim3(gather_threads), 0, stream, way, tasks, row_tiles,
+                column_tiles, in, w, after, out);
 }
 
 // Small problems in small tiles, so that there are enough of them.

@@ -88,7 +88,7 @@ __device__ __forceinline__ void conv_weights_block(const conv_weights_product &j
   const int64_t first = int64_t(blockIdx.y) * job.per_part, end = first + job.per_part;
   const conv_filters<T> a = {y + int64_t(g) * s.K * s.y_area, s};
   const conv_taps<T> b = {x + int64_t(g) * s.C * s.x_area, s};
-  if (first < s.positions) product(a, b, m, n, int(first), int(end < s.positions ? end : s.positions));
+  if (first < s.positions) product(a, b, m, n, int(first), int(lesser<int64_t>(end, s.positions)));
   const int64_t group = int64_t(s.K) * s.width;
   finish(conv_filter_output<T>{w + g * group, part ? part + (int64_t(blockIdx.y) * s.groups + g) * group : nullptr, s.K,
                                s.width},

@@ -84,7 +84,7 @@ inline conv_way conv_way_of(const kernel_conv &c, bool forward) {
     const int divisor = conv_divisor(c.stride[a], c.dilation[a]);
     to.in = forward ? c.x[a] : c.y[a], to.out = forward ? c.y[a] : c.x[a];
     to.step = forward ? c.stride[a] : 1, to.every = forward ? 1 : c.stride[a];
-    to.phases = to.every < to.out ? to.every : to.out;
+    to.phases = lesser(to.every, to.out);
     to.filter = c.w[a], to.dilation = c.dilation[a], to.pad = c.pad[a];
     to.spacing = c.stride[a] / divisor, to.advance = c.dilation[a] / divisor;
     to.forward = forward, to.flip = c.flip != 0;
@@ -168,8 +168,8 @@ template <class T> struct conv_after {
 // work, and none of less than `least` places.
 inline int conv_parts(int64_t n, int64_t blocks, int64_t least, int multiprocessors) {
   const int64_t wanted = (4 * int64_t(multiprocessors) + blocks - 1) / blocks, most = n / least;
-  const int64_t parts = wanted < most ? wanted : most;
-  return int(parts < 1 ? 1 : parts < 64 ? parts : 64);
+  const int64_t parts = lesser(wanted, lesser(most, int64_t(64)));
+  return int(parts < 1 ? 1 : parts);
 }
 
 // part: f32 [parts, n]; sum [n], in the order of the parts.

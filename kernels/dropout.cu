@@ -50,7 +50,7 @@ template <class T> __global__ void elements(kernel_dropout d, bool aligned, cons
   static_assert(width % 4 == 0, "whole blocks of Philox");
   const generator g = generator_of(d, rng);
   for (int64_t i = first_of_grid() * width; i < d.n; i += size_of_grid() * width) {
-    const int some = d.n - i < width ? int(d.n - i) : width;
+    const int some = int(lesser(d.n - i, int64_t(width)));
     vector<T> v = load(x + i, some, aligned);
 #pragma unroll
     for (int k = 0; k < width; k += 4) {
@@ -66,7 +66,7 @@ template <class T> __global__ void areas(kernel_dropout d, bool aligned, const T
   constexpr int width = vector<T>::width;
   const generator g = generator_of(d, rng);
   for (int64_t i = first_of_grid() * width; i < d.n; i += size_of_grid() * width) {
-    const int some = d.n - i < width ? int(d.n - i) : width;
+    const int some = int(lesser(d.n - i, int64_t(width)));
     vector<T> v = load(x + i, some, aligned);
     int64_t area = i / d.area, left = (area + 1) * d.area - i;
     uint32_t word = philox_word(g.seed, uint64_t(area), g.stream, g.step);

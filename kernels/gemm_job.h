@@ -123,7 +123,7 @@ __device__ __forceinline__ void gemm_sum(const gemm_job &job, const gemm_work &w
   const kernel_gemm &g = job.g;
   for (int step = work.first; step < work.last;) {
     const int s = step / job.steps, begin = s * job.steps;
-    const int end = work.last < begin + job.steps ? work.last : begin + job.steps;
+    const int end = lesser(work.last, begin + job.steps);
     const gemm_matrix<T, A_ALONG_K, ANY> a = {static_cast<const T *>(job.p.a) + gemm_offset(g, g.a, work.z, s),
                                               g.a.row,
                                               g.a.column,

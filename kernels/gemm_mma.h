@@ -156,8 +156,7 @@ __device__ __forceinline__ void mma_product(float (&sum)[Tile::MI][Tile::NI][4],
         for (int j = 0; j < Tile::NI; j++) mma(type_of<T>{}, sum[i][j], x[slice % 2][i], y[slice % 2][j / 2][j % 2]);
     }
   }
-  cp_async_wait<0>();
-  __syncthreads(); // the stages are free
+  __syncthreads(); // the stages are free: what was fetched has been waited for, the groups since then are empty
 }
 
 // Hands the sums of the tile at (m, n) on, four neighbours of a row at once, by way of `shared`.

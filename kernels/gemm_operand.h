@@ -78,7 +78,7 @@ template <class T, bool ALONG_K, bool ANY> struct gemm_matrix {
     if constexpr (ANY)
       gather_elements<N, T>(to, [&](int i, bool &inside) {
         inside = (ALONG_K ? k + i : k) < depth;
-        return !inside ? data : ALONG_K ? p + i : p + (i < c.left ? i : c.left - 1) * outer_step;
+        return !inside ? data : ALONG_K ? p + i : p + lesser(i, c.left - 1) * outer_step;
       });
     else
       cp_async<N * sizeof(T)>(to, k < depth ? p : data, k < depth ? N * int(sizeof(T)) : 0);

@@ -60,11 +60,12 @@ template <class... P> inline bool on_vectors(const P *...p) {
 
 constexpr int block_size = 256; // of kernels whose threads don't talk
 
-// Blocks for n threads' worth of work in a grid-stride loop: enough to fill the largest GPUs several times over.
-inline dim3 blocks_for(int64_t n, int per_block = block_size) {
-  const int64_t wanted = (n + per_block - 1) / per_block, most = 8192;
-  return dim3(unsigned(wanted < most ? wanted : most));
-}
+template <class T> __host__ __device__ constexpr T lesser(T a, T b) { return b < a ? b : a; }
+
+// As many blocks of a grid-stride loop as are wanted, up to `most`.
+inline dim3 grid_of(int64_t wanted, int64_t most = 1 << 20) { return dim3(unsigned(lesser(wanted, scaled(most, 3)))); }
+// Blocks for n threads' worth of work in such a loop: enough to fill the largest GPUs several times over.
+inline dim3 blocks_for(int64_t n, int per_block = block_size) { return grid_of((n + per_block - 1) / per_block, 8192); }
 
 // for (int64_t i = first_of_grid(); i < n; i += size_of_grid())
 __device__ __forceinline__ int64_t first_of_grid() { return int64_t(blockIdx.x) * blockDim.x + threadIdx.x; }

@@ -133,7 +133,7 @@ int kernel_label_loss_backward(const kernel_label_loss *loss, kernel_array dy, k
   unsigned shares = 0;
   if (mean && !loss->power && (loss->weights.data || loss->ignore != INT64_MIN)) {
     const dim3 blocks = blocks_for(loss->k.M);
-    shares = blocks.x < 256 ? blocks.x : 256;
+    shares = lesser(blocks.x, 256u);
     const int error = LAUNCH(divisor, dim3(shares), dim3(block_size), 0, stream, *loss, share);
     if (error) return error;
   }

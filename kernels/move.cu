@@ -128,7 +128,7 @@ template <class T> __global__ void fill(int64_t n, T value, T *y) {
 #pragma unroll
   for (int k = 0; k < V::width; k++) all.v[k] = value;
   const int64_t before = -int64_t(reinterpret_cast<uintptr_t>(y) / sizeof(T)) & (V::width - 1);
-  const int64_t head = before < n ? before : n, vectors = (n - head) / V::width;
+  const int64_t head = lesser(before, n), vectors = (n - head) / V::width;
   for (int64_t i = first_of_grid(); i < vectors; i += size_of_grid()) reinterpret_cast<V *>(y + head)[i] = all;
   const int64_t i = first_of_grid(), tail = head + vectors * V::width;
   if (i < head) y[i] = value; // the grid has more threads than a vector has elements
@@ -170,7 +170,7 @@ int widest_unit(const kernel_move &m) {
 
 // ---- Launches -----------------------------------------------------------------------------------------------------
 
-constexpr int64_t most = INT32_MAX; // units that one launch can count
+constexpr int64_t most = scaled(INT32_MAX, 4000); // units that one launch can count
 
 int64_t count_of(const kernel_move &m) {
   int64_t count = 1;

@@ -268,15 +268,15 @@ int run_whole(const kernel_norm &n, const kernel_norm_forward_numbers &f, const 
 } // namespace
 
 size_t kernel_norm_plan(kernel_norm *n) {
-  const int64_t wanted = 1056, wide = n->type == KERNEL_F32 ? 4 : 8; // blocks: eight on each of an H100's
+  const int64_t wanted = scaled(1056, 24), wide = n->type == KERNEL_F32 ? 4 : 8; // blocks: eight on each of an H100's
   if (!n->split) return n->chunks = 0;
-  int64_t blocks = n->sets, most = n->runs * n->length / 4096;
+  int64_t blocks = n->sets, most = n->runs * n->length / scaled(4096, 200);
   if (by_columns(*n)) {
     const int64_t line = n->sets * n->length, vectors = line % wide == 0 ? line / wide : line;
     const int width = tile_width(vectors);
-    blocks = up(vectors, width), most = n->runs / (block_size / width * 8);
+    blocks = up(vectors, width), most = n->runs / (block_size / width * scaled(8, 1));
   }
-  n->chunks = up(wanted, blocks) < most ? up(wanted, blocks) : most;
+  n->chunks = lesser(up(wanted, blocks), most);
   if (n->chunks < 1) n->chunks = 1;
   return size_t(n->sets) * (sizeof(table_row) + size_t(n->chunks * slices_of(*n)) * sizeof(moments));
 }

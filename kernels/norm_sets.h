@@ -7,9 +7,9 @@
 #include "kit.h"
 #include "norm.h"
 
-constexpr int team_elements = 1024; // up to so many a set is a warp's
-constexpr int column_length = 32;   // up to so many positions a run, sets side by side are taken as columns
-constexpr int column_width = 32;    // the most threads side by side in a tile of columns
+constexpr int team_elements = scaled(1024, 100); // up to so many a set is a warp's
+constexpr int column_length = 32; // up to so many positions a run, sets side by side are taken as columns
+constexpr int column_width = 32;  // the most threads side by side in a tile of columns
 
 inline int64_t up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -142,9 +142,6 @@ inline int tile_width(int64_t columns) {
   while (width < column_width && width < columns) width *= 2;
   return width;
 }
-
-constexpr int64_t most_blocks = 1 << 20;
-inline dim3 grid_of(int64_t blocks) { return dim3(unsigned(blocks < most_blocks ? blocks : most_blocks)); }
 
 // The parts of one set, which a warp brings together.
 template <class Op>

@@ -12,7 +12,7 @@
 
 namespace {
 
-constexpr int most_shared = 512; // segments; more of them stay in global memory
+constexpr int most_shared = scaled(512, 5); // segments; more of them stay in global memory
 
 // Where a thread is among the segments: parameters begin … end - 1 have one decay.
 struct place {

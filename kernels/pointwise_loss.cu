@@ -132,7 +132,7 @@ int kernel_pointwise_loss_forward(const kernel_pointwise_loss *loss, kernel_arra
     using Loss = decltype(name);
     partial *partials = static_cast<partial *>(workspace);
     const int64_t quads = quads_of(*loss, y, {}), share = quads ? quads : loss->n;
-    const unsigned wanted = blocks_for(share).x, most = KERNEL_LOSS_BLOCKS, blocks = wanted < most ? wanted : most;
+    const unsigned blocks = grid_of((share + block_size - 1) / block_size, KERNEL_LOSS_BLOCKS).x;
     const int error = LAUNCH(forward<Loss>, dim3(blocks), dim3(block_size), 0, stream, *loss, y, quads, partials);
     if (loss->reduction == KERNEL_NONE) return error;
     return finish_loss(error, blocks, loss->reduction == KERNEL_MEAN, y, partials, stream);

@@ -16,7 +16,7 @@
 
 namespace {
 
-enum { most_scanned = 8192 }; // indices that each block of a plane looks at
+enum { most_scanned = scaled(8192, 200) }; // indices that each block of a plane looks at
 enum { none = 0x7fffffff };
 
 struct parts {
@@ -173,7 +173,7 @@ int launch_scatter(const kernel_pool &p, const void *dy, const int32_t *indices,
                    cudaStream_t stream) {
   const pool_windows w(p);
   const parts parts = parts_of(w, p.planes, WINDOWS);
-  const int64_t blocks = int64_t(p.planes) * parts.count, most = 1 << 20;
+  const int64_t blocks = int64_t(p.planes) * parts.count;
   const int threads = parts.size >= 1024 ? 256 : parts.size >= 256 ? 128 : 64;
   if (!WINDOWS || !has_many(w)) stray = nullptr;
   if (stray) {
@@ -183,9 +183,8 @@ int launch_scatter(const kernel_pool &p, const void *dy, const int32_t *indices,
   }
   return by_type(p.type, [&](auto element) {
     using T = decltype(element);
-    return LAUNCH((scatter<T, WINDOWS, AVERAGE>), dim3(unsigned(blocks < most ? blocks : most)),
-                  dim3(unsigned(threads)), size_t(parts.room) * 12, stream, w, parts, p.share, stray,
-                  static_cast<const T *>(dy), indices, static_cast<T *>(dx));
+    return LAUNCH((scatter<T, WINDOWS, AVERAGE>), grid_of(blocks), dim3(unsigned(threads)), size_t(parts.room) * 12,
+                  stream, w, parts, p.share, stray, static_cast<const T *>(dy), indices, static_cast<T *>(dx));
   });
 }
 

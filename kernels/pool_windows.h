@@ -59,7 +59,7 @@ struct pool_windows {
       const int first = start(a, o[a]), end = first + (kernel[a] - 1) * dilation[a] + 1;
       const int skipped = dilation[a] == 1 ? -first : (dilation[a] - 1 - first) / dilation[a] * dilation[a];
       r.begin[a] = first < 0 ? first + skipped : first;
-      r.end[a] = end < x[a] ? end : x[a];
+      r.end[a] = lesser(end, x[a]);
     }
     return r;
   }
@@ -70,7 +70,7 @@ struct pool_windows {
 #pragma unroll
     for (int a = 0; a < 3; a++) {
       const int first = start(a, o[a]), end = first + kernel[a];
-      n *= float((end < counted[a] ? end : counted[a]) - (first < 0 && !count_pad ? 0 : first));
+      n *= float(lesser(end, counted[a]) - (first < 0 && !count_pad ? 0 : first));
     }
     return n;
   }
@@ -83,7 +83,7 @@ struct pool_windows {
       const int at = i[a] + pad[a], extent = (kernel[a] - 1) * dilation[a] + 1;
       const int end = int(by_stride[a].quotient(uint32_t(at))) + 1;
       r.begin[a] = at < extent ? 0 : int(by_stride[a].quotient(uint32_t(at - extent))) + 1;
-      r.end[a] = end < y[a] ? end : y[a];
+      r.end[a] = lesser(end, y[a]);
     }
     return r;
   }

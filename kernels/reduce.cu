@@ -15,8 +15,8 @@
 
 namespace {
 
-constexpr int warp_members = 512; // up to so many a warp is enough
-constexpr int row_width = 32;     // the most threads side by side in a tile of columns
+constexpr int warp_members = scaled(512, 128); // up to so many a warp is enough
+constexpr int row_width = 32;                  // the most threads side by side in a tile of columns
 
 // Where results go: parts of chunks in the workspace, or y.
 struct target {
@@ -132,7 +132,7 @@ __global__ void __launch_bounds__(block_size)
     by_block(kernel_reduce r, int64_t share, bool vectors, const T *x, target to) {
   for (int64_t b = blockIdx.x; b < r.outputs * r.chunks; b += gridDim.x) {
     const int64_t o = rest(b, r.outputs), first = quotient(b, r.outputs) * share;
-    const int64_t last = first + share < r.members ? first + share : r.members;
+    const int64_t last = lesser(first + share, r.members);
     const auto part = of_row<Op>(r, vectors, x + place(r.kept, o), first, last, threadIdx.x, block_size);
     const auto all = reduce_block<block_size>(part, Op::nothing(), Op{});
     if (threadIdx.x == 0) put<Op>(to, b, all);
@@ -156,7 +156,7 @@ __global__ void __launch_bounds__(block_size)
   for (int64_t b = blockIdx.x; b < blocks; b += gridDim.x) {
     const int64_t j = (rest(b, tiles) * width + column) * W, lines = quotient(r.outputs, r.length);
     const int64_t outer = rest(quotient(b, tiles), lines), chunk = quotient(quotient(b, tiles), lines);
-    const int64_t first = chunk * share, last = first + share < r.members ? first + share : r.members;
+    const int64_t first = chunk * share, last = lesser(first + share, r.members);
     part mine[W];
 #pragma unroll
     for (int k = 0; k < W; k++) mine[k] = Op::nothing();
@@ -223,8 +223,7 @@ __global__ void __launch_bounds__(block_size) spread(kernel_spread s, const T *d
 // ---- Launchers ----------------------------------------------------------------------------------------------------
 
 int64_t up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-constexpr int64_t wanted_blocks = 2048, most_blocks = 1 << 20;
-dim3 grid_of(int64_t blocks) { return dim3(unsigned(blocks < most_blocks ? blocks : most_blocks)); }
+constexpr int64_t wanted_blocks = scaled(2048, 24);
 
 bool short_rows(const kernel_reduce &r) { return r.rows && r.members <= warp_members && r.chunks == 1; }
 
@@ -285,10 +284,10 @@ int run_spread(const kernel_spread &s, const void *dy, const int32_t *indices, v
 size_t kernel_reduce_plan(kernel_reduce *r) {
   // Members that keep a block busy for long enough, and the blocks that there are without chunks.
   const int width = tile_width(r->length), rows = block_size / width;
-  const int64_t least = r->rows ? 16 * block_size : 32 * rows;
+  const int64_t worth = r->rows ? scaled(16, 1) * block_size : scaled(32, 2) * rows;
   const int64_t blocks = r->rows ? r->outputs : up(r->length, width) * (r->outputs / r->length);
-  const int64_t chunks = up(wanted_blocks, blocks), most = r->members / least;
-  r->chunks = blocks >= wanted_blocks / 4 || most < 2 ? 1 : chunks < most ? chunks : most;
+  const int64_t chunks = up(wanted_blocks, blocks), most = r->members / worth;
+  r->chunks = blocks >= wanted_blocks / 4 || most < 2 ? 1 : lesser(chunks, most);
   const size_t part = r->largest ? sizeof(placed) : sizeof(float);
   return r->chunks > 1 ? size_t(r->outputs) * size_t(r->chunks) * part : 0;
 }

@@ -9,6 +9,8 @@
 // axis) or neighbouring elements (along the others).
 #include "spectral_pool.h"
 
+#include <algorithm>
+
 #include "kit.h"
 
 namespace {
@@ -79,14 +81,15 @@ struct passes {
       if (p.in[a] != p.out[a]) axis[count++] = a;
     }
     if (count == 0) axis[count++] = 2; // nothing changes: a product with the identity
+    size_t before = 0;                 // elements that the pass before has left
     for (int i = 0; i < count; i++) {
       const int a = axis[i];
       const size_t table = size_t(p.in[a]) * size_t(p.out[a]);
       size_now[a] = p.out[a];
       for (int d = 0; d < 3; d++) size[i][d] = size_now[d];
-      const size_t elements = size_t(p.planes) * size_t(size_now[0] * size_now[1] * size_now[2]);
-      if (i + 1 < count && elements > between) between = elements;
-      if (table > entries) entries = table;
+      between = std::max(between, before);
+      before = size_t(p.planes) * size_t(size_now[0] * size_now[1] * size_now[2]);
+      entries = std::max(entries, table);
     }
   }
 };

@@ -98,6 +98,11 @@ TEST_F(PoolShapes, LargePlanes) {
   verify("max_pool/backward dx=1x2x193x191 kernel=3,3 stride=2,2");
   verify("max_pool/backward dx=1x1x40000 kernel=3 stride=2");
   verify("mixed_pool/backward dx=1x2x193x191 kernel=3,3 stride=2,2");
+  // two elements at once: heights that are not widths, padded and not, windows of two and of three
+  verify("max_pool/backward dx=2x3x20x9 kernel=2,2");
+  verify("max_pool/backward dx=2x3x9x20 kernel=3,3 stride=2,2 pad=1,1");
+  verify("max_pool/backward dx=2x3x21x8 kernel=3,2 stride=2,2 pad=1,0 ceil_mode=1");
+  verify("max_pool/backward dx=1x2x5x9x20 kernel=1,2,3 stride=1,2,2 pad=0,0,1");
   verify("max_unpool/forward x=1x2x30x30 indices=1x2x30x30:i32 y=1x2x90x100");
 }
 

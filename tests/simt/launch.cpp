@@ -77,6 +77,8 @@ cudaError_t queue_launch(const Launch &l, std::shared_ptr<void> call) {
     return refuse(cudaErrorInvalidResourceHandle, "%s: the stream belongs to device %d, the current one is %d", l.name,
                   s->device, current_device);
   if (const cudaError_t e = check_shape(l)) return e;
+  const unsigned threads = l.block.x * l.block.y * l.block.z;
+  if (threads > 1 && threads % 32) report("%s: %u threads are not made of whole warps", l.name, threads);
   if (strike(EMULATED_LAUNCH)) return refuse(cudaErrorLaunchOutOfResources, "%s", l.name);
   const WorkP w = make_work(l.name, 3);
   std::string why;

@@ -20,7 +20,7 @@ struct Run {
   std::vector<Block> blocks;
   std::vector<char *> arenas;
   unsigned done = 0, at_grid_barrier = 0;
-  bool cooperative = false;
+  bool cooperative = false, uses_dynamic = false; // shared memory
   uint64_t random = 1;
   void (*kernel)(const void *) = nullptr;
   const void *args = nullptr;
@@ -257,6 +257,11 @@ void fail(const char *format, ...) {
   abandon();
 }
 
+void *shared_dynamic() {
+  now->uses_dynamic = true;
+  return block().dynamic;
+}
+
 int sync_threads(Vote vote, bool yes, const char *file, int line) {
   Block &b = block();
   if (!b.arrived) {
@@ -300,7 +305,9 @@ void run(dim3 grid, dim3 block, size_t smem, bool cooperative, void (*kernel)(co
   try {
     check_shape(grid, block, smem);
     race_launch(name);
+    now->uses_dynamic = smem == 0;
     run_all({block, grid}, smem, cooperative);
+    if (!now->uses_dynamic) fail("%zu bytes of dynamic shared memory are asked for, and not used", smem);
   } catch (const Error &e) { throw Error(std::string(name) + ": " + e.what()); }
   race_finish(name);
 }

@@ -50,8 +50,6 @@ void *shared_static(const void *tag, size_t size, const char *name) {
   return b.vars.back().p;
 }
 
-void *shared_dynamic() { return block().dynamic; }
-
 uint32_t shared_offset(const void *p) {
   const Block &b = block();
   const char *c = static_cast<const char *>(p);

@@ -19,6 +19,8 @@ __global__ void past_kernel(float *y, int at) {
   if (threadIdx.x == 0) y[at] = 1;
 }
 __global__ void scale_kernel(float *y, float v, int n) {
+  DYN_SHARED(float, unused); // whatever the launch gives it
+  (void)unused;
   if (element() < n) y[element()] *= v;
 }
 __global__ void shared_kernel(float *y) {
@@ -53,6 +55,7 @@ int reverse_shared(float *y, size_t smem, cudaStream_t s) { return LAUNCH(shared
 int bad_grid(float *y, cudaStream_t s) { return LAUNCH(add_kernel, 0, 64, 0, s, y, 1); }
 int divergent(float *y, cudaStream_t s) { return LAUNCH(divergent_kernel, 1, 32, 0, s, y); }
 int rotate_blocks(float *y, int n, cudaStream_t s) { return LAUNCH_COOP(rotate_kernel, n, 32, 0, s, y); }
+int half_a_warp(cudaStream_t s) { return LAUNCH(nothing_kernel, 1, 48, 0, s); }
 int nothing(cudaStream_t s) { return LAUNCH(nothing_kernel, 1, 32, 0, s); }
 const void *scale_kernel_address() { return reinterpret_cast<const void *>(scale_kernel); }
 cudaError_t launch_scale(float *y, float v, int n, size_t smem, cudaStream_t s) {

@@ -16,6 +16,7 @@ int reverse_shared(float *y, size_t smem, cudaStream_t s);
 int bad_grid(float *y, cudaStream_t s);
 int divergent(float *y, cudaStream_t s);
 int rotate_blocks(float *y, int blocks, cudaStream_t s);
+int half_a_warp(cudaStream_t s);
 int nothing(cudaStream_t s);
 const void *scale_kernel_address();
 cudaError_t launch_scale(float *y, float v, int n, size_t smem, cudaStream_t s);

@@ -42,6 +42,10 @@ TEST_P(Emulated, WrongUsesAreTold) {
   EXPECT_EQ(cudaErrorInvalidValue, cudaFree(d));
   EXPECT_TRUE(reported("freed device allocation"));
 }
+TEST_P(Emulated, BlocksAreWholeWarps) {
+  EXPECT_EQ(0, half_a_warp(nullptr));
+  EXPECT_TRUE(reported("48 threads are not made of whole warps"));
+}
 TEST_P(Emulated, StickyHostPointerInKernel) {
   std::vector<float> v(8);
   float *d = device(8);

@@ -96,8 +96,8 @@ TEST_P(Lanes, Reductions) {
 }
 
 TEST_P(Lanes, EveryThreadOfEveryBlockOnce) {
-  std::vector<int> p(3 * 2 * 2 * 5 * 4 * 3);
-  on_device([](int *to) { return lanes_coordinates(to, dim3(3, 2, 2), dim3(5, 4, 3)); }, p);
+  std::vector<int> p(3 * 2 * 2 * 8 * 4 * 3);
+  on_device([](int *to) { return lanes_coordinates(to, dim3(3, 2, 2), dim3(8, 4, 3)); }, p);
   EXPECT_EQ(p, std::vector<int>(p.size(), 1));
 }
 

@@ -128,6 +128,8 @@ TEST_F(Emulated, OutOfMemorySaysWhatWasWantedAndWhatIsFree) {
       << lamina_last_error();
   EXPECT_OK(lamina_memory_alloc(device, 1 << 19, &memory)); // and it goes on
   lamina_memory_free(device, memory, 1 << 19);
+  EXPECT_EQ(lamina_memory_alloc(device, 2 << 20, &memory), LAMINA_OUT_OF_MEMORY); // what is on its way back is free
+  EXPECT_TRUE(said("1048576 of 1048576 are free")) << lamina_last_error();
   lamina_device_close(device);
 }
 

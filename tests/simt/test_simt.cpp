@@ -73,6 +73,7 @@ TEST_P(Simt, LaunchesAndSharedMemory) {
   EXPECT_FAILURE("bad grid", dim3(1, 70000), 32, nothing, 1);
   EXPECT_FAILURE("bad block", 1, 2048, nothing, 1);
   EXPECT_FAILURE("dynamic shared memory", 1, 32, 228 * 1024, false, nothing, 1);
+  EXPECT_FAILURE("64 bytes of dynamic shared memory are asked for, and not used", 2, 32, 64, false, nothing, 1);
   EXPECT_FAILURE("48 KiB", 1, 32, too_much_static, p.data());
   EXPECT_FAILURE("227 KiB", 1, 32, 227 * 1024, false, uninitialised, p.data());
   EXPECT_FAILURE("not an address of shared memory", 1, 1, host_as_shared, &u);

@@ -184,7 +184,8 @@ static constexpr int warpSize = 32;
   static const char simt_tag_##name = 0;                                                                               \
   auto &name = *static_cast<::simt::same<__VA_ARGS__> *>(                                                              \
       ::simt::shared_static(&simt_tag_##name, sizeof(::simt::same<__VA_ARGS__>), #name))
-#define DYN_SHARED(T, name)      T *name = static_cast<T *>(::simt::shared_dynamic())
+#define DYN_SHARED(T, name) T *name = static_cast<T *>(::simt::shared_dynamic())
+template <class T> constexpr T scaled(T, int emulated) { return emulated; }
 #define LAUNCH(kernel, ...)      (::emulated::launch(#kernel, false, kernel, __VA_ARGS__))
 #define LAUNCH_COOP(kernel, ...) (::emulated::launch(#kernel, true, kernel, __VA_ARGS__))
 

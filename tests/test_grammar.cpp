@@ -197,6 +197,8 @@ TEST(Grammar, FilesGiveTheirShapeAndType) {
 
 TEST(Grammar, MistakesAreNamed) {
   EXPECT_EQ(refusal("conv/forwards"), "there is no op \"conv/forwards\"; did you mean conv/forward?");
+  EXPECT_EQ(refusal("c\x1b[1mo\x7f\xc2\x9bn\xff\xc3").rfind("there is no op \"c?[1mo???n??\";", 0), 0u);
+  EXPECT_EQ(refusal("caf\xc3\xa9").rfind("there is no op \"caf\xc3\xa9\";", 0), 0u); // é, in UTF-8
   EXPECT_EQ(refusal("conv/forward z=3 x=2x3x4"), "conv/forward has no tensor or attribute \"z\"; did you mean x?");
   EXPECT_EQ(refusal("conv/forward strid=2"), "conv/forward has no tensor or attribute \"strid\"; did you mean stride?");
   EXPECT_EQ(refusal("relu/forward something=2"),

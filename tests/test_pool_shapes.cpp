@@ -103,6 +103,10 @@ TEST_F(PoolShapes, LargePlanes) {
   verify("max_pool/backward dx=2x3x9x20 kernel=3,3 stride=2,2 pad=1,1");
   verify("max_pool/backward dx=2x3x21x8 kernel=3,2 stride=2,2 pad=1,0 ceil_mode=1");
   verify("max_pool/backward dx=1x2x5x9x20 kernel=1,2,3 stride=1,2,2 pad=0,0,1");
+  verify("max_pool/backward dx=2x3x20x18 kernel=4,4 stride=2,2 pad=1,1"); // and what is none of that
+  verify("max_pool/backward dx=2x3x20x18 kernel=1,1 stride=2,2");
+  verify("max_pool/backward dx=2x3x20x18 kernel=2,3 stride=2,2 dilation=3,1");
+  verify("max_pool/backward dx=2x3x20x18 kernel=3,2 stride=2,1");
   verify("max_unpool/forward x=1x2x30x30 indices=1x2x30x30:i32 y=1x2x90x100");
 }
 

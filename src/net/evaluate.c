@@ -185,14 +185,16 @@ lamina_status lamina_net_evaluate(lamina_net *net, const lamina_dataset *dataset
 typedef struct reader {
   lamina_loader *loader;
   void *room;
+  lamina_kept_feed kept;
 } reader;
 
-static void reader_close(const lamina_net *net, reader *r) {
+static void reader_close(lamina_net *net, reader *r) {
+  lamina_feed_close(net, &r->kept.feed);
   lamina_loader_close(r->loader);
   lamina_free(net->allocator, r->room);
 }
 
-static lamina_status reader_open(const lamina_net *net, const lamina_dataset *dataset, int64_t batch, reader *r) {
+static lamina_status reader_open(lamina_net *net, const lamina_dataset *dataset, int64_t batch, reader *r) {
   const int64_t examples = lamina_dataset_info_of(dataset)->count;
   const lamina_loader_options options = loader_of(net, batch);
   *r = (reader){0};
@@ -211,12 +213,12 @@ static int64_t answer_of(const float *scores, int64_t classes) {
   return best;
 }
 
-static lamina_status count_batches(lamina_net *net, const reader *from, int64_t classes, float *scores,
-                                   int64_t *counts) {
+static lamina_status count_batches(lamina_net *net, reader *from, int64_t classes, float *scores, int64_t *counts) {
   lamina_batch batch;
   LAMINA_TRY(lamina_loader_next(from->loader, &batch));
   while (batch.n > 0) {
-    LAMINA_TRY(lamina_net_forward(net, batch.n, lamina_net_as_input(net, batch.n, batch.x, from->room), scores));
+    const void *x = lamina_net_as_input(net, batch.n, batch.x, from->room);
+    LAMINA_TRY(lamina_net_forward_from(net, batch.n, x, &from->kept, scores));
     for (int64_t i = 0; i < batch.n; i++) {
       const int64_t answer = answer_of(scores + i * classes, classes);
       if (answer >= 0) counts[batch.label[i] * classes + answer]++;

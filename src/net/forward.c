@@ -14,26 +14,35 @@ lamina_status lamina_net_memory(lamina_net *net, int64_t batch, lamina_memory_ne
   return LAMINA_OK;
 }
 
-static lamina_status forward(lamina_net *net, int64_t n, const void *x, void *y) {
+static lamina_status forward(lamina_net *net, int64_t n, const void *x, lamina_kept_feed *kept, void *y) {
   lamina_executor *executor;
-  lamina_feed feed;
   LAMINA_TRY(lamina_net_ready(net, LAMINA_MODE_INFER, n, NULL, 0, &executor));
-  lamina_status status = lamina_feed_open(net, executor, &feed);
-  if (!status) status = lamina_feed_put(net, &feed, x, NULL, NULL);
-  if (!status) status = lamina_executor_run(net, executor, 0, executor->graph.node_count, &feed);
-  if (!status) status = lamina_executor_read(net, executor, executor->output, &feed, y);
-  lamina_feed_close(net, &feed);
+  if (kept->n != n) {
+    lamina_feed_close(net, &kept->feed);
+    kept->n = 0;
+    LAMINA_TRY(lamina_feed_open(net, executor, &kept->feed));
+    kept->n = n;
+  }
+  LAMINA_TRY(lamina_feed_put(net, &kept->feed, x, NULL, NULL));
+  LAMINA_TRY(lamina_executor_run(net, executor, 0, executor->graph.node_count, &kept->feed));
+  return lamina_executor_read(net, executor, executor->output, &kept->feed, y);
+}
+
+lamina_status lamina_net_forward_from(lamina_net *net, int64_t n, const void *x, lamina_kept_feed *kept, void *y) {
+  pthread_mutex_lock(&net->turn);
+  const lamina_status status = forward(net, n, x, kept, y);
+  pthread_mutex_unlock(&net->turn);
   return status;
 }
 
 lamina_status lamina_net_forward(lamina_net *net, int64_t n, const void *x, void *y) {
+  lamina_kept_feed kept = {0};
   LAMINA_NOT_NULL(net, "net");
   if (n == 0) return LAMINA_OK;
   LAMINA_NOT_NULL(x, "x");
   LAMINA_NOT_NULL(y, "y");
-  pthread_mutex_lock(&net->turn);
-  const lamina_status status = forward(net, n, x, y);
-  pthread_mutex_unlock(&net->turn);
+  const lamina_status status = lamina_net_forward_from(net, n, x, &kept, y);
+  lamina_feed_close(net, &kept.feed);
   return status;
 }
 

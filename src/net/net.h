@@ -179,6 +179,13 @@ lamina_status lamina_feed_put(lamina_net *net, lamina_feed *feed, const void *x,
 lamina_status lamina_feed_queue(lamina_net *net, lamina_feed *feed, const void *x, const int32_t *labels,
                                 lamina_stream *stream);
 void lamina_feed_close(lamina_net *net, lamina_feed *feed);
+/* One that batches of n examples take turns with: opened by the first, and anew for another n; closed by the caller. */
+typedef struct lamina_kept_feed {
+  lamina_feed feed;
+  int64_t n;
+} lamina_kept_feed;
+/* lamina_net_forward by way of it. */
+lamina_status lamina_net_forward_from(lamina_net *net, int64_t n, const void *x, lamina_kept_feed *kept, void *y);
 
 /* Runs nodes first … last - 1, and tells the net's trace of them. */
 lamina_status lamina_executor_run(const lamina_net *net, const lamina_executor *executor, int first, int last,

@@ -1,6 +1,7 @@
 // Training on the CUDA module: in every order of streams, captured and not, without memory in a step, with a batch that
 // isn't finite, and with each of the module's calls failing once.
 #include <map>
+#include <numeric>
 #include <thread>
 
 #include "module_fixture.h"
@@ -85,6 +86,23 @@ TEST_F(Training, AnEvaluationTakesNoMemoryFromBatchToBatch) {
   EXPECT_EQ(allocs[2], allocs[1]);
   EXPECT_EQ(copies[1], 4u * 3); // pictures, labels; back: loss and counts
   EXPECT_EQ(copies[2], 8u * 3);
+}
+
+TEST_F(Training, AConfusionMatrixTakesNoMemoryFromBatchToBatch) {
+  Examples more(32, 1, 28, 10);
+  Device device;
+  Net net(device, {1, 28, 28});
+  build(net);
+  ASSERT_OK(lamina_net_init(net, 3));
+  uint64_t allocs[3];
+  for (int i = 0; i < 3; i++) { // the first time it is planned
+    std::vector<int64_t> counts(100);
+    const uint64_t before = control()->counts().allocs;
+    ASSERT_OK(lamina_net_confusion(net, i == 2 ? more : examples, 4, counts.data()));
+    EXPECT_EQ(std::accumulate(counts.begin(), counts.end(), int64_t{0}), i == 2 ? 32 : 16);
+    allocs[i] = control()->counts().allocs - before;
+  }
+  EXPECT_EQ(allocs[2], allocs[1]);
 }
 
 // Whatever was in flight when the loss was found: the parameters are those of the good batches, and the mended batch goes

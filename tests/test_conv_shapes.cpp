@@ -26,8 +26,10 @@ const Case cases[] = {
     {"conv/forward x=1x4x19x70 w=8x4x3x2 b=8 flip=1 pad=1", "kernel/few_channels"},
     {"conv/forward x=2x2x150 w=5x2x7 stride=4 pad=3 dtype=bf16", "kernel/few_channels"},
     {"conv/forward x=1x1x40x37 w=17x1x11x11 stride=4,1 pad=2 dtype=f16", "kernel/few_channels"},
+    {"conv/forward x=2x1x75x9 w=5x1x3x3 b=5 pad=1", "kernel/few_channels"},
     // 2 x 2 outputs a tile; the three tiles of the product; pictures in strips
     {"conv/forward x=2x5x9x12 w=3x5x3x3 b=3 pad=1", "kernel/winograd/f2x2_3x3"},
+    {"conv/forward x=2x5x23x6 w=3x5x3x3 b=3 pad=1", "kernel/winograd/f2x2_3x3"},
     {"conv/forward x=3x7x8x7 w=40x7x3x3 b=40 pad=0:2,3:1 flip=1", "kernel/winograd/f2x2_3x3"},
     {"conv/forward x=1x2x129x128 w=66x2x3x3 b=66 pad=1", "kernel/winograd/f2x2_3x3", "kernel/winograd", 3000},
     {"conv/forward x=2x16x210x211 w=32x16x3x3 b=32 pad=1", "kernel/winograd/f2x2_3x3", "kernel/winograd", 3000},

@@ -438,6 +438,8 @@ lamina_status lamina_onednn_prepare(lamina_plan *plan) {
   const int before = lamina_cpu_width(plan->threads);
   lamina_status status = setup_find(&s, plan);
   if (!status) status = lamina_onednn_status(build(plan, &s, st), plan->op->name, "creating the primitives");
+  const lamina_onednn_recipe *recipe = plan->engine->user;
+  if (!status && recipe->numerics) recipe->numerics(&s, &plan->numerics);
   for (int n = 0; !status && n < st->count; n++) plan->problem.arg[st->tensor[n].arg] = s.chosen[st->tensor[n].arg];
   lamina_cpu_width(before);
   setup_close(&s);

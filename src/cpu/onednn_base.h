@@ -39,6 +39,7 @@ typedef enum lamina_onednn_order {
 typedef struct lamina_onednn_layout {
   const char *name; /* NULL ends the list */
   lamina_onednn_order data, filter;
+  bool winograd; /* a convolution by Winograd's algorithm */
 } lamina_onednn_layout;
 
 /* One attempt at a primitive. The recipe's `describe` fills in what it says. */
@@ -80,7 +81,7 @@ typedef struct lamina_onednn_bind {
 
 typedef struct lamina_onednn_recipe {
   lamina_onednn_bind bind[LAMINA_ONEDNN_ARGS + 1];
-  lamina_onednn_layout layouts[4];
+  lamina_onednn_layout layouts[5];
   /* Another reason to refuse than types and sizes, or NULL. May itself be NULL. */
   const char *(*refuse)(const lamina_problem *problem);
   /* Is the argument a filter that is flipped on its spatial axes? NULL: none is. */
@@ -92,6 +93,8 @@ typedef struct lamina_onednn_recipe {
   dnnl_status_t (*describe)(lamina_onednn_setup *setup);
   /* Estimated seconds of the primitive itself; reorders and overhead are added to it. */
   double (*seconds)(const lamina_onednn_setup *setup);
+  /* How the implementation rounds, where it isn't as f32 sums do. NULL: they all do. */
+  void (*numerics)(const lamina_onednn_setup *setup, lamina_numerics *numerics);
 } lamina_onednn_recipe;
 
 /* The row's functions. */

@@ -3,6 +3,7 @@
  * blocked        oneDNN chooses: 16 channels in the lanes, plain x where there are few of them. The fastest, apart
  *                from reordering at the border
  * channels_last  no reordering where tensors are NHWC; forward is as fast as blocked, backward slower
+ * winograd       3x3 filters with stride 1 of 16 channels and more: a quarter of the products, other rounding
  * plain          im2col and gemm: for 1x1 filters, which need no im2col, and where reordering costs more than it gains
  */
 #include "cpu/onednn_base.h"
@@ -97,7 +98,8 @@ static dnnl_status_t describe(lamina_onednn_setup *s) {
     if (!is_ordinary(s->problem, at)) return dnnl_unimplemented;
     s->clear_scratchpad = true; /* zeros that pad dy are multiplied by scratchpad that was never written */
   }
-  const dnnl_alg_kind_t direct = dnnl_convolution_direct;
+  if (s->layout->winograd && (x->dims[1] < 16 || y->dims[1] < 16)) return dnnl_unimplemented; /* see numerics */
+  const dnnl_alg_kind_t direct = s->layout->winograd ? dnnl_convolution_winograd : dnnl_convolution_direct;
   if (at == &forward_places)
     return dnnl_dilated_convolution_forward_desc_init(&s->ask.conv, dnnl_forward_training, direct, x, w, b, y, stride,
                                                       dilation, before, after);
@@ -127,6 +129,29 @@ static double columns(const lamina_problem *problem, const places *at) {
   return needed ? count : 0;
 }
 
+/* The products of the transformed tiles, 6 x 6 for 4 x 4 places each, and moving those. */
+static double winograd_seconds(const lamina_onednn_setup *s, const places *at, double rate) {
+  const dnnl_memory_desc_t *x = &s->wanted[at->x], *y = &s->wanted[at->y];
+  const double C = (double)x->padded_dims[1], K = (double)y->padded_dims[1];
+  const double tiles = (double)(y->dims[0] * ((y->dims[2] + 3) / 4) * ((y->dims[3] + 3) / 4));
+  return 36 * 2 * tiles * C * K / (0.85 * rate) + lamina_onednn_moving(s, 8 * 36 * (tiles * (C + K) + C * K));
+}
+
+/* Winograd's algorithm (Lavin and Gray, "Fast algorithms for convolutional neural networks", 2015) in one dimension is
+ * y = A'((G w) * (B' x)). Places of what is between are larger than y, and cancel: with x and w of variance 1, place i of
+ * the product has variance |G_i|^2 |B_i|^2, and y_a takes A_ia of it, so that rounding it adds to y_a the variance
+ *   sum over i of A_ia^2 |G_i|^2 |B_i|^2,     where a direct sum of three products has 3.
+ * Scaling rows of the three changes nothing, so their ratio depends on the algorithm's points alone. oneDNN's F(4, 3) has
+ * 0, 5/8, -5/8, 3/2, -3/2 and infinity: at most 8.18, for y_0 (a smaller tile has less). In two dimensions variances
+ * multiply, so that this is the ratio of the deviations. The gradient of the filter is the same with w in the place of y:
+ * sum over i of G_ia^2 |A_i|^2 |B_i|^2, where a direct sum has 4: at most 6.56. A tile reaches beyond an output's own
+ * window, so windows must be alike, not one of few channels that are all 0: from 16 channels on. */
+static void numerics(const lamina_onednn_setup *s, lamina_numerics *n) {
+  if (!s->layout->winograd) return;
+  n->u_acc = lamina_dtype_roundoff(LAMINA_F32) * (places_of(s->problem) == &weights_places ? 6.6 : 8.2);
+  n->inexact_integers = true;
+}
+
 static double seconds(const lamina_onednn_setup *s) {
   const places *at = places_of(s->problem);
   const dnnl_memory_desc_t *x = &s->wanted[at->x], *y = &s->wanted[at->y];
@@ -134,6 +159,7 @@ static double seconds(const lamina_onednn_setup *s) {
   double flops, bytes;
   lamina_problem_work(s->problem, &flops, &bytes);
   const double seconds = lamina_onednn_moving(s, bytes), rate = lamina_onednn_rate(s);
+  if (s->layout->winograd) return seconds + winograd_seconds(s, at, rate);
   if (strstr(s->impl, "gemm"))
     return seconds + flops * lanes(K / groups, 0, true) * (1 + 32.0 * (double)groups / (double)K) / rate +
            lamina_onednn_moving(s, 12 * columns(s->problem, at));
@@ -149,8 +175,10 @@ static double seconds(const lamina_onednn_setup *s) {
 #define LAYOUTS                                                                                                        \
   .layouts = {{"blocked", LAMINA_ONEDNN_FREE, LAMINA_ONEDNN_FREE},                                                     \
               {"channels_last", LAMINA_ONEDNN_LAST, LAMINA_ONEDNN_FREE},                                               \
-              {"plain", LAMINA_ONEDNN_PLAIN, LAMINA_ONEDNN_FREE}},                                                     \
-  .refuse = refuse, .flipped = flipped, .view = view, .unview = unview, .describe = describe, .seconds = seconds
+              {"plain", LAMINA_ONEDNN_PLAIN, LAMINA_ONEDNN_FREE},                                                      \
+              {.name = "winograd", .data = LAMINA_ONEDNN_FREE, .filter = LAMINA_ONEDNN_FREE, .winograd = true}},       \
+  .numerics = numerics, .refuse = refuse, .flipped = flipped, .view = view, .unview = unview, .describe = describe,    \
+  .seconds = seconds
 
 static const lamina_onednn_recipe conv_forward = {.bind = {{DNNL_ARG_SRC, LAMINA_ONEDNN_DATA},
                                                            {DNNL_ARG_WEIGHTS, LAMINA_ONEDNN_FILTER},

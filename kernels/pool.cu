@@ -15,17 +15,18 @@
 
 namespace {
 
-// A window for each team. sign: -1 for minima.
+// A window for each team. sign: -1 for minima. least: 0 for a ReLU before, else -inf.
 template <class T, int K, int TEAM, bool MAX, bool AVERAGE>
-__global__ void forward(pool_windows w, float sign, float share, const T *x, T *y, int32_t *indices) {
+__global__ void forward(pool_windows w, float sign, float least, float share, const T *x, T *y, int32_t *indices) {
   const uint32_t teams = gridDim.x * (block_size / TEAM), rank = threadIdx.x % TEAM;
   for (uint32_t o = uint32_t(first_of_grid()) / TEAM; o < w.y_count; o += teams) {
     const pool_place to = w.of_y(o);
     const T *plane = x + w.plane_of_x(to.plane);
     pool_extreme most;
     float sum = 0;
+    const auto raise = [&](float v) { return v <= least ? least : v; }; // NaN stays
     const auto take = [&](float v, int i) {
-      if (MAX) most.take(v * sign, i);
+      if (MAX) most.take(raise(v) * sign, i);
       if (AVERAGE) sum += v;
     };
     if constexpr (TEAM == 1)
@@ -35,7 +36,7 @@ __global__ void forward(pool_windows w, float sign, float share, const T *x, T *
     if (MAX && TEAM > 1) most.at = most.place_of(pool_reduce<TEAM>(most.key(), 0ull, pool_larger{}));
     if (AVERAGE) sum = pool_reduce<TEAM>(sum, 0.0f, add{});
     if (rank == 0) {
-      const float max = !MAX ? 0 : TEAM > 1 ? to_f32(plane[most.at]) : most.best * sign;
+      const float max = !MAX ? 0 : TEAM > 1 ? raise(to_f32(plane[most.at])) : most.best * sign;
       const float average = AVERAGE ? sum / w.count(to.at) : 0;
       y[o] = as<T>(MAX && AVERAGE ? share * max + (1 - share) * average : MAX ? max : average);
       if (MAX && indices) indices[o] = most.at;
@@ -63,7 +64,8 @@ int launch_forward(const kernel_pool &p, const void *x, void *y, int32_t *indice
     using T = decltype(element);
     const auto launch = [&](auto k, auto team) {
       return LAUNCH((forward<T, k, team, MAX, AVERAGE>), blocks_for(int64_t(w.y_count) * team), dim3(block_size), 0,
-                    stream, w, p.min ? -1.0f : 1.0f, p.share, static_cast<const T *>(x), static_cast<T *>(y), indices);
+                    stream, w, p.min ? -1.0f : 1.0f, p.relu ? 0.0f : -INFINITY, p.share, static_cast<const T *>(x),
+                    static_cast<T *>(y), indices);
     };
     return by_team(p, [&](auto team) {
       if constexpr (team == 1)

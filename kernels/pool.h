@@ -14,6 +14,7 @@ typedef struct kernel_pool {
   int x[3], y[3], kernel[3], stride[3], pad[3], pad_after[3], dilation[3];
   bool count_pad; /* padding counts in an average */
   bool min;       /* minima in place of maxima */
+  bool relu;      /* maxima of max(x, 0) */
   float share;    /* of the maximum in a mixture */
 } kernel_pool;
 
@@ -27,9 +28,9 @@ KERNEL_API int kernel_pool_average_backward(const kernel_pool *p, const void *dy
 
 /* dx[i] = sum of the dy[o] with indices[o] = i, in the order of o; what isn't in the plane adds nothing. `windows`: the
  * indices are expected to lie each in its window, which is faster; those that don't still count. Without them `kernel`,
- * `stride`, `pad` and `dilation` mean nothing. */
-KERNEL_API int kernel_pool_scatter(const kernel_pool *p, bool windows, const void *dy, const int32_t *indices, void *dx,
-                                   uint32_t *workspace, kernel_stream stream);
+ * `stride`, `pad` and `dilation` mean nothing. `gate` (as y; NULL: none): a dy[o] counts as 0 unless gate[o] > 0. */
+KERNEL_API int kernel_pool_scatter(const kernel_pool *p, bool windows, const void *gate, const void *dy,
+                                   const int32_t *indices, void *dx, uint32_t *workspace, kernel_stream stream);
 /* The same for a mixture: share * that sum + (1 - share) * the average's gradient. */
 KERNEL_API int kernel_pool_mixed_backward(const kernel_pool *p, const void *dy, const int32_t *indices, void *dx,
                                           uint32_t *workspace, kernel_stream stream);

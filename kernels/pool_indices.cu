@@ -2,6 +2,7 @@
 //
 //   kernel    good for                                launch                            bytes       passes   bound by
 //   scatter   gradients of pools, unpooling           a block a plane, or part of one   y + i + x   1        memory
+//             with a gate, of max pools behind a ReLU                                   2y + i + x
 //   gather    unpooling's gradient                    a thread an element of y          i + 2 y     1        memory
 //
 // scatter adds nothing atomically in floating point, so its sums have one order, that of o. Where every index lies in its
@@ -25,6 +26,14 @@ struct parts {
   divider by_pairs;        // pairs of rows, where a block has whole planes of which scatter_pairs is good; else 1
 };
 
+// What is handed to dx.
+template <class T> struct source {
+  const T *dy, *gate; // gate: NULL for none
+
+  __device__ source of(int64_t plane) const { return {dy + plane, gate ? gate + plane : nullptr}; }
+  __device__ float operator[](int o) const { return gate && !(to_f32(gate[o]) > 0) ? 0 : to_f32(dy[o]); }
+};
+
 // What is claimed, in shared memory.
 struct claims {
   int *owner, *last; // the o that wins this round; the o that won last
@@ -33,7 +42,7 @@ struct claims {
 
 // Sums for elements base … base + n - 1 of the plane, of the dy at them.
 template <class T>
-__device__ void claim(const claims &c, int y_plane, const T *dy, const int32_t *indices, int base, int n) {
+__device__ void claim(const claims &c, int y_plane, source<T> dy, const int32_t *indices, int base, int n) {
   for (int t = threadIdx.x; t < n; t += blockDim.x) c.owner[t] = none, c.last[t] = -1, c.sum[t] = 0;
   __syncthreads();
   for (bool more = true; more;) {
@@ -44,7 +53,7 @@ __device__ void claim(const claims &c, int y_plane, const T *dy, const int32_t *
     }
     more = __syncthreads_or(left);
     for (int t = threadIdx.x; t < n; t += blockDim.x)
-      if (c.owner[t] != none) c.sum[t] += to_f32(dy[c.owner[t]]), c.last[t] = c.owner[t], c.owner[t] = none;
+      if (c.owner[t] != none) c.sum[t] += dy[c.owner[t]], c.last[t] = c.owner[t], c.owner[t] = none;
     __syncthreads();
   }
 }
@@ -52,7 +61,7 @@ __device__ void claim(const claims &c, int y_plane, const T *dy, const int32_t *
 // Where windows of two or three rows and columns go in steps of two: two elements of dx, one below the other, of a whole
 // plane. They see the same windows, of which there are at most two along each axis.
 template <class T>
-__device__ void scatter_pairs(const pool_windows &w, const divider &by_pairs, const T *dy, const int32_t *indices,
+__device__ void scatter_pairs(const pool_windows &w, const divider &by_pairs, source<T> dy, const int32_t *indices,
                               T *dx) {
   const int n = w.x[0] * int(by_pairs.size) * w.x[2];
   for (int t = threadIdx.x; t < n; t += blockDim.x) {
@@ -68,7 +77,7 @@ __device__ void scatter_pairs(const pool_windows &w, const divider &by_pairs, co
         const int h = pair - a, v = column - b;
         if ((a && w.kernel[1] < 3) || (b && !both) || h < 0 || h >= w.y[1] || v < 0 || v >= w.y[2]) continue;
         const int o = w.index_y(d, h, v), at = indices[o];
-        const float value = to_f32(dy[o]);
+        const float value = dy[o];
         upper += at == i ? value : 0, lower += at == i + w.x[2] ? value : 0;
       }
     if (row >= 0 && row < w.x[1]) dx[i] = as<T>(upper);
@@ -78,14 +87,14 @@ __device__ void scatter_pairs(const pool_windows &w, const divider &by_pairs, co
 
 // stray: for each plane, is an index outside its window? NULL: blocks find out. AVERAGE: the gradient of a mixture.
 template <class T, bool WINDOWS, bool AVERAGE>
-__global__ void scatter(pool_windows w, parts parts, float share, const uint32_t *stray, const T *dy,
+__global__ void scatter(pool_windows w, parts parts, float share, const uint32_t *stray, source<T> dy,
                         const int32_t *indices, T *dx) {
   DYN_SHARED(int, shared);
   const claims c{shared, shared + parts.room, reinterpret_cast<float *>(shared + 2 * parts.room)};
   for (int64_t part = blockIdx.x; part < int64_t(parts.planes) * parts.count; part += gridDim.x) {
     const int plane = int(part / parts.count), begin = int(part % parts.count) * parts.size;
     const int end = w.x_plane - begin > parts.size ? begin + parts.size : w.x_plane;
-    const T *from = dy + w.plane_of_y(plane);
+    const source<T> from = dy.of(w.plane_of_y(plane));
     const int32_t *at = indices + w.plane_of_y(plane);
     T *to = dx + w.plane_of_x(plane);
     bool look = WINDOWS; // at the windows that cover an element
@@ -111,8 +120,8 @@ __global__ void scatter(pool_windows w, parts parts, float share, const uint32_t
             for (int h = r.begin[1]; h < r.end[1]; h++)
               for (int v = r.begin[2]; v < r.end[2]; v++) {
                 const int o = w.index_y(d, h, v);
-                if (AVERAGE) average += to_f32(from[o]) / w.count({d, h, v});
-                if (look && at[o] == i) sum += to_f32(from[o]);
+                if (AVERAGE) average += from[o] / w.count({d, h, v});
+                if (look && at[o] == i) sum += from[o];
               }
         }
         to[i] = as<T>(AVERAGE ? share * sum + (1 - share) * average : sum);
@@ -169,8 +178,8 @@ parts parts_of(const pool_windows &w, int planes, bool windows) {
 }
 
 template <bool WINDOWS, bool AVERAGE>
-int launch_scatter(const kernel_pool &p, const void *dy, const int32_t *indices, void *dx, uint32_t *stray,
-                   cudaStream_t stream) {
+int launch_scatter(const kernel_pool &p, const void *gate, const void *dy, const int32_t *indices, void *dx,
+                   uint32_t *stray, cudaStream_t stream) {
   const pool_windows w(p);
   const parts parts = parts_of(w, p.planes, WINDOWS);
   const int64_t blocks = int64_t(p.planes) * parts.count;
@@ -184,7 +193,8 @@ int launch_scatter(const kernel_pool &p, const void *dy, const int32_t *indices,
   return by_type(p.type, [&](auto element) {
     using T = decltype(element);
     return LAUNCH((scatter<T, WINDOWS, AVERAGE>), grid_of(blocks), dim3(unsigned(threads)), size_t(parts.room) * 12,
-                  stream, w, parts, p.share, stray, static_cast<const T *>(dy), indices, static_cast<T *>(dx));
+                  stream, w, parts, p.share, stray, source<T>{static_cast<const T *>(dy), static_cast<const T *>(gate)},
+                  indices, static_cast<T *>(dx));
   });
 }
 
@@ -194,15 +204,15 @@ size_t kernel_pool_scatter_workspace(const kernel_pool *p) {
   return has_many(pool_windows(*p)) ? size_t(p->planes) * sizeof(uint32_t) : 0;
 }
 
-int kernel_pool_scatter(const kernel_pool *p, bool windows, const void *dy, const int32_t *indices, void *dx,
-                        uint32_t *workspace, kernel_stream stream) {
-  return windows ? launch_scatter<true, false>(*p, dy, indices, dx, workspace, stream)
-                 : launch_scatter<false, false>(*p, dy, indices, dx, workspace, stream);
+int kernel_pool_scatter(const kernel_pool *p, bool windows, const void *gate, const void *dy, const int32_t *indices,
+                        void *dx, uint32_t *workspace, kernel_stream stream) {
+  return windows ? launch_scatter<true, false>(*p, gate, dy, indices, dx, workspace, stream)
+                 : launch_scatter<false, false>(*p, gate, dy, indices, dx, workspace, stream);
 }
 
 int kernel_pool_mixed_backward(const kernel_pool *p, const void *dy, const int32_t *indices, void *dx,
                                uint32_t *workspace, kernel_stream stream) {
-  return launch_scatter<true, true>(*p, dy, indices, dx, workspace, stream);
+  return launch_scatter<true, true>(*p, nullptr, dy, indices, dx, workspace, stream);
 }
 
 int kernel_pool_gather(const kernel_pool *p, const void *from, const int32_t *indices, void *to, kernel_stream stream) {

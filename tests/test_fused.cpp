@@ -32,14 +32,20 @@ class Fused : public testing::TestWithParam<int> {
 protected:
   const lamina_op_def *op = lamina_op_at(GetParam());
 
-  // The arguments that are numbers of f64, dense.
+  // All arguments dense, those that are floating of f64.
   static bool make_dense(lamina_problem *p) {
     const lamina_op_def *row = lamina_op_at(p->op);
     p->aliased = 0;
-    for (int i = 0; row->args[i].name; i++)
-      if (p->arg[i].dtype) p->arg[i] = lamina_dense(LAMINA_F64, p->arg[i].rank, p->arg[i].dims);
+    for (int i = 0; row->args[i].name; i++) {
+      const lamina_dtype dtype = static_cast<lamina_dtype>(p->arg[i].dtype);
+      if (dtype)
+        p->arg[i] = lamina_dense(lamina_dtype_is_floating(dtype) ? LAMINA_F64 : dtype, p->arg[i].rank, p->arg[i].dims);
+    }
     return lamina_problem_infer(p) == LAMINA_OK;
   }
+
+  // What one part hands to the next: what a forward pass calls x, and a backward pass dy.
+  const char *handed() const { return std::string(op->name).find("/backward") == std::string::npos ? "x" : "dy"; }
   static size_t count(const lamina_desc &desc) { return static_cast<size_t>(lamina_desc_count(&desc)); }
 };
 
@@ -52,17 +58,18 @@ TEST_P(Fused, ArgumentsAreThoseOfItsParts) {
     ASSERT_NE(part, nullptr) << op->parts[n];
     EXPECT_TRUE(part->attr_size == 0 || part->attr_size == op->attr_size) << op->parts[n];
     const bool last = !op->parts[n + 1];
-    int inputs = 0, outputs = 0;
-    for (int i = 0; part->args[i].name; i++)
-      inputs += part->args[i].role == LAMINA_IN, outputs += part->args[i].role != LAMINA_IN;
-    EXPECT_EQ(outputs, 1) << op->parts[n];
-    next += inputs - (n > 0);
-    if (!last) continue;
-    ASSERT_NE(op->args[next].name, nullptr);
-    EXPECT_EQ(op->args[next].role, LAMINA_OUT);
-    EXPECT_EQ(op->args[next + 1].name, nullptr);
+    int outputs = 0;
+    for (int i = 0; part->args[i].name; i++) {
+      outputs += part->args[i].role != LAMINA_IN;
+      if (part->args[i].role == LAMINA_IN ? n > 0 && std::string(part->args[i].name) == handed() : !last) continue;
+      ASSERT_NE(op->args[next].name, nullptr) << op->parts[n];
+      EXPECT_EQ(op->args[next].role, part->args[i].role) << op->args[next].name;
+      EXPECT_EQ(op->args[next].optional, part->args[i].optional) << op->args[next].name;
+      next++;
+    }
+    EXPECT_TRUE(last || outputs == 1) << op->parts[n];
   }
-  for (int i = 0; i < next; i++) EXPECT_EQ(op->args[i].role, LAMINA_IN) << op->args[i].name;
+  EXPECT_EQ(op->args[next].name, nullptr);
 }
 
 // In f64 the references give the same bits, since nothing is rounded between.
@@ -75,51 +82,59 @@ TEST_P(Fused, IsItsPartsOneAfterTheOther) {
     ASSERT_EQ(lamina_cases_next(cases, &c), LAMINA_OK) << lamina_last_error();
     lamina_problem whole = c.problem;
     if (!make_dense(&whole)) continue;
-    std::vector<std::vector<double>> data(LAMINA_MAX_ARGS);
+    // f64 is the widest type: as many doubles have room for any
+    std::vector<std::vector<double>> data(LAMINA_MAX_ARGS), result(LAMINA_MAX_ARGS);
+    std::vector<lamina_fill_def> fill(LAMINA_MAX_ARGS);
     lamina_args args = {};
-    int output = 0;
+    ASSERT_TRUE(op->fills(&whole, false, fill.data()));
     for (int i = 0; op->args[i].name; i++) {
-      const lamina_fill_def normal = {};
       if (!whole.arg[i].dtype) continue;
-      data[i].resize(count(whole.arg[i]) + 1);
+      data[i].resize(count(whole.arg[i]) + 1), result[i].resize(data[i].size(), -99);
       args.p[i] = data[i].data();
       if (op->args[i].role == LAMINA_IN)
-        lamina_fill_values(&whole.arg[i], data[i].data(), &normal, c.seed, static_cast<uint32_t>(i), 1);
-      else
-        output = i;
+        lamina_fill_values(&whole.arg[i], data[i].data(), &fill[i], c.seed, static_cast<uint32_t>(i), 1);
     }
     ASSERT_EQ(lamina_reference_run(&whole, &args, nullptr, 1, nullptr), LAMINA_OK) << lamina_last_error();
 
-    std::vector<double> handed, result;
-    lamina_desc link = {};
+    std::vector<double> link;
+    lamina_desc shape = {};
     for (int n = 0, next = 0; op->parts[n]; n++) {
       lamina_problem part = {};
       lamina_args of_part = {};
       part.op = lamina_op_find(op->parts[n]);
       const lamina_op_def *row = lamina_op_at(part.op);
+      const bool last = !op->parts[n + 1];
       if (row->attr_size) memcpy(part.attr, whole.attr, sizeof part.attr);
       int out = 0;
       for (int i = 0; row->args[i].name; i++) {
-        // what is handed on is the first argument of forward passes, and dy of backward ones
-        const bool takes = n > 0 && std::string(row->args[i].name) == (op->args[0].name[0] == 'd' ? "dy" : "x");
-        if (row->args[i].role != LAMINA_IN) {
+        if (row->args[i].role != LAMINA_IN && !last) {
           out = i;
-          part.arg[i] = whole.arg[output]; // of the same shape: the parts that follow go element by element
-        } else if (takes) {
-          part.arg[i] = link, of_part.p[i] = handed.data();
+          part.arg[i] = lamina_infer(LAMINA_F64);
+        } else if (row->args[i].role == LAMINA_IN && n > 0 && std::string(row->args[i].name) == handed()) {
+          part.arg[i] = shape, of_part.p[i] = link.data();
         } else {
-          part.arg[i] = whole.arg[next], of_part.p[i] = args.p[next], next++;
+          part.arg[i] = whole.arg[next];
+          of_part.p[i] = last && row->args[i].role != LAMINA_IN ? result[next].data() : args.p[next];
+          next++;
         }
       }
-      result.assign(count(part.arg[out]) + 1, -99);
-      of_part.p[out] = result.data();
+      if (!last && lamina_problem_infer(&part) != LAMINA_OK)
+        part.arg[out] = whole.arg[next + 1]; // that of the last part
+      ASSERT_EQ(lamina_problem_infer(&part), LAMINA_OK) << lamina_last_error();
+      std::vector<double> handed_on;
+      if (!last) handed_on.resize(count(part.arg[out]) + 1), of_part.p[out] = handed_on.data();
       ASSERT_EQ(lamina_reference_run(&part, &of_part, nullptr, 1, nullptr), LAMINA_OK) << lamina_last_error();
-      link = part.arg[out];
-      handed.swap(result);
+      if (!last) shape = part.arg[out], link.swap(handed_on);
     }
-    for (size_t i = 0; i < count(link); i++) {
-      ASSERT_EQ(data[output][i], handed[i]) << op->name << " at " << i;
-      (handed[i] != 0 ? others : zeros)++;
+    for (int i = 0; op->args[i].name; i++) {
+      if (op->args[i].role == LAMINA_IN || !whole.arg[i].dtype) continue;
+      const lamina_dtype dtype = static_cast<lamina_dtype>(whole.arg[i].dtype);
+      for (size_t e = 0; e < count(whole.arg[i]); e++) {
+        const double wanted = lamina_load(dtype, result[i].data(), static_cast<int64_t>(e));
+        ASSERT_EQ(lamina_load(dtype, data[i].data(), static_cast<int64_t>(e)), wanted)
+            << op->name << ": " << op->args[i].name << " at " << e;
+        (wanted != 0 ? others : zeros)++;
+      }
     }
   }
   EXPECT_GT(zeros, 100);
@@ -246,6 +261,33 @@ TEST_F(Special, GatesAreShutForNan) {
   expect(false);
 }
 
+// Windows with NaN, infinities and nothing above 0; the first of equals is the first element then.
+TEST_F(Special, PoolsBehindAReluAsTheReluGives) {
+  const std::vector<float> x = {-1, -2, -3, nan, 5, nan, -inf, -0.0f, -inf, -inf, inf, -1, 2, 2, -1, 2};
+  const std::vector<float> want = {0, nan, nan, 0, 0, inf, 2, 2};
+  run({"relu_max_pool/forward", "x=1x1x16", "kernel=2"}, {x});
+  for (size_t n = 0; n < results.size(); n++)
+    for (size_t o = 0; o < want.size(); o++)
+      EXPECT_TRUE(std::isnan(want[o]) ? std::isnan(results[n][o]) : results[n][o] == want[o])
+          << names[n] << " at " << o << ": " << results[n][o];
+}
+
+TEST_F(Special, PoolsGatesAreShutForNan) {
+  lamina_case c;
+  const char *words[] = {"relu_max_pool/backward", "y=1x1x5", "dy=1x1x5", "indices=1x1x5:i32", "dx=1x1x10", "kernel=2"};
+  ASSERT_EQ(lamina_case_parse(6, words, nullptr, &c), LAMINA_OK) << lamina_last_error();
+  const float y[] = {nan, 0, 3, inf, 1e-30f}, dy[] = {7, nan, 2, 4, nan};
+  const int32_t at[] = {1, 2, 4, 7, 9};
+  const std::vector<float> want = {0, 0, 0, 0, 2, 0, 0, 4, 0, nan};
+  std::vector<std::vector<float>> data = {{y, y + 5}, {dy, dy + 5}, std::vector<float>(5)};
+  memcpy(data[2].data(), at, sizeof at);
+  run({words, words + 6}, data);
+  for (size_t n = 0; n < results.size(); n++)
+    for (size_t i = 0; i < want.size(); i++)
+      EXPECT_TRUE(std::isnan(want[i]) ? std::isnan(results[n][i]) : results[n][i] == want[i])
+          << names[n] << " at " << i << ": " << results[n][i];
+}
+
 // ---- Typed calls --------------------------------------------------------------------------------------------------
 
 TEST(FusedCalls, GiveWhatIsWorkedByHand) {
@@ -277,6 +319,24 @@ TEST(FusedCalls, GiveWhatIsWorkedByHand) {
   EXPECT_EQ(lamina_relu_conv_backward_data(device, &conv, &ot, &ht, &xt, &backt, nullptr), LAMINA_INVALID);
   EXPECT_EQ(lamina_relu_fc_backward_data(device, &dyt, &wt, &bt, &dxt, nullptr), LAMINA_INVALID);
   EXPECT_STREQ(lamina_last_error(), "relu_fc/backward_data: x is f32[2]; expected f32[2,2]");
+
+  float pooled[2], dsignal[4];
+  int32_t at[2];
+  lamina_pool pool = {};
+  pool.kernel[0] = 2;
+  const int64_t two_wide[] = {1, 1, 2};
+  const lamina_desc windows = lamina_dense(LAMINA_F32, 3, two_wide), places = lamina_dense(LAMINA_I32, 3, two_wide);
+  const lamina_tensor pt = lamina_tensor_of(windows, pooled), it = lamina_tensor_of(places, at),
+                      dst = lamina_tensor_of(row, dsignal), dpt = lamina_tensor_of(windows, dy);
+  signal[0] = -1;
+  ASSERT_EQ(lamina_relu_max_pool_forward(device, &pool, &st, &pt, &it, nullptr), LAMINA_OK) << lamina_last_error();
+  EXPECT_EQ(std::vector<float>(pooled, pooled + 2), (std::vector<float>{0, 3})); // of -1 -2, 3 -4
+  EXPECT_EQ(std::vector<int32_t>(at, at + 2), (std::vector<int32_t>{0, 2}));
+  ASSERT_EQ(lamina_relu_max_pool_backward(device, &pool, &pt, &dpt, &it, &dst, nullptr), LAMINA_OK)
+      << lamina_last_error();
+  EXPECT_EQ(std::vector<float>(dsignal, dsignal + 4), (std::vector<float>{0, 0, 2, 0}));
+  EXPECT_EQ(lamina_relu_max_pool_backward(device, &pool, &st, &dpt, &it, &dst, nullptr), LAMINA_INVALID);
+  EXPECT_STREQ(lamina_last_error(), "relu_max_pool/backward: y is f32[1,1,4]; expected f32[1,1,2]");
   lamina_device_close(device);
 }
 

@@ -1,9 +1,10 @@
-/* Max, min and average pooling in one to three dimensions. lp_pool.h, mixed_pool.h and stochastic_pool.h have others over
+/* Max (with a ReLU before it or without), min and average pooling in one to three dimensions. lp_pool.h, mixed_pool.h and stochastic_pool.h have others over
  * the same windows.
  *
  *   max_pool  y[n,c,o] = max over r of x[n, c, o*stride - pad + r*dilation]  r in the window, inside the input
  *   min_pool  the same with min
  *   avg_pool  y[n,c,o] = 1/count(o) * sum over r of x[n, c, o*stride - pad + r]
+ *   relu_max_pool  max_pool of max(x, 0)
  *
  * with o, r one index for each spatial axis. Padding is never a maximum or minimum and adds 0 to an average. count(o) is
  * how many elements of the input the window covers; with count_pad those of the padding count, too, but never what lies
@@ -71,6 +72,22 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_min_pool_backward(lamina_device
                                                                    const lamina_tensor *indices,
                                                                    const lamina_tensor *dx, lamina_stream *stream);
 
+/** y = the largest of max(x, 0) in each window: relu/forward and max_pool/forward in one. So a NaN in the window is y, and
+ *  the index of a window with nothing above 0 is that of its first element. indices (may be NULL) is what backward
+ *  needs, with y. As cudnnActivationForward and cudnnPoolingForward one after the other. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_relu_max_pool_forward(lamina_device *device, const lamina_pool *pool,
+                                                                       const lamina_tensor *x, const lamina_tensor *y,
+                                                                       const lamina_tensor *indices,
+                                                                       lamina_stream *stream);
+
+/** dx[n,c,i] = sum over the o with indices[n,c,o] = i and y[n,c,o] > 0 of dy[n,c,o]: relu/backward of what was pooled, then
+ *  max_pool/backward. The ReLU's own output isn't needed, since it is y where y comes from; a NaN of y gives no
+ *  gradient, as relu/backward has it. Indices as in lamina_max_pool_backward; the shape of dx must be given. */
+LAMINA_API LAMINA_NODISCARD lamina_status lamina_relu_max_pool_backward(lamina_device *device, const lamina_pool *pool,
+                                                                        const lamina_tensor *y, const lamina_tensor *dy,
+                                                                        const lamina_tensor *indices,
+                                                                        const lamina_tensor *dx, lamina_stream *stream);
+
 /** y = the average of each window. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_avg_pool_forward(lamina_device *device, const lamina_pool *pool,
                                                                   const lamina_tensor *x, const lamina_tensor *y,
@@ -92,6 +109,11 @@ typedef struct lamina_max_pool_backward_args {
 } lamina_max_pool_backward_args;
 typedef lamina_max_pool_forward_args lamina_min_pool_forward_args;
 typedef lamina_max_pool_backward_args lamina_min_pool_backward_args;
+typedef lamina_max_pool_forward_args lamina_relu_max_pool_forward_args;
+typedef struct lamina_relu_max_pool_backward_args {
+  const void *y, *dy, *indices;
+  void *dx;
+} lamina_relu_max_pool_backward_args;
 typedef struct lamina_avg_pool_forward_args {
   const void *x;
   void *y;
@@ -110,6 +132,10 @@ LAMINA_PLANNED(min_pool_forward, const lamina_pool *pool, const lamina_tensor *x
                const lamina_tensor *indices);
 LAMINA_PLANNED(min_pool_backward, const lamina_pool *pool, const lamina_tensor *dy, const lamina_tensor *indices,
                const lamina_tensor *dx);
+LAMINA_PLANNED(relu_max_pool_forward, const lamina_pool *pool, const lamina_tensor *x, const lamina_tensor *y,
+               const lamina_tensor *indices);
+LAMINA_PLANNED(relu_max_pool_backward, const lamina_pool *pool, const lamina_tensor *y, const lamina_tensor *dy,
+               const lamina_tensor *indices, const lamina_tensor *dx);
 LAMINA_PLANNED(avg_pool_forward, const lamina_pool *pool, const lamina_tensor *x, const lamina_tensor *y);
 LAMINA_PLANNED(avg_pool_backward, const lamina_pool *pool, const lamina_tensor *dy, const lamina_tensor *dx);
 

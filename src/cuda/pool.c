@@ -1,4 +1,4 @@
-/* Engines of max, min, average and mixed pooling, of unpooling, and of what moves by saved indices.
+/* Engines of max (behind a ReLU, too), min, average and mixed pooling, of unpooling, and of what moves by saved indices.
  *
  * The candidates of a pool are those of any engine that is bound by memory, where 32 bits are enough to count in. */
 #include "cuda/pool.h"
@@ -61,6 +61,7 @@ CANDIDATES(forward, 0, 1, true)
 CANDIDATES(drawing, 0, 2, true)
 CANDIDATES(avg_backward, 1, 0, true)
 CANDIDATES(scatter, 2, 0, true)
+CANDIDATES(gated, 3, 1, true)
 CANDIDATES(lp_backward, 0, 1, true)
 CANDIDATES(unpool, 2, 0, false)
 CANDIDATES(unpool_backward, 0, 2, false)
@@ -81,6 +82,7 @@ CANDIDATES(unpool_backward, 0, 2, false)
 #define STREAM const uint32_t words = (uint32_t)((const lamina_stochastic_pool *)cuda_attr(&plan->problem))->stream
 RUN(max, 0, 1, true, p.min = false, kernel_pool_extreme(&p, at[0], at[1], at[2], queue))
 RUN(min, 0, 1, true, p.min = true, kernel_pool_extreme(&p, at[0], at[1], at[2], queue))
+RUN(relu_max, 0, 1, true, p.relu = true, kernel_pool_extreme(&p, at[0], at[1], at[2], queue))
 RUN(avg, 0, 1, true, , kernel_pool_average(&p, at[0], at[1], queue))
 RUN(avg_backward, 1, 0, true, , kernel_pool_average_backward(&p, at[0], at[1], queue))
 RUN(mixed, 0, 1, true, SHARE, kernel_pool_mixed(&p, at[0], at[1], at[2], queue))
@@ -88,13 +90,20 @@ RUN(lp, 0, 1, true, POWER, kernel_lp_pool_forward(&p, power, at[0], at[1], queue
 RUN(lp_backward, 0, 1, true, POWER, kernel_lp_pool_backward(&p, power, at[0], at[1], at[2], at[3], queue))
 RUN(stochastic, 0, 2, true, STREAM, kernel_stochastic_pool_forward(&p, words, at[0], at[1], at[2], at[3], queue))
 RUN(stochastic_inference, 0, 1, true, , kernel_stochastic_pool_inference(&p, at[0], at[1], queue))
-RUN(scatter, 2, 0, true, , kernel_pool_scatter(&p, true, at[0], at[1], at[2], workspace, queue))
+RUN(scatter, 2, 0, true, , kernel_pool_scatter(&p, true, NULL, at[0], at[1], at[2], workspace, queue))
+RUN(gated, 3, 1, true, , kernel_pool_scatter(&p, true, at[0], at[1], at[2], at[3], workspace, queue))
 RUN(mixed_backward, 2, 0, true, SHARE, kernel_pool_mixed_backward(&p, at[0], at[1], at[2], workspace, queue))
-RUN(unpool, 2, 0, false, , kernel_pool_scatter(&p, false, at[0], at[1], at[2], NULL, queue))
+RUN(unpool, 2, 0, false, , kernel_pool_scatter(&p, false, NULL, at[0], at[1], at[2], NULL, queue))
 RUN(unpool_backward, 0, 2, false, , kernel_pool_gather(&p, at[0], at[1], at[2], queue))
 
 static lamina_status prepare_scatter(lamina_plan *plan) {
   const kernel_pool p = cuda_pool_of(&plan->problem, 2, 0, true);
+  plan->workspace = kernel_pool_scatter_workspace(&p);
+  return LAMINA_OK;
+}
+
+static lamina_status prepare_gated(lamina_plan *plan) {
+  const kernel_pool p = cuda_pool_of(&plan->problem, 3, 1, true);
   plan->workspace = kernel_pool_scatter_workspace(&p);
   return LAMINA_OK;
 }
@@ -106,6 +115,9 @@ const lamina_engine lamina_cuda_max_pool_forward = {ENGINE("max_pool/forward", f
 const lamina_engine lamina_cuda_max_pool_backward = {SCATTER("max_pool/backward", scatter)};
 const lamina_engine lamina_cuda_min_pool_forward = {ENGINE("min_pool/forward", forward, min)};
 const lamina_engine lamina_cuda_min_pool_backward = {SCATTER("min_pool/backward", scatter)};
+const lamina_engine lamina_cuda_relu_max_pool_forward = {ENGINE("relu_max_pool/forward", forward, relu_max)};
+const lamina_engine lamina_cuda_relu_max_pool_backward = {ENGINE("relu_max_pool/backward", gated, gated),
+                                                          .prepare = prepare_gated};
 const lamina_engine lamina_cuda_avg_pool_forward = {ENGINE("avg_pool/forward", forward, avg)};
 const lamina_engine lamina_cuda_avg_pool_backward = {ENGINE("avg_pool/backward", avg_backward, avg_backward)};
 const lamina_engine lamina_cuda_mixed_pool_forward = {ENGINE("mixed_pool/forward", forward, mixed)};

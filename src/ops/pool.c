@@ -1,4 +1,4 @@
-/* Max, min and average pooling: rows, validation, shapes and the typed calls. The references are in pool_ref.c. */
+/* Max, min and average pooling, and max pooling behind a ReLU: rows, validation, shapes and the typed calls. The references are in pool_ref.c. */
 #include "ops/pool.h"
 
 #include "core/draw.h"
@@ -22,6 +22,11 @@ static const lamina_arg_def max_pool_backward_args[] = {{"dy", LAMINA_IN, false,
                                                         {"indices", LAMINA_IN, false, LAMINA_INTEGER, NULL},
                                                         {"dx", LAMINA_OUT, false, LAMINA_FLOATING, NULL},
                                                         {0}};
+static const lamina_arg_def relu_max_pool_backward_args[] = {{"y", LAMINA_IN, false, LAMINA_FLOATING, NULL},
+                                                             {"dy", LAMINA_IN, false, LAMINA_FLOATING, NULL},
+                                                             {"indices", LAMINA_IN, false, LAMINA_INTEGER, NULL},
+                                                             {"dx", LAMINA_OUT, false, LAMINA_FLOATING, NULL},
+                                                             {0}};
 static const lamina_arg_def avg_pool_forward_args[] = {
     {"x", LAMINA_IN, false, LAMINA_FLOATING, NULL}, {"y", LAMINA_OUT, false, LAMINA_FLOATING, NULL}, {0}};
 static const lamina_arg_def avg_pool_backward_args[] = {
@@ -31,6 +36,8 @@ LAMINA_CHECK_ARGS(max_pool_forward, max_pool_forward_args);
 LAMINA_CHECK_ARGS(max_pool_backward, max_pool_backward_args);
 LAMINA_CHECK_ARGS(min_pool_forward, max_pool_forward_args);
 LAMINA_CHECK_ARGS(min_pool_backward, max_pool_backward_args);
+LAMINA_CHECK_ARGS(relu_max_pool_forward, max_pool_forward_args);
+LAMINA_CHECK_ARGS(relu_max_pool_backward, relu_max_pool_backward_args);
 LAMINA_CHECK_ARGS(avg_pool_forward, avg_pool_forward_args);
 LAMINA_CHECK_ARGS(avg_pool_backward, avg_pool_backward_args);
 
@@ -144,6 +151,15 @@ static lamina_status infer_max_backward(lamina_problem *p) {
   return lamina_pool_check_indices(p, LAMINA_MAX_POOL_BACKWARD_DX, LAMINA_MAX_POOL_BACKWARD_INDICES);
 }
 
+static lamina_status infer_gated(lamina_problem *p) {
+  const int rank = p->arg[LAMINA_GATED_POOL_DX].rank;
+  int64_t y[LAMINA_MAX_RANK];
+  LAMINA_TRY(lamina_want_shape(p, LAMINA_GATED_POOL_DX));
+  LAMINA_TRY(lamina_pool_output_dims(p, LAMINA_GATED_POOL_DX, y));
+  for (int i = LAMINA_GATED_POOL_Y; i < LAMINA_GATED_POOL_DX; i++) LAMINA_TRY(lamina_want_dims(p, i, rank, y));
+  return lamina_pool_check_indices(p, LAMINA_GATED_POOL_DX, LAMINA_GATED_POOL_INDICES);
+}
+
 static lamina_status infer_avg_forward(lamina_problem *p) {
   const lamina_desc *x = &p->arg[LAMINA_AVG_POOL_FORWARD_X];
   int64_t y[LAMINA_MAX_RANK];
@@ -184,6 +200,12 @@ static bool fills_max_forward(const lamina_problem *p, bool exact, lamina_fill_d
 static bool fills_max_backward(const lamina_problem *p, bool exact, lamina_fill_def *fill) {
   if (exact) lamina_fill_integers(p, fill, -2, 2);
   fill[LAMINA_MAX_POOL_BACKWARD_INDICES] = lamina_pool_fill_indices(p, LAMINA_MAX_POOL_BACKWARD_DX);
+  return true;
+}
+
+static bool fills_gated(const lamina_problem *p, bool exact, lamina_fill_def *fill) {
+  if (exact) lamina_fill_integers(p, fill, -2, 2);
+  fill[LAMINA_GATED_POOL_INDICES] = lamina_pool_fill_indices(p, LAMINA_GATED_POOL_DX);
   return true;
 }
 
@@ -261,6 +283,27 @@ static void sample(lamina_problem *p, lamina_draw *draw) {
 const lamina_op_def lamina_ops_max_pool[] = {EXTREME(max_pool), {0}};
 const lamina_op_def lamina_ops_min_pool[] = {EXTREME(min_pool), {0}};
 
+const lamina_op_def lamina_ops_relu_max_pool[] = {
+    {.name = "relu_max_pool/forward",
+     .parts = (const char *const[]){"relu/forward", "max_pool/forward", NULL},
+     .args = max_pool_forward_args,
+     .attrs = extreme_attrs,
+     .attr_size = sizeof(lamina_pool),
+     .infer = infer_max_forward,
+     .element = lamina_relu_max_pool_forward_element,
+     .fills = fills_max_forward,
+     .sample = sample},
+    {.name = "relu_max_pool/backward",
+     .parts = (const char *const[]){"relu/backward", "max_pool/backward", NULL},
+     .args = relu_max_pool_backward_args,
+     .attrs = extreme_attrs,
+     .attr_size = sizeof(lamina_pool),
+     .infer = infer_gated,
+     .scratch = lamina_pool_gated_scratch,
+     .prepare = lamina_pool_gated_prepare,
+     .element = lamina_pool_scatter_element,
+     .fills = fills_gated},
+    {0}};
 const lamina_op_def lamina_ops_avg_pool[] = {{.name = "avg_pool/forward",
                                               .args = avg_pool_forward_args,
                                               .attrs = avg_attrs,
@@ -288,6 +331,11 @@ LAMINA_DEFINE_CALLS(min_pool_forward, "min_pool/forward", pool, (x, y, indices),
                     const lamina_tensor *x, const lamina_tensor *y, const lamina_tensor *indices)
 LAMINA_DEFINE_CALLS(min_pool_backward, "min_pool/backward", pool, (dy, indices, dx), const lamina_pool *pool,
                     const lamina_tensor *dy, const lamina_tensor *indices, const lamina_tensor *dx)
+LAMINA_DEFINE_CALLS(relu_max_pool_forward, "relu_max_pool/forward", pool, (x, y, indices), const lamina_pool *pool,
+                    const lamina_tensor *x, const lamina_tensor *y, const lamina_tensor *indices)
+LAMINA_DEFINE_CALLS(relu_max_pool_backward, "relu_max_pool/backward", pool, (y, dy, indices, dx),
+                    const lamina_pool *pool, const lamina_tensor *y, const lamina_tensor *dy,
+                    const lamina_tensor *indices, const lamina_tensor *dx)
 LAMINA_DEFINE_CALLS(avg_pool_forward, "avg_pool/forward", pool, (x, y), const lamina_pool *pool, const lamina_tensor *x,
                     const lamina_tensor *y)
 LAMINA_DEFINE_CALLS(avg_pool_backward, "avg_pool/backward", pool, (dy, dx), const lamina_pool *pool,

@@ -7,6 +7,7 @@
 
 enum { LAMINA_MAX_POOL_FORWARD_X, LAMINA_MAX_POOL_FORWARD_Y, LAMINA_MAX_POOL_FORWARD_INDICES };
 enum { LAMINA_MAX_POOL_BACKWARD_DY, LAMINA_MAX_POOL_BACKWARD_INDICES, LAMINA_MAX_POOL_BACKWARD_DX };
+enum { LAMINA_GATED_POOL_Y, LAMINA_GATED_POOL_DY, LAMINA_GATED_POOL_INDICES, LAMINA_GATED_POOL_DX };
 enum { LAMINA_AVG_POOL_FORWARD_X, LAMINA_AVG_POOL_FORWARD_Y };
 enum { LAMINA_AVG_POOL_BACKWARD_DY, LAMINA_AVG_POOL_BACKWARD_DX };
 
@@ -72,8 +73,13 @@ int64_t lamina_pool_scatter_scratch(const lamina_problem *p);
 lamina_status lamina_pool_scatter_prepare(const lamina_reference *ref);
 void lamina_pool_scatter_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
 
+/* The same of relu_max_pool/backward. */
+int64_t lamina_pool_gated_scratch(const lamina_problem *p);
+lamina_status lamina_pool_gated_prepare(const lamina_reference *ref);
+
 void lamina_max_pool_forward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
 void lamina_min_pool_forward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
+void lamina_relu_max_pool_forward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
 void lamina_avg_pool_forward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
 void lamina_avg_pool_backward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e);
 

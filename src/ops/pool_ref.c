@@ -75,31 +75,54 @@ void lamina_min_pool_forward_element(const lamina_reference *ref, int arg, int64
   extreme_element(ref, arg, index, -1, e);
 }
 
+/* Where nothing is above 0 all are equal behind the ReLU, and the first one counts. */
+void lamina_relu_max_pool_forward_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e) {
+  const lamina_pool_sizes s = lamina_pool_sizes_of(ref, LAMINA_MAX_POOL_FORWARD_X, arg);
+  const double *x = ref->x[LAMINA_MAX_POOL_FORWARD_X] + index / s.y_plane * s.x_plane;
+  int64_t o[3], first[3], end[3];
+  lamina_pool_split(index % s.y_plane, s.y, o);
+  lamina_pool_window(&s, o, first, end);
+  const int64_t best = lamina_pool_extreme(&s, x, o, 1);
+  const bool shut = x[best] <= 0;
+  const int64_t at = shut ? (first[0] * s.x[1] + first[1]) * s.x[2] + first[2] : best;
+  *e = (lamina_expected){.value = arg != LAMINA_MAX_POOL_FORWARD_Y ? (double)at : shut ? 0 : x[best], .terms = -1};
+}
+
 /* Scratch: for each element of dx the sum of what it receives, of its squares, and the number of terms. */
 enum { SUM, SQUARES, TERMS, EACH };
 
+static int64_t scatter_scratch(const lamina_desc *dx) { return EACH * lamina_desc_count(dx); }
 int64_t lamina_pool_scatter_scratch(const lamina_problem *p) {
-  return EACH * lamina_desc_count(&p->arg[LAMINA_MAX_POOL_BACKWARD_DX]);
+  return scatter_scratch(&p->arg[LAMINA_MAX_POOL_BACKWARD_DX]);
 }
+int64_t lamina_pool_gated_scratch(const lamina_problem *p) { return scatter_scratch(&p->arg[LAMINA_GATED_POOL_DX]); }
 
-lamina_status lamina_pool_scatter_prepare(const lamina_reference *ref) {
-  const lamina_desc *of_dx = &ref->problem->arg[LAMINA_MAX_POOL_BACKWARD_DX];
-  const lamina_desc *of_dy = &ref->problem->arg[LAMINA_MAX_POOL_BACKWARD_DY];
-  const int64_t count = lamina_desc_count(of_dy);
-  const double *dy = ref->x[LAMINA_MAX_POOL_BACKWARD_DY];
-  const int64_t *indices = ref->i[LAMINA_MAX_POOL_BACKWARD_INDICES];
-  memset(ref->scratch, 0, (size_t)lamina_pool_scatter_scratch(ref->problem) * sizeof(double));
+/* What isn't above 0 in `gate`, where there is one, hands nothing on. */
+static lamina_status scatter(const lamina_reference *ref, int dy_, int indices_, int dx_, const double *gate) {
+  const lamina_desc *of_dx = &ref->problem->arg[dx_], *of_dy = &ref->problem->arg[dy_];
+  const int64_t count = lamina_desc_count(of_dy), *indices = ref->i[indices_];
+  const double *dy = ref->x[dy_];
+  memset(ref->scratch, 0, (size_t)scatter_scratch(of_dx) * sizeof(double));
   if (!count) return LAMINA_OK;
   const int64_t planes = of_dy->dims[0] * of_dy->dims[1];
   const int64_t x_plane = lamina_desc_count(of_dx) / planes, y_plane = count / planes;
   for (int64_t o = 0; o < count; o++) {
-    if (indices[o] < 0 || indices[o] >= x_plane) continue;
+    if (indices[o] < 0 || indices[o] >= x_plane || (gate && !(gate[o] > 0))) continue;
     double *to = ref->scratch + EACH * (o / y_plane * x_plane + indices[o]);
     to[SUM] += dy[o];
     to[SQUARES] += dy[o] * dy[o];
     to[TERMS]++;
   }
   return LAMINA_OK;
+}
+
+lamina_status lamina_pool_scatter_prepare(const lamina_reference *ref) {
+  return scatter(ref, LAMINA_MAX_POOL_BACKWARD_DY, LAMINA_MAX_POOL_BACKWARD_INDICES, LAMINA_MAX_POOL_BACKWARD_DX, NULL);
+}
+
+lamina_status lamina_pool_gated_prepare(const lamina_reference *ref) {
+  return scatter(ref, LAMINA_GATED_POOL_DY, LAMINA_GATED_POOL_INDICES, LAMINA_GATED_POOL_DX,
+                 ref->x[LAMINA_GATED_POOL_Y]);
 }
 
 void lamina_pool_scatter_element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e) {

@@ -4,7 +4,7 @@
 import torch
 import torch.nn.functional as F
 
-from vectors import axes, case, randn, save, start, write
+from vectors import axes, case, randn, save, shape, start, write
 
 
 def fused(name, family, run, x, w, attrs=()):
@@ -21,6 +21,20 @@ def fused(name, family, run, x, w, attrs=()):
     case(f"relu_{family}/backward_data", words, dx=save("dx", x.grad))
 
 
+def pooled(name, pool, x, kernel, stride, pad, ceil=False):
+    """A ReLU and a max pool behind it."""
+    start(name)
+    x = randn(*x)
+    y, indices = pool(torch.relu(x), kernel, stride, pad, 1, ceil, return_indices=True)
+    dy = torch.randn_like(y)
+    y.backward(dy)
+    attrs = axes("kernel", kernel, 0) + axes("stride", stride, 0) + axes("pad", pad, 0) + ["ceil_mode=1"] * ceil
+    outputs = {"y": save("y", y), "indices": save("indices", indices.to(torch.int32))}
+    case("relu_max_pool/forward", [f"x={save('x', x)}"] + attrs, **outputs)
+    words = [f"y={outputs['y']}", f"dy={save('dy', dy)}", f"indices={outputs['indices']}", f"dx={shape(x)}:f64"]
+    case("relu_max_pool/backward", words + attrs, dx=save("dx", x.grad))
+
+
 fused("fused_fc", "fc", F.linear, (4, 6), (5, 6))
 for name, x, w, stride, dilation, pad, groups in (
     ("fused_conv1d", (2, 3, 8), (4, 3, 3), 2, 1, (1,), 1),
@@ -33,4 +47,7 @@ for name, x, w, stride, dilation, pad, groups in (
         attrs += axes(key, value if isinstance(value, tuple) else (value,) * len(pad), 1)
     attrs += axes("pad", pad, 0)
     fused(name, "conv", lambda x, w, b, c=conv, s=stride, p=pad, d=dilation, g=groups: c(x, w, b, s, p, d, g), x, w, attrs)
+pooled("fused_pool1d", F.max_pool1d, (2, 3, 9), [2], [2], [0])
+pooled("fused_pool2d", F.max_pool2d, (2, 2, 7, 6), [2, 2], [2, 1], [1, 0], True)
+pooled("fused_pool3d", F.max_pool3d, (1, 2, 4, 5, 6), [1, 2, 2], [1, 2, 2], [0, 1, 1])
 write("fused")

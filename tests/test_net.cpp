@@ -119,7 +119,7 @@ TEST(Net, ShapesFollowFromLayerToLayer) {
   char shape[64];
   EXPECT_STREQ(lamina_desc_text(&info.output, shape, sizeof shape), "f32[7,16,32,32]");
   ASSERT_OK(lamina_net_layer(net, 1, 7, &info));
-  EXPECT_EQ(info.activation_bytes, 0); // in place
+  EXPECT_EQ(info.activation_bytes, 0); // the pool does its work
   ASSERT_OK(lamina_net_layer(net, 2, 7, &info));
   EXPECT_STREQ(lamina_desc_text(&info.output, shape, sizeof shape), "f32[7,16,16,16]");
   EXPECT_ERROR(lamina_net_layer(net, 4, 7, &info), LAMINA_INVALID, "there is no layer 4; the net has 4");
@@ -135,8 +135,8 @@ TEST(Net, ShapesFollowFromLayerToLayer) {
   EXPECT_NE(std::string(text).find("total                                            42186"), std::string::npos)
       << text;
   ASSERT_OK(lamina_net_explain(net, 1, true, &text));
-  for (const char *op :
-       {"conv/forward", "relu/forward", "max_pool/backward", "fc/backward_weights", "softmax_cross_entropy/forward"})
+  for (const char *op : {"conv/forward", "relu_max_pool/forward", "relu_max_pool/backward", "fc/backward_weights",
+                         "softmax_cross_entropy/forward"})
     EXPECT_NE(std::string(text).find(op), std::string::npos) << op;
 }
 

@@ -149,4 +149,79 @@ TEST(NetFuse, LeavesPartsThatAreFasterOrHaveNoFusedEngine) {
   }
 }
 
+// ---- Max pools behind a ReLU --------------------------------------------------------------------------------------
+
+const char *const relu_and_pool = "relu_max_pool:loop/depthwise"; // asked for by name, the parts aren't: they stay
+
+void build_pools(Net &net) {
+  net.conv(4, 3, 1).add("relu").pool("max_pool", 2).conv(6, 3, 1).add("relu").pool("max_pool", 3).fc(3);
+}
+
+TEST(NetFuse, PoolsTakeTheReluBeforeThemInBothPasses) {
+  Device device(loops());
+  Net net(device, {2, 12, 12});
+  build_pools(net);
+  const std::vector<std::string> ops = ops_of(net);
+  EXPECT_EQ(count(ops, "relu_max_pool/forward"), 2);
+  EXPECT_EQ(count(ops, "relu_max_pool/backward"), 2);
+  for (const char *op : {"relu/forward", "relu/backward", "max_pool/forward", "max_pool/backward", "conv_relu/forward"})
+    EXPECT_EQ(count(ops, op), 0) << op;
+  EXPECT_EQ(ops[1], "2.max_pool relu_max_pool/forward");
+}
+
+TEST(NetFuse, PoolsBehindAReluGiveWhatTheirPartsGive) {
+  for (const lamina_dtype dtype : {LAMINA_F32, LAMINA_BF16, LAMINA_F64}) {
+    std::vector<double> gradients[2];
+    double loss[2];
+    for (int fused = 0; fused < 2; fused++) {
+      const std::string on = all_on(dtype == LAMINA_F64 ? "ref" : "loop");
+      Device device(fused ? on : on + "," + relu_and_pool);
+      Net net(device, {2, 12, 12}, dtype);
+      build_pools(net);
+      ASSERT_OK(lamina_net_init(net, 3));
+      const Batch batch(net, 4);
+      loss[fused] = batch.gradients(net);
+      gradients[fused] = net.all_gradients();
+      EXPECT_EQ(count(ops_of(net), "relu_max_pool/backward"), fused ? 2 : 0);
+    }
+    EXPECT_EQ(loss[0], loss[1]) << lamina_dtype_name(dtype);
+    EXPECT_EQ(gradients[0], gradients[1]) << lamina_dtype_name(dtype); // to the bit
+  }
+}
+
+// Somebody else reads what the ReLU gives; the pool takes it in another shape; the ReLU is the first of all.
+TEST(NetFuse, PoolsLeaveAReluThatOthersReadAndTakeOneOfTheInput) {
+  Device device(loops());
+  lamina_pool_layer two = {};
+  two.kernel[0] = 2;
+  Net shared(device, {2, 4, 4});
+  shared.link("relu", "gate", {"input"}).link("max_pool", "most", {"gate"}, &two);
+  shared.link("avg_pool", "mean", {"gate"}, &two).link("add", "sum", {"most", "mean"}).add("flatten").fc(3);
+  EXPECT_EQ(count(ops_of(shared), "relu_max_pool/forward"), 0);
+  EXPECT_EQ(count(ops_of(shared), "relu/forward"), 1);
+  Net first(device, {2, 4, 4});
+  first.add("relu").pool("max_pool", 2).fc(3);
+  EXPECT_EQ(count(ops_of(first), "relu_max_pool/forward"), 1);
+  EXPECT_EQ(count(ops_of(first), "relu_max_pool/backward"), 0); // nobody wants the input's gradient
+}
+
+TEST(NetFuse, PoolsLeaveTheReluWhereItsEstimateIsLess) {
+  lamina_engine fused = {};
+  fused.size = sizeof fused, fused.abi = LAMINA_ENGINE_ABI, fused.device = "cpu", fused.name = "mine";
+  fused.op = "relu_max_pool/backward", fused.run = fails;
+  for (const auto candidates : {dear, none}) {
+    fused.candidates = candidates;
+    lamina_engine relu = fused, pool = fused;
+    relu.op = "relu/backward", pool.op = "max_pool/backward";
+    relu.candidates = pool.candidates = [](lamina_device *, const lamina_problem *, const lamina_engine *,
+                                           lamina_candidate_fn *each, void *context) { each(context, "", 1e-6, ""); };
+    Device device("relu/backward:mine,max_pool/backward:mine,relu_max_pool/backward:mine");
+    for (const lamina_engine *engine : {&fused, &relu, &pool}) ASSERT_OK(lamina_engine_register(device, engine));
+    Net net(device, {2, 12, 12});
+    build_pools(net);
+    EXPECT_EQ(count(ops_of(net), "relu_max_pool/forward"), 0);
+    EXPECT_EQ(count(ops_of(net), "max_pool/backward"), 2);
+  }
+}
+
 } // namespace

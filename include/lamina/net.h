@@ -130,8 +130,8 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_layer(lamina_net *net, int 
  *  call or until the net is closed. The errors of planning. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_summary(lamina_net *net, int64_t batch, const char **text);
 /** For each op of the net, planned for this batch, the engine that runs it: a line each. As above. Where a fused op
- *  (conv_relu/forward …) does the work of two, it is listed with the first one's layer; a net takes it where its engine's
- *  estimate is less than that of its parts, unless an engine is asked for by name (LAMINA_ENGINE) for one of them only.
+ *  (conv_relu/forward …) does the work of two, it is listed with the first one's layer (relu_max_pool with the pool); a net
+ *  takes it where its engine's estimate is less than that of its parts, unless an engine is asked for by name (LAMINA_ENGINE) for one of them only.
  *  An output that doesn't lie row-major is named with its shape and layout, "y f32[64,96,27,27]_1x16": a net chooses
  *  what the engines together take least time for, by their estimates; its input, its output and what this interface
  *  shows of it are row-major whatever it holds. */

@@ -268,7 +268,8 @@ static lamina_status build(lamina_net *net, lamina_executor *executor) {
   if (executor->mode != LAMINA_MODE_INFER) LAMINA_TRY(add_loss(net, executor));
   if (executor->mode != LAMINA_MODE_INFER) LAMINA_TRY(add_hits(executor));
   executor->update = graph->node_count;
-  lamina_status status = training ? add_training(net, executor) : LAMINA_OK;
+  lamina_status status = lamina_graph_fuse_pools(graph, net->device);
+  if (!status && training) status = add_training(net, executor);
   if (!status) status = lamina_graph_plan(graph, net->device);
   if (status && graph->layer >= 0) return lamina_error_at(status, "%s: ", net->layers[graph->layer].name);
   return status;

@@ -140,6 +140,8 @@ lamina_status lamina_graph_problem(const lamina_graph *graph, const lamina_node_
 
 /* backward.c: appends what computes the gradient of every parameter. values[loss].gradient must be set. */
 lamina_status lamina_graph_backward(lamina_graph *graph);
+/* fuse_pool.c: makes one node of a relu and the max pool that takes it. Before the backward pass is appended. */
+lamina_status lamina_graph_fuse_pools(lamina_graph *graph, lamina_device *device);
 /* layout.c: chooses how values lie in memory, fuse.c: makes one node of two where a fused op has an engine that is faster.
  * Behind all that emits nodes. */
 lamina_status lamina_graph_arrange(lamina_graph *graph, lamina_device *device);

@@ -5,7 +5,7 @@ enum { MOST_COLUMNS = 1 << 20 }; /* of a row that gets tables: they are no large
 
 static int64_t whole_vectors(int64_t n) { return (n + LAMINA_LOOP_VECTOR - 1) & -LAMINA_LOOP_VECTOR; }
 
-static void read_sizes(lamina_loop_pool *s, const lamina_problem *p, int x, int y) {
+void lamina_loop_pool_sizes(lamina_loop_pool *s, const lamina_problem *p, int x, int y) {
   const lamina_pool *pool = (const void *)p->attr;
   const lamina_desc *dx = &p->arg[x], *dy = &p->arg[y];
   const int axes = dx->rank - 2;
@@ -55,7 +55,7 @@ static void fill_tables(lamina_loop_pool *s) {
 
 lamina_status lamina_loop_pool_open(lamina_plan *plan, int x, int y, bool lanes) {
   lamina_loop_pool s = {0};
-  read_sizes(&s, &plan->problem, x, y);
+  lamina_loop_pool_sizes(&s, &plan->problem, x, y);
   s.alone = LAMINA_LOOP_PARALLEL;
   s.direct = s.y[2] < 4 || s.kernel[2] > 1024 || s.x[2] > MOST_COLUMNS || s.y[2] > MOST_COLUMNS;
   plan_rows(&s, lanes && !s.direct, plan->threads);

@@ -46,6 +46,8 @@ typedef struct lamina_loop_pool {
   float *count;                 /* [width] how many elements of a row each window counts in an average */
 } lamina_loop_pool;
 
+/* Fills in planes and windows, of the arguments x (the larger one) and y. */
+void lamina_loop_pool_sizes(lamina_loop_pool *s, const lamina_problem *p, int x, int y);
 /* The engine's prepare and release; `x` and `y` are the places of the larger and the smaller argument. `lanes`: may
  * planes lie side by side? */
 lamina_status lamina_loop_pool_open(lamina_plan *plan, int x, int y, bool lanes);

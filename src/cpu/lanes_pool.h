@@ -1,0 +1,39 @@
+/* Pools whose planes have elements of several lanes: numbers that lie side by side and are pooled alike.
+ *
+ *   channels last         [N][spatial…][C]          lanes: the C channels
+ *   channels in blocks    [N][C/16][spatial…][16]   lanes: 16 channels
+ *   examples in blocks    [N/16][C][spatial…][16]   lanes: 16 examples
+ *
+ * So x is [planes][x0][x1][x2][lanes] and y [planes][y0][y1][y2][lanes], and a window is read as vectors whatever its
+ * kernel, stride and padding are. */
+#ifndef LAMINA_CPU_LANES_POOL_H
+#define LAMINA_CPU_LANES_POOL_H
+
+#include "cpu/loop_pool.h"
+
+/* A row of y, to be pooled. */
+typedef struct lamina_pool_row {
+  const lamina_loop_pool *pool;
+  int64_t lanes;    /* at least the kernel's width */
+  int64_t d, h;     /* which row */
+  const void *x;    /* the plane, whole */
+  void *y;          /* [y2][lanes] */
+  int32_t *indices; /* [y2][lanes]; NULL: not wanted */
+  bool min, relu;   /* minima in place of maxima; maxima behind a ReLU */
+} lamina_pool_row;
+
+typedef void lamina_pool_row_fn(const lamina_pool_row *row);
+
+/* How rows are pooled with one instruction set. */
+typedef struct lamina_pool_kernel {
+  const char *name;
+  int width;                      /* floats of a vector */
+  double share;                   /* of the peak's operations: elements of windows that it takes */
+  lamina_pool_row_fn *extreme[2]; /* of f32, of bf16 */
+  lamina_pool_row_fn *average[2];
+} lamina_pool_kernel;
+
+/* Number `index` of those that this machine has, the widest first; NULL past the last. */
+const lamina_pool_kernel *lamina_pool_kernel_at(int index);
+
+#endif

@@ -40,6 +40,17 @@ static void say_roofline(report *r, lamina_device *cpu) {
            cli_seconds(most.region, region, sizeof region),
            most.measured ? "measured" : "reckoned from what the CPU says of itself; lamina doctor --measure measures");
   say(r, true, "roofline", text);
+  if (!r->json) return;
+  lamina_json_object(r->json, NULL); /* the same in numbers */
+  lamina_json_text(r->json, "check", "rates");
+  lamina_json_bool(r->json, "ok", true);
+  lamina_json_bool(r->json, "measured", most.measured);
+  lamina_json_real(r->json, "flops", most.flops);
+  lamina_json_real(r->json, "flops_half", most.flops_half);
+  lamina_json_real(r->json, "read", most.read);
+  lamina_json_real(r->json, "copy", most.copy);
+  lamina_json_real(r->json, "region", most.region);
+  lamina_json_end(r->json);
 }
 
 static void check_cpu(report *r, bool measure) {

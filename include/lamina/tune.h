@@ -29,7 +29,7 @@ LAMINA_API void lamina_device_roofline(const lamina_device *device, lamina_roofl
 /** Measures it, on all threads of the device for some 150 ms, with some memory of the device's allocator, and lets the
  *  estimates rest on what came out; also fills *roofline, where that isn't NULL. Only before the device's first plan, and by
  *  one thread: INVALID else. UNSUPPORTED for devices that can't; OUT_OF_MEMORY.
- *  *Why not at every opening:* a measurement differs from run to run, and the engines chosen with it. */
+ *  (Not at every opening, since a measurement differs from run to run, and the engines chosen with it.) */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_roofline_measure(lamina_device *device, lamina_roofline *roofline);
 
 #ifdef __cplusplus

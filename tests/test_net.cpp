@@ -207,7 +207,9 @@ TEST(Net, WantsParametersBeforeItRuns) {
   static const char unset[] = "the net's parameters are not set; lamina_net_init does that";
   EXPECT_ERROR(lamina_net_forward(net, 1, x, y), LAMINA_INVALID, unset);
   EXPECT_ERROR(lamina_net_parameter_read(net, 0, y), LAMINA_INVALID, unset);
-  EXPECT_ERROR(lamina_net_gradient_read(net, 0, y), LAMINA_INVALID, "the net has no gradients yet");
+  EXPECT_ERROR(
+      lamina_net_gradient_read(net, 0, y), LAMINA_INVALID,
+      "the net has no gradients; lamina_net_gradients computes some, and a trainer keeps its own with keep_gradients");
   EXPECT_ERROR(lamina_net_save(net, "never"), LAMINA_INVALID,
                "the net's parameters are not set; there is nothing to save");
   EXPECT_ERROR(lamina_net_parameter_read(net, 2, y), LAMINA_INVALID, "there is no parameter 2; the net has 2");

@@ -41,7 +41,7 @@ private:
 lamina_training options(const lamina_dataset *data, double clip_norm, double clip_value = 0) {
   lamina_training training = {};
   training.train = data, training.batch = 1, training.epochs = 4, training.rate.rate = 1, training.threads = -1;
-  training.clip_norm = clip_norm, training.clip_value = clip_value;
+  training.clip_norm = clip_norm, training.clip_value = clip_value, training.keep_gradients = true;
   return training;
 }
 

@@ -107,7 +107,7 @@ TEST(NetMemory, NothingIsOverwrittenThatIsReadLater) {
     build_random(net, dice);
     ASSERT_FALSE(HasFailure());
     lamina_net *inside = net;
-    for (const lamina_mode mode : {LAMINA_MODE_TRAIN, LAMINA_MODE_EVALUATE, LAMINA_MODE_INFER}) {
+    for (const lamina_mode mode : {LAMINA_MODE_GRADIENTS, LAMINA_MODE_EVALUATE, LAMINA_MODE_INFER}) {
       lamina_executor *executor = nullptr;
       lamina_criterion loss;
       ASSERT_OK(lamina_net_criterion(inside, nullptr, nullptr, &loss));
@@ -138,7 +138,7 @@ void run_poisoning(lamina_net *net, const lamina_executor *e, const Batch &batch
   lamina_feed feed = {};
   feed.x = batch.x.data(), feed.labels = batch.labels.data();
   std::memset(arena, 0xFF, net->size[LAMINA_BUFFER_ARENA]);
-  for (int n = 0; n < e->update; n++) {
+  for (int n = 0; n < graph.node_count; n++) {
     ASSERT_OK(lamina_executor_run(net, e, n, n + 1, &feed));
     std::vector<bool> wanted(graph.arena / 64);
     for (int m = n + 1; m < graph.node_count; m++)
@@ -170,7 +170,7 @@ TEST(NetMemory, ResultsDontDependOnWhatMemoryHeldOrOnSharingIt) {
 
     lamina_net *inside = net;
     lamina_executor *e = inside->executors;
-    ASSERT_EQ(e->mode, LAMINA_MODE_TRAIN);
+    ASSERT_EQ(e->mode, LAMINA_MODE_GRADIENTS);
     for (int n = 0; n < e->graph.node_count; n++) in_place += e->graph.nodes[n].aliased != 0;
     run_poisoning(inside, e, batch);
     EXPECT_EQ(net.all_gradients(), gradients) << "with dead memory poisoned";

@@ -46,7 +46,7 @@ TEST_F(Train, AStepIsTheOptimizersOnTheGradients) {
   lamina_sgd sgd = {};
   sgd.momentum = 0.5;
   training.optimizer = "sgd", training.optimizer_attrs = &sgd, training.decay = 0.1;
-  training.train = examples;
+  training.train = examples, training.keep_gradients = true;
   Trainer trainer(net, training);
   std::vector<std::vector<double>> momentum(static_cast<size_t>(net.parameters()));
   for (int step = 0; step < 3; step++) {

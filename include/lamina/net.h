@@ -184,8 +184,8 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_init(lamina_net *net, uint6
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_parameter_read(lamina_net *net, int index, void *to);
 /** Copies it from there. Once one is written all count as set; those that were not are 0. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_parameter_write(lamina_net *net, int index, const void *from);
-/** The gradient that the last lamina_net_gradients or training step left, there clipped where a run asks for that. INVALID
- *  before. */
+/** The gradient that lamina_net_gradients left, or a step of a trainer that keeps them (lamina_training.keep_gradients),
+ *  there clipped where a run asks for that. INVALID before, and after a step that didn't keep them. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_gradient_read(lamina_net *net, int index, void *to);
 
 /** Gives the classes weights in the loss, for losses that take some (lamina/loss.h): n numbers from 0, one for each class,

@@ -98,6 +98,7 @@ typedef struct lamina_training {
   int64_t shift;     /**< as lamina_loader_options.shift; default 0 */
   int64_t evaluate;  /**< evaluate after every N epochs and the last; default 1; < 0: never */
   int threads;       /**< loader threads; default 1; < 0: none */
+  bool keep_gradients; /**< for lamina_net_gradient_read after a step; costs as much memory as the parameters take */
   lamina_step_fn *on_step;   /**< after every step */
   lamina_epoch_fn *on_epoch; /**< after every epoch's last step, and after on_step for it */
   void *user;                /**< given to both */

@@ -176,6 +176,7 @@ static lamina_status open_in(lamina_device *device, const char *name, const lami
   for (int i = 0; device->module.engines[i]; i++) LAMINA_TRY(lamina_engine_register(device, device->module.engines[i]));
   if (device->module.memory == LAMINA_MEMORY_DEVICE)
     LAMINA_TRY(lamina_engine_register(device, &lamina_ref_elsewhere_engine));
+  device->own_engines = device->engine_count;
   const char *engine = options->engine ? options->engine : getenv("LAMINA_ENGINE");
   if (engine && *engine) LAMINA_TRY(lamina_engines_override(device, engine));
   device->stream.device = device;

@@ -45,7 +45,7 @@ struct lamina_device {
   int threads;
   lamina_roofline roofline; /* what estimates are shares of; all zero where nobody knows */
   const lamina_engine **engines;
-  int engine_count;
+  int engine_count, own_engines; /* of them so many came with the device */
   lamina_plugin *plugins;
   int plugin_count;
   lamina_override *overrides;

@@ -119,6 +119,7 @@ lamina_status lamina_net_save(lamina_net *net, const char *path) {
 lamina_status lamina_trainer_save(lamina_trainer *t, const char *path) {
   LAMINA_NOT_NULL(t, "trainer");
   LAMINA_NOT_NULL(path, "path");
+  LAMINA_TRY(lamina_trainer_check(t));
   LAMINA_TRY(lamina_trainer_settle(t));
   return save(t->net, t, path);
 }
@@ -316,6 +317,7 @@ lamina_status lamina_trainer_resume(lamina_trainer *t, const char *path) {
   LAMINA_TRY(lamina_safetensors_open(path, t->net->allocator, &file));
   const lamina_status status = resume(t, file, path);
   lamina_safetensors_close(file);
+  if (!status) t->torn = false;
   return status;
 }
 

@@ -3,39 +3,9 @@
 
 #include "core/device.h"
 #include "core/problem.h"
-#include "lamina/arithmetic.h"
-#include "lamina/clip.h"
 #include "lamina/gather.h"
 #include "lamina/metric.h"
 #include "net/trace.h"
-
-/* ---- Constants: where segments end, and each one's weight decay ------------------------------------------------- */
-
-static size_t decays_at(const lamina_net *net) {
-  return lamina_align_up((size_t)net->params.trained * sizeof(int64_t), 64);
-}
-static size_t constants_size(const lamina_net *net) {
-  return net->params.trained ? decays_at(net) + (size_t)net->params.trained * sizeof(float) : 0;
-}
-
-static lamina_status write_constants(lamina_net *net) {
-  char *host = lamina_alloc_zero(net->allocator, constants_size(net));
-  if (!host) return LAMINA_OUT_OF_MEMORY;
-  int64_t *ends = (int64_t *)(void *)host;
-  float *decays = (float *)(void *)(host + decays_at(net));
-  size_t end = net->params.bytes; /* a segment reaches to the next parameter's start */
-  for (int i = net->params.count - 1, at = net->params.trained - 1; i >= 0; i--) {
-    const lamina_param *p = &net->params.list[i];
-    if (p->state) continue;
-    ends[at] = (int64_t)(end / lamina_element(net));
-    decays[at--] = p->decay ? (float)net->update.decay : 0;
-    end = p->offset;
-  }
-  const lamina_status status =
-      lamina_copy(net->device, net->block[LAMINA_BUFFER_CONSTANTS], host, constants_size(net), NULL);
-  lamina_free(net->allocator, host);
-  return status;
-}
 
 /* ---- Building --------------------------------------------------------------------------------------------------- */
 
@@ -57,13 +27,13 @@ static lamina_status expand_layers(lamina_net *net, lamina_executor *executor) {
   return LAMINA_OK;
 }
 
-static lamina_status step_value(lamina_graph *graph, const char *name, lamina_dtype dtype, int64_t count, size_t offset,
+lamina_status lamina_step_value(lamina_graph *graph, const char *name, lamina_dtype dtype, int64_t count, size_t offset,
                                 int *value) {
   const lamina_desc desc = lamina_dense(dtype, 1, &count);
   return lamina_graph_value(graph, name, &desc, LAMINA_BUFFER_STEP, offset, value);
 }
 
-static lamina_status result_value(lamina_graph *graph, const char *name, lamina_dtype dtype, size_t offset,
+lamina_status lamina_result_value(lamina_graph *graph, const char *name, lamina_dtype dtype, size_t offset,
                                   int *value) {
   const int64_t one = 1;
   lamina_desc desc = lamina_dense(dtype, 1, &one);
@@ -117,12 +87,12 @@ static lamina_status add_loss(const lamina_net *net, lamina_executor *executor) 
   int arg[LAMINA_MAX_ARGS];
   for (int i = 0; i < LAMINA_MAX_ARGS; i++) arg[i] = LAMINA_ABSENT;
   for (int i = 0; op->args[i].name; i++)
-    if (op->args[i].role == LAMINA_SAVED && executor->mode == LAMINA_MODE_TRAIN) arg[i] = LAMINA_FRESH;
+    if (op->args[i].role == LAMINA_SAVED && executor->mode >= LAMINA_MODE_GRADIENTS) arg[i] = LAMINA_FRESH;
   graph->layer_name = "loss";
   LAMINA_TRY(lamina_graph_value(graph, "labels", &labels, LAMINA_BUFFER_LABELS, 0, &executor->labels));
   LAMINA_TRY(add_target(executor, op, arg));
   arg[x] = graph->x, arg[y] = LAMINA_FRESH;
-  LAMINA_TRY(result_value(graph, "loss", graph->dtype, LAMINA_RESULT_LOSS, &arg[y]));
+  LAMINA_TRY(lamina_result_value(graph, "loss", graph->dtype, LAMINA_RESULT_LOSS, &arg[y]));
   LAMINA_TRY(add_weights(net, graph, op, arg));
   LAMINA_TRY(lamina_graph_emit(graph, name, executor->criterion.attr, arg));
   executor->loss = arg[y];
@@ -132,7 +102,7 @@ static lamina_status add_loss(const lamina_net *net, lamina_executor *executor) 
 
 /* In training the best score alone, and where it is one of [N, classes]; in evaluation the k best, too. */
 static lamina_status add_hits(lamina_executor *executor) {
-  const bool training = executor->mode == LAMINA_MODE_TRAIN;
+  const bool training = executor->mode >= LAMINA_MODE_GRADIENTS;
   lamina_graph *graph = &executor->graph;
   const lamina_desc scores = graph->values[graph->x].desc;
   if (training && scores.rank != 2) return LAMINA_OK;
@@ -141,119 +111,16 @@ static lamina_status add_hits(lamina_executor *executor) {
                         scores.rank);
   for (int i = 0; i < (training ? 1 : 2); i++) {
     const lamina_top_k top_k = {.k = i ? executor->k : 1};
-    LAMINA_TRY(result_value(graph, "hits", LAMINA_I64, LAMINA_RESULT_HITS + 64 * (size_t)i, &executor->hits[i]));
+    LAMINA_TRY(lamina_result_value(graph, "hits", LAMINA_I64, LAMINA_RESULT_HITS + 64 * (size_t)i, &executor->hits[i]));
     int arg[] = {graph->x, executor->labels, executor->hits[i]};
     LAMINA_TRY(lamina_graph_emit(graph, "top_k/forward", &top_k, arg));
   }
   return LAMINA_OK;
 }
 
-/* One op over all parameters at once: their block, seen as one vector. */
-static lamina_status add_update(const lamina_net *net, lamina_executor *executor) {
-  lamina_graph *graph = &executor->graph;
-  const lamina_update *update = &executor->applied;
-  const lamina_op_def *op = lamina_op_at(lamina_op_find(update->op));
-  const int64_t numbers = (int64_t)(net->params.bytes / lamina_element(net)), segments = net->params.trained;
-  const lamina_desc all = lamina_dense(graph->dtype, 1, &numbers);
-  const lamina_desc ends = lamina_dense(LAMINA_I64, 1, &segments), decays = lamina_dense(LAMINA_F32, 1, &segments);
-  const bool decay = update->decay != 0;
-  const struct {
-    const char *name;
-    const lamina_desc *desc;
-    lamina_buffer buffer;
-    size_t offset;
-    bool wanted;
-  } vectors[] = {{"w", &all, LAMINA_BUFFER_PARAMETERS, 0, true},
-                 {"g", &all, LAMINA_BUFFER_GRADIENTS, 0, true},
-                 {"m", &all, LAMINA_BUFFER_MOMENT1, 0, update->moments > 0},
-                 {"v", &all, LAMINA_BUFFER_MOMENT2, 0, update->moments > 1},
-                 {"segments", &ends, LAMINA_BUFFER_CONSTANTS, 0, decay},
-                 {"decay", &decays, LAMINA_BUFFER_CONSTANTS, decays_at(net), decay}};
-  int arg[LAMINA_MAX_ARGS];
-  for (int i = 0; i < LAMINA_MAX_ARGS; i++) arg[i] = LAMINA_ABSENT;
-  for (size_t i = 0; i < LAMINA_COUNT_OF(vectors); i++) {
-    const int at = lamina_op_arg(op, vectors[i].name);
-    if (at >= 0 && vectors[i].wanted)
-      LAMINA_TRY(
-          lamina_graph_value(graph, vectors[i].name, vectors[i].desc, vectors[i].buffer, vectors[i].offset, &arg[at]));
-  }
-  const int rate = lamina_op_arg(op, "rate"), step = lamina_op_arg(op, "step"), gate = lamina_op_arg(op, "gate");
-  if (rate >= 0) LAMINA_TRY(step_value(graph, "rate", LAMINA_F32, 1, offsetof(lamina_step_block, rate), &arg[rate]));
-  if (step >= 0) LAMINA_TRY(step_value(graph, "step", LAMINA_I64, 1, offsetof(lamina_step_block, step), &arg[step]));
-  if (gate >= 0) arg[gate] = executor->sum;
-  graph->layer = -1;
-  graph->layer_name = "update";
-  return lamina_graph_emit(graph, update->op, update->attr, arg);
-}
-
-/* An op whose y is its first argument, in place. */
-static lamina_status emit_in_place(lamina_graph *graph, const char *name, const void *attr, int *arg) {
-  const int y = lamina_op_arg(lamina_op_at(lamina_op_find(name)), "y");
-  arg[y] = arg[0];
-  LAMINA_TRY(lamina_graph_emit(graph, name, attr, arg));
-  graph->nodes[graph->node_count - 1].aliased |= 1u << y;
-  return LAMINA_OK;
-}
-
-static lamina_status add_to_sum(lamina_executor *executor, int value) {
-  return emit_in_place(&executor->graph, "add/forward", NULL, (int[]){executor->sum, value, LAMINA_ABSENT});
-}
-
-static lamina_status add_sum(lamina_executor *executor) {
-  LAMINA_TRY(result_value(&executor->graph, "loss_sum", executor->graph.dtype, LAMINA_RESULT_SUM, &executor->sum));
-  return add_to_sum(executor, executor->loss);
-}
-
-/* Clips the block of all gradients, in place. A norm that isn't finite shuts the gate as a loss does: 0 times it is
- * added to the sum, which stays what it was where the norm is finite. */
-static lamina_status add_clip(const lamina_net *net, lamina_executor *executor) {
-  lamina_graph *graph = &executor->graph;
-  const lamina_clip_norm by_norm = {executor->applied.clip_norm};
-  const lamina_clip_value by_value = {executor->applied.clip_value};
-  const lamina_scale nothing = {.has_factor = 1};
-  const int64_t numbers = (int64_t)(net->params.bytes / lamina_element(net));
-  const lamina_desc all = lamina_dense(graph->dtype, 1, &numbers);
-  int g;
-  LAMINA_TRY(lamina_graph_value(graph, "g", &all, LAMINA_BUFFER_GRADIENTS, 0, &g));
-  if (by_value.max > 0) LAMINA_TRY(emit_in_place(graph, "clip_value/forward", &by_value, (int[]){g, LAMINA_ABSENT}));
-  if (!(by_norm.max > 0)) return LAMINA_OK;
-  LAMINA_TRY(result_value(graph, "grad_norm", graph->dtype, LAMINA_RESULT_NORM, &executor->norm));
-  LAMINA_TRY(lamina_graph_emit(graph, "norm2/forward", NULL, (int[]){g, executor->norm}));
-  int zero[] = {executor->norm, LAMINA_FRESH};
-  LAMINA_TRY(lamina_graph_emit(graph, "scale/forward", &nothing, zero));
-  LAMINA_TRY(add_to_sum(executor, zero[1]));
-  return emit_in_place(graph, "clip_norm/forward", &by_norm, (int[]){g, executor->norm, executor->sum, LAMINA_ABSENT});
-}
-
-/* States take their next values with the update, so that a step that fails before leaves them. */
-static lamina_status add_states(lamina_executor *executor) {
-  lamina_graph *graph = &executor->graph;
-  for (int v = 0, count = graph->value_count; v < count; v++) {
-    int arg[] = {graph->values[v].next, executor->sum, v};
-    if (arg[0] >= 0) LAMINA_TRY(lamina_graph_emit(graph, "commit/forward", NULL, arg));
-  }
-  return LAMINA_OK;
-}
-
-static lamina_status add_training(const lamina_net *net, lamina_executor *executor) {
-  lamina_graph *graph = &executor->graph;
-  int one;
-  LAMINA_TRY(step_value(graph, "loss_gradient", LAMINA_F32, 1, offsetof(lamina_step_block, loss_gradient), &one));
-  graph->values[executor->loss].gradient = one;
-  LAMINA_TRY(lamina_graph_backward(graph));
-  executor->update = graph->node_count;
-  graph->layer = -1;
-  graph->layer_name = "update";
-  const bool updates = net->params.trained && executor->applied.op[0];
-  LAMINA_TRY(add_sum(executor));
-  if (updates) LAMINA_TRY(add_clip(net, executor));
-  LAMINA_TRY(add_states(executor)); /* the gate is complete */
-  return updates ? add_update(net, executor) : LAMINA_OK;
-}
-
 static lamina_status build(lamina_net *net, lamina_executor *executor) {
   lamina_graph *graph = &executor->graph;
-  const bool training = executor->mode == LAMINA_MODE_TRAIN;
+  const bool training = executor->mode >= LAMINA_MODE_GRADIENTS;
   int64_t dims[LAMINA_MAX_RANK];
   memcpy(dims, net->input.dims, sizeof dims);
   dims[0] = graph->batch;
@@ -261,7 +128,8 @@ static lamina_status build(lamina_net *net, lamina_executor *executor) {
   if (lamina_desc_bytes(&input) < 0)
     return lamina_error(LAMINA_INVALID, "a batch of %lld examples overflows", (long long)graph->batch);
   LAMINA_TRY(lamina_graph_value(graph, "input", &input, LAMINA_BUFFER_INPUT, 0, &graph->x));
-  if (training) LAMINA_TRY(step_value(graph, "rng", LAMINA_I64, 2, offsetof(lamina_step_block, rng), &graph->rng));
+  if (training)
+    LAMINA_TRY(lamina_step_value(graph, "rng", LAMINA_I64, 2, offsetof(lamina_step_block, rng), &graph->rng));
   LAMINA_TRY(expand_layers(net, executor));
   executor->output = graph->x;
   graph->values[graph->x].kept = executor->mode == LAMINA_MODE_INFER;
@@ -269,8 +137,10 @@ static lamina_status build(lamina_net *net, lamina_executor *executor) {
   if (executor->mode != LAMINA_MODE_INFER) LAMINA_TRY(add_hits(executor));
   executor->update = graph->node_count;
   lamina_status status = lamina_graph_fuse_pools(graph, net->device);
-  if (!status && training) status = add_training(net, executor);
-  if (!status) status = lamina_graph_plan(graph, net->device);
+  if (!status && training) status = lamina_executor_add_training(net, executor);
+  if (!status) status = lamina_graph_arrange(graph, net->device);
+  if (!status && executor->early) status = lamina_executor_update_early(net, executor);
+  if (!status) status = lamina_graph_place(graph, net->device);
   if (status && graph->layer >= 0) return lamina_error_at(status, "%s: ", net->layers[graph->layer].name);
   return status;
 }
@@ -332,7 +202,7 @@ static lamina_status executor_open(lamina_net *net, lamina_mode mode, int64_t ba
                                    .dtype = net->shape.dtype,
                                    .math = net->options.math,
                                    .batch = batch,
-                                   .training = mode == LAMINA_MODE_TRAIN,
+                                   .training = mode >= LAMINA_MODE_GRADIENTS,
                                    .settled = !chooses(net, mode),
                                    .params = &net->params,
                                    .rng = LAMINA_ABSENT};
@@ -347,7 +217,8 @@ static lamina_status executor_open(lamina_net *net, lamina_mode mode, int64_t ba
 
 static bool same_update(const lamina_update *a, const lamina_update *b) {
   return strcmp(a->op, b->op) == 0 && memcmp(a->attr, b->attr, sizeof a->attr) == 0 && !(a->decay != b->decay) &&
-         !(a->clip_norm != b->clip_norm) && !(a->clip_value != b->clip_value) && a->moments == b->moments;
+         !(a->clip_norm != b->clip_norm) && !(a->clip_value != b->clip_value) && a->moments == b->moments &&
+         a->keeps == b->keeps;
 }
 
 static bool same_criterion(const lamina_criterion *a, const lamina_criterion *b) {
@@ -402,6 +273,11 @@ void lamina_net_forget(lamina_net *net) {
 
 /* ---- Memory ----------------------------------------------------------------------------------------------------- */
 
+/* Bytes of the gradients' block that an executor wants. */
+static size_t gradients_size(const lamina_net *net, const lamina_executor *e) {
+  return e->early ? 0 : net->params.bytes;
+}
+
 void lamina_executor_need(const lamina_net *net, const lamina_executor *e, lamina_memory_need *need) {
   *need =
       (lamina_memory_need){.parameters = net->params.bytes + net->params.state_bytes, .activations = e->graph.arena};
@@ -412,7 +288,7 @@ void lamina_executor_need(const lamina_net *net, const lamina_executor *e, lamin
   const int widest = lamina_graph_widest(&e->graph);
   need->widest = widest < 0 || e->graph.nodes[widest].layer < 0 ? "the loss and the update"
                                                                 : net->layers[e->graph.nodes[widest].layer].name;
-  const bool training = e->mode == LAMINA_MODE_TRAIN;
+  const bool training = e->mode >= LAMINA_MODE_GRADIENTS;
   if (!lamina_net_on_host(net)) {
     need->input = (size_t)lamina_desc_bytes(&e->graph.values[0].desc);
     if (e->labels >= 0) need->input += (size_t)lamina_desc_bytes(&e->graph.values[e->labels].desc);
@@ -421,9 +297,9 @@ void lamina_executor_need(const lamina_net *net, const lamina_executor *e, lamin
   }
   if (e->mode != LAMINA_MODE_INFER) need->other = LAMINA_RESULT_BYTES;
   if (training) {
-    need->gradients = net->params.bytes;
+    need->gradients = gradients_size(net, e);
     need->optimizer = (size_t)e->applied.moments * net->params.bytes;
-    need->other += constants_size(net) + sizeof(lamina_step_block);
+    need->other += sizeof(lamina_step_block) + (e->mode == LAMINA_MODE_TRAIN ? lamina_constants_size(net) : 0);
   }
   need->other += net->size[LAMINA_BUFFER_CLASS_WEIGHTS];
   need->device = need->parameters + need->gradients + need->optimizer + need->activations + need->input + need->other;
@@ -456,14 +332,14 @@ static lamina_status take_all(lamina_net *net, const lamina_executor *executor) 
   LAMINA_TRY(take(net, LAMINA_BUFFER_ARENA, executor->graph.arena, false));
   LAMINA_TRY(lamina_net_hold(net));
   if (executor->mode != LAMINA_MODE_INFER) LAMINA_TRY(take(net, LAMINA_BUFFER_RESULT, LAMINA_RESULT_BYTES, true));
-  if (executor->mode != LAMINA_MODE_TRAIN) return LAMINA_OK;
+  if (executor->mode < LAMINA_MODE_GRADIENTS) return LAMINA_OK;
   LAMINA_TRY(take(net, LAMINA_BUFFER_STEP, sizeof(lamina_step_block), false));
-  LAMINA_TRY(take(net, LAMINA_BUFFER_GRADIENTS, net->params.bytes, true)); /* zeros: the gaps between parameters */
+  LAMINA_TRY(take(net, LAMINA_BUFFER_GRADIENTS, gradients_size(net, executor), true)); /* zeros: the gaps */
   if (executor->applied.moments > 0) LAMINA_TRY(take(net, LAMINA_BUFFER_MOMENT1, net->params.bytes, true));
   if (executor->applied.moments > 1) LAMINA_TRY(take(net, LAMINA_BUFFER_MOMENT2, net->params.bytes, true));
-  if (!net->params.trained) return LAMINA_OK;
-  LAMINA_TRY(take(net, LAMINA_BUFFER_CONSTANTS, constants_size(net), false));
-  return write_constants(net);
+  if (!net->params.trained || executor->mode != LAMINA_MODE_TRAIN) return LAMINA_OK;
+  LAMINA_TRY(take(net, LAMINA_BUFFER_CONSTANTS, lamina_constants_size(net), false));
+  return lamina_constants_write(net);
 }
 
 lamina_status lamina_net_take(lamina_net *net, const lamina_executor *executor) {
@@ -561,11 +437,19 @@ lamina_status lamina_executor_read(const lamina_net *net, const lamina_executor 
 
 lamina_status lamina_executor_run(const lamina_net *net, const lamina_executor *executor, int first, int last,
                                   const lamina_feed *feed) {
+  int reached;
+  return lamina_executor_run_to(net, executor, first, last, feed, &reached);
+}
+
+lamina_status lamina_executor_run_to(const lamina_net *net, const lamina_executor *executor, int first, int last,
+                                     const lamina_feed *feed, int *reached) {
+  *reached = first;
   if (net->trace) LAMINA_TRY(lamina_trace_begin(net, last - first));
   for (int n = first; n < last; n++) {
     const lamina_node_op *node = &executor->graph.nodes[n];
     lamina_args args = {{NULL}};
     if (node->op < 0) continue;
+    *reached = n;
     for (int i = 0; i < LAMINA_MAX_ARGS; i++)
       if (node->arg[i] >= 0) args.p[i] = lamina_executor_at(net, executor, node->arg[i], feed);
     const lamina_status status =

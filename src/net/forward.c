@@ -141,11 +141,11 @@ lamina_status lamina_net_gradients(lamina_net *net, const char *name, int64_t n,
     return lamina_error(LAMINA_INVALID, "lamina_net_gradients: step is %lld; expected 0 or more", (long long)step);
   const lamina_step_block block = {.loss_gradient = 1, .step = step + 1, .rng = {(int64_t)seed, step}};
   LAMINA_TRY(lamina_net_criterion(net, name, NULL, &criterion));
-  LAMINA_TRY(lamina_net_ready(net, LAMINA_MODE_TRAIN, n, &criterion, 0, &e));
+  LAMINA_TRY(lamina_net_ready(net, LAMINA_MODE_GRADIENTS, n, &criterion, 0, &e));
   lamina_status status = lamina_feed_open(net, e, &feed);
   if (!status) status = lamina_feed_put(net, &feed, x, labels, NULL);
   if (!status) status = lamina_net_write_step(net, &block);
-  if (!status) status = lamina_executor_run(net, e, 0, e->update, &feed);
+  if (!status) status = lamina_executor_run(net, e, 0, e->graph.node_count, &feed);
   if (!status) status = lamina_executor_read(net, e, e->loss, &feed, value);
   if (!status) *loss = lamina_load(net->shape.dtype, value, 0);
   net->gradients = !status;

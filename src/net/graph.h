@@ -146,7 +146,9 @@ lamina_status lamina_graph_fuse_pools(lamina_graph *graph, lamina_device *device
  * Behind all that emits nodes. */
 lamina_status lamina_graph_arrange(lamina_graph *graph, lamina_device *device);
 lamina_status lamina_graph_fuse(lamina_graph *graph, lamina_device *device);
-/* memory.c: arranges, runs in place what can be, plans every node on the device and gives every value and workspace its place. */
+/* memory.c: runs in place what can be, plans every node on the device and gives every value and workspace its place. */
+lamina_status lamina_graph_place(lamina_graph *graph, lamina_device *device);
+/* Arranges, then places. */
 lamina_status lamina_graph_plan(lamina_graph *graph, lamina_device *device);
 /* The node at which most of the arena is in use; -1: none uses any. */
 int lamina_graph_widest(const lamina_graph *graph);

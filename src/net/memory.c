@@ -163,6 +163,10 @@ int lamina_graph_widest(const lamina_graph *graph) {
 
 lamina_status lamina_graph_plan(lamina_graph *graph, lamina_device *device) {
   LAMINA_TRY(lamina_graph_arrange(graph, device));
+  return lamina_graph_place(graph, device);
+}
+
+lamina_status lamina_graph_place(lamina_graph *graph, lamina_device *device) {
   find_lifetimes(graph);
   run_in_place(graph);
   for (int n = 0; n < graph->node_count; n++) {

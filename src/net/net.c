@@ -211,7 +211,10 @@ lamina_status lamina_net_gradient_read(lamina_net *net, int index, void *to) {
   LAMINA_TRY(check_index(net, index));
   if (net->params.list[index].state)
     return lamina_error(LAMINA_INVALID, "%s has no gradient: it isn't trained", net->params.list[index].name);
-  if (!net->gradients) return lamina_error(LAMINA_INVALID, "the net has no gradients yet");
+  if (!net->gradients)
+    return lamina_error(LAMINA_INVALID,
+                        "the net has no gradients; lamina_net_gradients computes some, and a trainer keeps "
+                        "its own with keep_gradients");
   return lamina_net_fetch(net, LAMINA_BUFFER_GRADIENTS, index, to);
 }
 

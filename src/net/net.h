@@ -40,8 +40,9 @@ enum { LAMINA_SLOTS = 2 };
 
 typedef enum lamina_mode {
   LAMINA_MODE_INFER,
-  LAMINA_MODE_EVALUATE, /* mean loss, and hits */
-  LAMINA_MODE_TRAIN     /* mean loss, hits, gradients, update */
+  LAMINA_MODE_EVALUATE,  /* mean loss, and hits */
+  LAMINA_MODE_GRADIENTS, /* mean loss, hits, gradients in their block */
+  LAMINA_MODE_TRAIN      /* mean loss, hits, update */
 } lamina_mode;
 
 /* What the update of a training graph does. */
@@ -51,6 +52,7 @@ typedef struct lamina_update {
   double decay;                 /* weight decay of parameters that take it */
   double clip_norm, clip_value; /* what gradients are clipped to before it; 0: they aren't */
   int moments;                  /* vectors of state: 0 to 2 */
+  bool keeps;                   /* gradients are there after a step */
 } lamina_update;
 
 /* A loss: the family of its ops and their descriptor, which begins with the reduction. Family "": none. */
@@ -68,7 +70,8 @@ typedef struct lamina_executor {
   bool held;                              /* by a trainer, so it stays */
   int output, labels, loss, sum, hits[2]; /* values; sum: of all losses */
   int norm;                               /* of all gradients, where they are clipped by it */
-  int update;                             /* the first node of the update; node_count without one */
+  int update;                             /* the first node that changes the net; node_count without one */
+  bool early;                             /* each parameter is updated behind its gradient: update.c */
   int *layer_output;                      /* [layers]: the value that each gives */
   struct lamina_executor *next;           /* asked for longer ago */
 } lamina_executor;
@@ -144,6 +147,17 @@ bool lamina_net_on_host(const lamina_net *net);
  * inference; `k`: of the second count of hits. It stays until a few others were asked for. */
 lamina_status lamina_net_executor(lamina_net *net, lamina_mode mode, int64_t batch, const lamina_criterion *loss,
                                   int64_t k, lamina_executor **executor);
+/* The values of the step block and of what a batch leaves. */
+lamina_status lamina_step_value(lamina_graph *graph, const char *name, lamina_dtype dtype, int64_t count, size_t offset,
+                                int *value);
+lamina_status lamina_result_value(lamina_graph *graph, const char *name, lamina_dtype dtype, size_t offset, int *value);
+/* update.c: all that comes behind the loss in training. */
+lamina_status lamina_executor_add_training(const lamina_net *net, lamina_executor *executor);
+/* Puts each parameter's update behind its gradient, in a graph that is arranged. */
+lamina_status lamina_executor_update_early(const lamina_net *net, lamina_executor *executor);
+/* The block of what updates take that doesn't change. */
+size_t lamina_constants_size(const lamina_net *net);
+lamina_status lamina_constants_write(const lamina_net *net);
 /* Takes what memory the executor still lacks. */
 lamina_status lamina_net_take(lamina_net *net, const lamina_executor *executor);
 /* Both, and between them a look at whether there is as much memory as that. */
@@ -190,6 +204,9 @@ lamina_status lamina_net_forward_from(lamina_net *net, int64_t n, const void *x,
 /* Runs nodes first … last - 1, and tells the net's trace of them. */
 lamina_status lamina_executor_run(const lamina_net *net, const lamina_executor *executor, int first, int last,
                                   const lamina_feed *feed);
+/* The same; *reached is the last node that was begun. */
+lamina_status lamina_executor_run_to(const lamina_net *net, const lamina_executor *executor, int first, int last,
+                                     const lamina_feed *feed, int *reached);
 /* The address of a value, and a copy of a small one to the host. */
 void *lamina_executor_at(const lamina_net *net, const lamina_executor *executor, int value, const lamina_feed *feed);
 lamina_status lamina_executor_read(const lamina_net *net, const lamina_executor *executor, int value,

@@ -100,8 +100,13 @@ lamina_status lamina_slots_feed(lamina_trainer *t, lamina_slot *slot, const lami
   return lamina_stream_sync(t->net->device, t->upload);
 }
 
+/* A step that fails among early updates has made some of them. */
 static lamina_status run_nodes(lamina_trainer *t, const lamina_slot *slot) {
-  return lamina_executor_run(t->net, t->executor, 0, t->executor->graph.node_count, &slot->feed);
+  const lamina_executor *e = t->executor;
+  int reached;
+  const lamina_status status = lamina_executor_run_to(t->net, e, 0, e->graph.node_count, &slot->feed, &reached);
+  t->torn |= status && e->early && reached >= e->update;
+  return status;
 }
 
 /* Records the step. Where that can't be, the ops are launched one by one from now on, and the log says why. */

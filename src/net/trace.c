@@ -82,6 +82,7 @@ static const char *layer_of(const lamina_net *net, const lamina_executor *execut
 lamina_status lamina_trace_end(const lamina_net *net, const lamina_executor *executor) {
   static const lamina_run runs[] = {[LAMINA_MODE_INFER] = LAMINA_RUN_INFERENCE,
                                     [LAMINA_MODE_EVALUATE] = LAMINA_RUN_EVALUATION,
+                                    [LAMINA_MODE_GRADIENTS] = LAMINA_RUN_TRAINING,
                                     [LAMINA_MODE_TRAIN] = LAMINA_RUN_TRAINING};
   lamina_trace *trace = net->trace;
   lamina_op_trace op = {

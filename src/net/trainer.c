@@ -117,13 +117,20 @@ static lamina_status collect(lamina_trainer *t) {
     return status;
   }
   if (!result.finite) return look_for_the_cause(t, slot, &result);
-  t->net->gradients = true;
+  t->net->gradients = t->executor->applied.keeps;
   t->loss_sum += result.loss;
   t->now.loss = result.loss;
   t->now.grad_norm = result.grad_norm;
   t->hits += (double)result.hits;
   lamina_trainer_means(t, slot->before.step + 1);
   return LAMINA_OK;
+}
+
+lamina_status lamina_trainer_check(const lamina_trainer *t) {
+  if (!t->torn) return LAMINA_OK;
+  return lamina_error(LAMINA_INTERNAL,
+                      "a step failed when some of the parameters were updated already, so they are of no "
+                      "step; resume from a checkpoint");
 }
 
 lamina_status lamina_trainer_settle(lamina_trainer *t) {
@@ -166,6 +173,7 @@ static lamina_status end_epoch(lamina_trainer *t) {
 static lamina_status step(lamina_trainer *t, const lamina_batch *given) {
   const lamina_training *o = &t->settings.options;
   lamina_progress *now = &t->now;
+  LAMINA_TRY(lamina_trainer_check(t));
   if (lamina_trainer_done(t)) return lamina_error(LAMINA_INVALID, "all %lld epochs are done", (long long)now->epochs);
   if (t->ends) LAMINA_TRY(end_epoch(t));
   if (lamina_trainer_done(t)) return LAMINA_OK;

@@ -55,6 +55,7 @@ struct lamina_trainer {
   lamina_progress now;
   double loss_sum; /* over the epoch's steps */
   double hits;     /* likewise; NaN where a checkpoint didn't know it */
+  bool torn;       /* a step failed between updates: the parameters are those of no step */
   bool ends;       /* an epoch's last step is done; its evaluation and on_epoch are still to come */
 };
 
@@ -98,6 +99,8 @@ lamina_status lamina_slots_reset(lamina_trainer *trainer);
 
 /* The means of progress over so many steps of the epoch; NaN for 0. */
 void lamina_trainer_means(lamina_trainer *trainer, int64_t steps);
+/* INTERNAL where a step was left half done. */
+lamina_status lamina_trainer_check(const lamina_trainer *trainer);
 /* Waits for all steps in flight: progress then says how they went. */
 lamina_status lamina_trainer_settle(lamina_trainer *trainer);
 

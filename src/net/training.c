@@ -122,7 +122,8 @@ lamina_status lamina_training_update(const lamina_net *net, const lamina_setting
   const lamina_training *o = &s->options;
   *update = (lamina_update){.decay = o->decay,
                             .clip_norm = o->clip_norm > 0 ? o->clip_norm : 0,
-                            .clip_value = o->clip_value > 0 ? o->clip_value : 0};
+                            .clip_value = o->clip_value > 0 ? o->clip_value : 0,
+                            .keeps = o->keep_gradients};
   snprintf(update->op, sizeof update->op, "%s/update", s->optimizer);
   memcpy(update->attr, s->optimizer_attrs, sizeof update->attr);
   const lamina_op_def *op = lamina_op_at(lamina_op_find(update->op));

@@ -126,7 +126,7 @@ BAD(lamina_net_parameter_write, "parameter 99", INVALID, "there is no parameter 
   return lamina_net_parameter_write(w.net, 99, w.numbers);
 }
 
-BAD(lamina_net_gradient_read, "before there are any", INVALID, "no gradients yet") {
+BAD(lamina_net_gradient_read, "before there are any", INVALID, "has no gradients") {
   return lamina_net_gradient_read(w.net, 0, w.numbers);
 }
 

@@ -179,6 +179,7 @@ lamina_training training_on(const Examples &examples) {
   training.train = training.test = examples;
   training.optimizer = "sgd", training.optimizer_attrs = &momentum, training.decay = 0.01;
   training.batch = 4, training.epochs = 1, training.seed = 3, training.rate.rate = 0.05;
+  training.keep_gradients = true;
   return training;
 }
 

@@ -105,6 +105,32 @@ TEST_F(NetUpdate, TakesNoBlockOfGradients) {
   EXPECT_LE(now, need.device);
 }
 
+// A gradient of more than 16 MiB never exists whole. Engines may sum in another order for fewer rows.
+TEST_F(NetUpdate, MakesLargeGradientsInSlices) {
+  Device device;
+  Net each(device, {1, 8, 8}), once(device, {1, 8, 8});
+  for (Net *net : {&each, &once}) net->fc(70001).add("relu").fc(4);
+  Trainer early(each, options(false, "sgd", &momentum, 0.01)), late(once, options(true, "sgd", &momentum, 0.01));
+  const lamina_graph &graph = executor_of(early)->graph;
+  std::vector<int64_t> rows;
+  std::map<int, int> updates; // of parameters
+  for (int n = 0; n < graph.node_count; n++) {
+    if (graph.nodes[n].op < 0) continue;
+    const std::string name = lamina_op_at(graph.nodes[n].op)->name;
+    if (name == "sgd/update") updates[graph.values[graph.nodes[n].arg[0]].root]++;
+    if (name == "fc/backward_weights") rows.push_back(graph.values[graph.nodes[n].arg[2]].desc.dims[0]);
+  }
+  EXPECT_EQ(rows, (std::vector<int64_t>{4, 35008, 34993}));
+  EXPECT_EQ(updates.size(), 4u);
+  EXPECT_LT(graph.arena, size_t{12} << 20);
+  for (int step = 0; step < 3; step++) {
+    early.steps(1), late.steps(1);
+    const std::vector<double> a = each.all(), b = once.all();
+    for (size_t i = 0; i < a.size(); i++) ASSERT_NEAR(a[i], b[i], 1e-5 * (std::abs(b[i]) + 0.01)) << i;
+  }
+  EXPECT_NE(each.parameter(0).back(), 0);
+}
+
 // Gradients that were asked for are there until a step that doesn't keep its own.
 TEST_F(NetUpdate, GradientsAreThereWhereTheyAreAskedFor) {
   Device device;

@@ -156,7 +156,8 @@ static void executor_close(lamina_net *net, lamina_executor *executor) {
 static bool chooses(const lamina_net *net, lamina_mode mode) {
   for (const lamina_executor *e = net->executors; e; e = e->next)
     if (e->held) return false;
-  return net->settled == LAMINA_SETTLED_NONE || (net->settled == LAMINA_SETTLED_EARLIER && mode == LAMINA_MODE_TRAIN);
+  return net->settled == LAMINA_SETTLED_NONE ||
+         (net->settled == LAMINA_SETTLED_EARLIER && mode >= LAMINA_MODE_GRADIENTS);
 }
 
 /* Its choice counts from now on: graphs that were planned with another one are forgotten. */
@@ -171,14 +172,14 @@ static void settle(lamina_net *net, const lamina_executor *executor) {
     *settled = value->desc;
   }
   if (changed) lamina_net_forget(net);
-  net->settled = executor->mode == LAMINA_MODE_TRAIN ? LAMINA_SETTLED_TRAINING : LAMINA_SETTLED_EARLIER;
+  net->settled = executor->mode >= LAMINA_MODE_GRADIENTS ? LAMINA_SETTLED_TRAINING : LAMINA_SETTLED_EARLIER;
   net->settler = executor;
 }
 
 void lamina_net_unsettle(lamina_net *net) {
   for (lamina_executor **at = &net->executors; *at;) {
     lamina_executor *executor = *at;
-    if (executor->mode != LAMINA_MODE_TRAIN || executor == net->settler) {
+    if (executor->mode < LAMINA_MODE_GRADIENTS || executor == net->settler) {
       at = &executor->next;
       continue;
     }

@@ -31,6 +31,7 @@ typedef enum lamina_buffer {
   LAMINA_BUFFERS
 } lamina_buffer;
 
+enum { LAMINA_OF_UPDATE = -2 };                 /* in a layer's place; -1: of the loss */
 enum { LAMINA_ABSENT = -1, LAMINA_FRESH = -2 }; /* in an argument's place: none; make the inferred output */
 
 typedef struct lamina_value {
@@ -38,6 +39,7 @@ typedef struct lamina_value {
   lamina_desc desc;
   lamina_buffer buffer;
   size_t offset;
+  size_t within;   /* of a view of a part: bytes from its root's start */
   int root;        /* the value whose memory this is; its own index: its own */
   bool varies;     /* depends on a parameter, so it has a gradient */
   int gradient;    /* the value that holds it; LAMINA_ABSENT: none yet */
@@ -51,7 +53,7 @@ typedef struct lamina_node_op { /* a node */
   int op;                       /* -1: a view, arg[0] seen as arg[1] */
   uint8_t attr[LAMINA_ATTR_BYTES];
   int arg[LAMINA_MAX_ARGS];
-  int layer; /* index of the layer that it came from; -1: loss or update */
+  int layer; /* index of the layer that it came from; below 0: loss or update */
   uint32_t aliased;
   lamina_plan *plan;
   size_t workspace_offset; /* in the arena */

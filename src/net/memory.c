@@ -142,7 +142,7 @@ static lamina_status place_arena(lamina_graph *graph) {
   lamina_free(graph->allocator, items);
   for (int v = 0; v < graph->value_count; v++)
     if (graph->values[v].buffer == LAMINA_BUFFER_ARENA)
-      graph->values[v].offset = graph->values[graph->values[v].root].offset;
+      graph->values[v].offset = graph->values[graph->values[v].root].offset + graph->values[v].within;
   return status;
 }
 

@@ -76,7 +76,7 @@ lamina_status lamina_trace_mark(const lamina_net *net, int node) {
 
 static const char *layer_of(const lamina_net *net, const lamina_executor *executor, int node) {
   const int layer = executor->graph.nodes[node].layer;
-  return layer >= 0 ? net->layers[layer].name : node >= executor->update ? "update" : "loss";
+  return layer >= 0 ? net->layers[layer].name : layer == LAMINA_OF_UPDATE ? "update" : "loss";
 }
 
 lamina_status lamina_trace_end(const lamina_net *net, const lamina_executor *executor) {

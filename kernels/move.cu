@@ -216,9 +216,11 @@ int run_units(const kernel_move &m, int unit, const void *x, void *y, kernel_str
   }
   return by_unit(unit, [&](auto element) {
     using T = decltype(element);
+    if (m.way != KERNEL_MOVE_TILES) return run_rows<T>(m, x, y, stream);
     if constexpr (sizeof(T) <= 8)
-      if (m.way == KERNEL_MOVE_TILES) return run_tiles<T>(m, x, y, stream);
-    return run_rows<T>(m, x, y, stream);
+      return run_tiles<T>(m, x, y, stream);
+    else // no element is as large
+      return int(cudaErrorInvalidValue);
   });
 }
 

@@ -58,7 +58,7 @@ struct pool_windows {
     for (int a = 0; a < 3; a++) {
       const int first = start(a, o[a]), end = first + (kernel[a] - 1) * dilation[a] + 1;
       const int skipped = dilation[a] == 1 ? -first : (dilation[a] - 1 - first) / dilation[a] * dilation[a];
-      r.begin[a] = first < 0 ? first + skipped : first;
+      r.begin[a] = first + max(skipped, 0);
       r.end[a] = lesser(end, x[a]);
     }
     return r;

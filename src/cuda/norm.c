@@ -1,4 +1,6 @@
 /* What the engines of normalisations offer. */
+#include <math.h>
+
 #include "cuda/norm.h"
 
 static bool is_large(const char *name) {
@@ -33,7 +35,7 @@ void cuda_norm_candidates(lamina_device *device, const lamina_problem *problem, 
   const double bytes = cuda_bytes(problem), wanted = 2.0 * cuda_device_of(device)->multiprocessors;
   const bool is_long = n->runs * n->length > 1024;
   const double idle = is_long && (double)n->sets < wanted ? wanted / (double)n->sets : 1;
-  const double apart = n->runs > 1 && n->length < 8 ? 8 / (double)n->length : 1;
+  const double apart = n->runs > 1 ? fmax(8 / (double)n->length, 1) : 1;
   if (!variants) {
     each(context, "", cuda_seconds(device, 0, bytes), "");
     return;

@@ -8,10 +8,9 @@
 static kernel_spectral_pool pool_of(const lamina_problem *problem, bool backward) {
   const lamina_desc *in = &problem->arg[0], *out = &problem->arg[1];
   kernel_spectral_pool p = {.type = cuda_type(in), .planes = (int)(in->dims[0] * in->dims[1]), .backward = backward};
-  const int axes = in->rank - 2;
   for (int a = 0; a < 3; a++) {
-    const int d = a + axes < 3 ? -1 : 2 + a + axes - 3;
-    p.in[a] = d < 0 ? 1 : (int)in->dims[d], p.out[a] = d < 0 ? 1 : (int)out->dims[d];
+    const int d = a + in->rank - 3; /* the last three axes, of which the first may be no spatial ones */
+    p.in[a] = d < 2 ? 1 : (int)in->dims[d], p.out[a] = d < 2 ? 1 : (int)out->dims[d];
   }
   return p;
 }

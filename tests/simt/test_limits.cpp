@@ -1,5 +1,5 @@
 // How much each CUDA engine takes: one step below its limit it offers itself, at the first size beyond it says why not.
-// Nothing of these sizes is allocated, only asked for.
+// Nothing of these sizes is allocated, only asked for. And how many parts a sum is cut into, as the workspace shows it.
 #include <gtest/gtest.h>
 
 #include <sstream>
@@ -52,15 +52,19 @@ const Limit limits[] = {
 
 class Limits : public testing::TestWithParam<Limit> {};
 
-// What the engine says of a case: "" where it offers itself.
-std::string refusal(lamina_device *device, const char *engine, const char *line) {
+lamina_status parse(const char *line, lamina_case *c) {
   std::istringstream stream(line);
   std::vector<std::string> words;
   for (std::string word; stream >> word;) words.push_back(word);
   std::vector<const char *> pointers;
   for (const std::string &word : words) pointers.push_back(word.c_str());
+  return lamina_case_parse(static_cast<int>(pointers.size()), pointers.data(), nullptr, c);
+}
+
+// What the engine says of a case: "" where it offers itself.
+std::string refusal(lamina_device *device, const char *engine, const char *line) {
   lamina_case c;
-  if (lamina_case_parse(static_cast<int>(pointers.size()), pointers.data(), nullptr, &c)) return lamina_last_error();
+  if (parse(line, &c)) return lamina_last_error();
   std::vector<lamina_candidate> list(64);
   int count = 64;
   if (lamina_candidates(device, &c.problem, nullptr, list.data(), &count)) return lamina_last_error();
@@ -80,14 +84,112 @@ TEST_P(Limits, AreWhereTheEngineSays) {
   lamina_device_close(device);
 }
 
-std::string name_of(const testing::TestParamInfo<Limit> &info) {
-  std::string name = std::to_string(info.index) + "_" + info.param.taken;
+// Work that is shared out among blocks, and its workspace in bytes. The limits are those of the emulation: kernels' scaled().
+struct Parts {
+  const char *line, *engine;
+  size_t bytes;
+};
+
+const Parts parts[] = {
+    {"add/backward dy=129x70 db=1x70", "kernel", 576},
+    {"add/backward dy=2001x70 db=1x70", "kernel", 8704},
+    {"add/backward dy=40007 db=1", "kernel", 640},
+    {"add/backward dy=16x3x40x40 db=3", "kernel", 320},
+    {"prelu/backward x=2001x70 slope=70", "kernel", 8704},
+    {"multiply/backward a=600x256 b=1x256 dtype=bf16", "kernel", 0},
+    {"sum/forward x=30000 axes=0", "kernel", 128},
+    {"sum/forward x=7x3000 axes=1", "kernel", 0},
+    {"mean/forward x=3000x7 axes=0", "kernel", 704},
+    {"max/forward x=20x300x7 axes=1", "kernel", 0},
+    {"batch_norm/forward x=8x5x20x20", "kernel", 0},
+    {"batch_norm/forward x=700x6", "kernel", 0},
+    {"batch_norm/backward x=700x64 dtype=bf16", "kernel", 0},
+    {"batch_norm/backward x=3x7x9x11", "kernel", 0},
+    {"layer_norm/forward x=9x2000", "kernel", 0},
+    {"fc/backward_bias dy=1024x10", "kernel", 320},
+    {"fc/backward_bias dy=700x129", "kernel", 2624},
+    {"fc/forward x=3x1500 w=20x1500", "kernel/gemm", 11328},
+    {"fc/backward_weights x=3000x20 dy=3000x10", "kernel/gemm", 50432},
+    {"conv/backward_weights x=2x12x40x41 dw=12x1x3x3 groups=12 pad=1", "kernel/direct", 1344},
+    {"conv/backward_weights x=2x8x24x22 dw=65x8x3x3 pad=1", "kernel/implicit_gemm", 37440},
+    {"conv/backward_bias dy=3x5x60x61", "kernel/direct", 128},
+    {"conv/forward x=2x5x9x12 w=3x5x3x3 pad=1", "kernel/winograd", 31680},
+    {"conv/forward x=2x17x9x9 w=130x17x3x3 pad=1", "kernel/implicit_gemm", 0},
+    {"spectral_pool/forward x=2x3x8x9 size=5,6", "kernel", 2752},
+    {"spectral_pool/backward dx=1x2x6x8x9 size=5,6,7", "kernel", 11264},
+    {"embedding/backward indices=5001 dw=3x8", "kernel", 89024},
+    {"max_pool/backward dx=1x2x190x190 kernel=2,2", "kernel", 64},
+};
+
+class Workspace : public testing::TestWithParam<Parts> {};
+
+TEST_P(Workspace, IsThatOfItsParts) {
+  lamina_device *device = nullptr;
+  ASSERT_EQ(lamina_device_open(test_device(), nullptr, &device), LAMINA_OK) << lamina_last_error();
+  lamina_plan_options options = {};
+  options.engine = GetParam().engine;
+  lamina_case c;
+  lamina_plan *plan = nullptr;
+  ASSERT_EQ(parse(GetParam().line, &c), LAMINA_OK) << lamina_last_error();
+  ASSERT_EQ(lamina_plan_open(device, &c.problem, &options, &plan), LAMINA_OK) << lamina_last_error();
+  EXPECT_EQ(lamina_plan_workspace(plan), GetParam().bytes) << GetParam().line << ", " << lamina_plan_variant(plan);
+  lamina_plan_close(plan);
+  lamina_device_close(device);
+}
+
+const char *line_of(const Limit &limit) { return limit.taken; }
+const char *line_of(const Parts &of) { return of.line; }
+// What the estimates choose where there are several ways; kernels/ and docs/measured.md say what each is good for.
+struct Choice {
+  const char *line, *chosen; // engine/variant
+};
+
+const Choice choices[] = {
+    {"batch_norm/forward x=128x64x56x56", "kernel/split"},
+    {"batch_norm/forward x=8x4096x7x7", "kernel/whole"},
+    {"batch_norm/forward x=4096x512", "kernel/split"},
+    {"layer_norm/forward x=65536x1024", "kernel/whole"},
+    {"conv/forward x=128x3x227x227 w=96x3x11x11 stride=4", "kernel/implicit_gemm/mma/128x128"},
+    {"conv/forward x=16x256x56x56 w=256x256x3x3 pad=1", "kernel/implicit_gemm/mma/128x128"},
+    {"conv/forward x=16x256x56x56 w=256x256x3x3 pad=1 dtype=bf16", "kernel/implicit_gemm/mma/128x128"},
+    {"conv/forward x=16x256x56x56 w=64x256x1x1", "kernel/gemm_mma/tf32_64x64"},
+    {"conv/forward x=16x256x56x56 w=256x1x3x3 groups=256 pad=1", "kernel/depthwise/"},
+    {"conv/backward_weights x=16x64x56x56 dw=64x64x3x3 pad=1 math=strict", "kernel/implicit_gemm/simt/64x64"},
+    {"conv/backward_data dx=16x256x14x14 w=256x256x3x3 pad=1 math=strict", "kernel/winograd/f2x2_3x3"},
+    {"fc/forward x=128x9216 w=4096x9216", "kernel/gemm_mma/tf32_128x256_split"},
+    {"fc/forward x=128x9216 w=4096x9216 dtype=bf16", "kernel/gemm_mma/bf16_128x256_split"},
+    {"fc/forward x=8x25088 w=64x25088 math=strict", "kernel/gemm/64x64_split"},
+    {"matmul/forward a=4096x4096 b=4096x4096 math=strict", "kernel/gemm/128x128"},
+    {"matmul/forward a=4096x4096 b=4096x4096", "kernel/gemm/128x128"},
+    {"matmul/forward a=4096x4096 b=4096x4096 math=tf32", "kernel/gemm_mma/tf32_128x256"},
+    {"matmul/forward a=64x100x64 b=64x64x100 dtype=f16", "kernel/gemm_mma/f16_64x64"},
+};
+
+class Chosen : public testing::TestWithParam<Choice> {};
+
+TEST_P(Chosen, IsTheOneForTheShape) {
+  lamina_device *device = nullptr;
+  ASSERT_EQ(lamina_device_open(test_device(), nullptr, &device), LAMINA_OK) << lamina_last_error();
+  lamina_case c;
+  lamina_candidate list[64];
+  int count = 64;
+  ASSERT_EQ(parse(GetParam().line, &c), LAMINA_OK) << lamina_last_error();
+  ASSERT_EQ(lamina_candidates(device, &c.problem, nullptr, list, &count), LAMINA_OK) << lamina_last_error();
+  EXPECT_EQ(list[0].engine + std::string("/") + list[0].variant, GetParam().chosen) << GetParam().line;
+  lamina_device_close(device);
+}
+
+const char *line_of(const Choice &of) { return of.line; }
+template <class Case> std::string name_of(const testing::TestParamInfo<Case> &info) {
+  std::string name = std::to_string(info.index) + "_" + line_of(info.param);
   name = name.substr(0, name.find(' '));
   for (char &c : name)
     if (c == '/') c = '_';
   return name;
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Limits, testing::ValuesIn(limits), name_of);
+INSTANTIATE_TEST_SUITE_P(All, Limits, testing::ValuesIn(limits), name_of<Limit>);
+INSTANTIATE_TEST_SUITE_P(All, Chosen, testing::ValuesIn(choices), name_of<Choice>);
+INSTANTIATE_TEST_SUITE_P(All, Workspace, testing::ValuesIn(parts), name_of<Parts>);
 
 } // namespace

@@ -36,40 +36,59 @@ protected:
     }
   }
 
-  // A copy in the device's memory, as a tensor.
-  template <class T> lamina_tensor tensor(lamina_dtype dtype, std::vector<int64_t> dims, const std::vector<T> &values) {
+  // A copy in the device's memory, as a tensor; `values` row-major, whatever the layout is.
+  template <class T> lamina_tensor tensor(const lamina_desc &desc, const std::vector<T> &given) {
+    std::vector<T> values(given.size());
+    for (size_t i = 0; i < given.size(); i++)
+      values[static_cast<size_t>(lamina_desc_offset(&desc, static_cast<int64_t>(i)))] = given[i];
     const size_t size = values.size() * sizeof(T);
     void *memory = nullptr;
     EXPECT_EQ(lamina_memory_alloc(device, size, &memory), LAMINA_OK) << lamina_last_error();
     EXPECT_EQ(lamina_copy(device, memory, values.data(), size, nullptr), LAMINA_OK) << lamina_last_error();
-    lamina_tensor t = lamina_tensor_of(lamina_dense(dtype, static_cast<int>(dims.size()), dims.data()), memory);
+    lamina_tensor t = lamina_tensor_of(desc, memory);
     t.memory = on_device() ? LAMINA_MEMORY_DEVICE : LAMINA_MEMORY_HOST;
     return t;
   }
   bool on_device() const { return std::string(lamina_device_name(device)) != "cpu"; }
 
-  // dx of two planes of a pool without overlap, 2 x 2; every `every`-th index of the second one is moved elsewhere.
-  void scatter(int64_t side, int64_t every) {
-    const int64_t wide = side * side, narrow = wide / 4;
-    std::vector<float> dy(static_cast<size_t>(2 * narrow)), dx(static_cast<size_t>(2 * wide), -1), want(dx.size(), 0);
+  // dx of planes of a pool without overlap, 2 x 2; every `every`-th index behind the first plane is moved elsewhere.
+  void scatter(int64_t side, int64_t every, int64_t examples = 1, int64_t channels = 2, int32_t layout = 0,
+               int32_t pooled = 0) {
+    const int64_t wide = side * side, narrow = wide / 4, planes = examples * channels;
+    const int64_t x_dims[] = {examples, channels, side, side}, y_dims[] = {examples, channels, side / 2, side / 2};
+    std::vector<float> dy(static_cast<size_t>(planes * narrow)), dx(static_cast<size_t>(planes * wide), -1);
+    std::vector<float> want(dx.size(), 0), gated = want, y(dy.size());
     std::vector<int32_t> indices(dy.size());
-    for (int64_t o = 0; o < 2 * narrow; o++) {
+    for (int64_t o = 0; o < planes * narrow; o++) {
       const int64_t in = o % narrow, row = in / (side / 2), column = in % (side / 2);
       int64_t at = (2 * row + o % 2) * side + 2 * column + o % 3 % 2;
       if (o >= narrow && o % every == 0) at = (7 * o) % (wide + 2) - 1; // and now and then outside the plane
       dy[static_cast<size_t>(o)] = static_cast<float>(o % 17 - 8);
       indices[static_cast<size_t>(o)] = static_cast<int32_t>(at);
-      if (at >= 0 && at < wide) want[static_cast<size_t>(o / narrow * wide + at)] += dy[static_cast<size_t>(o)];
+      y[static_cast<size_t>(o)] = static_cast<float>(o % 7 - 2);
+      if (at < 0 || at >= wide) continue;
+      want[static_cast<size_t>(o / narrow * wide + at)] += dy[static_cast<size_t>(o)];
+      if (o % 7 > 2) gated[static_cast<size_t>(o / narrow * wide + at)] += dy[static_cast<size_t>(o)];
     }
-    const lamina_tensor tensors[] = {tensor(LAMINA_F32, {1, 2, side / 2, side / 2}, dy),
-                                     tensor(LAMINA_I32, {1, 2, side / 2, side / 2}, indices),
-                                     tensor(LAMINA_F32, {1, 2, side, side}, dx)};
+    const lamina_desc narrows = lamina_blocked(LAMINA_F32, 4, y_dims, pooled);
+    const lamina_tensor tensors[] = {tensor(narrows, dy),
+                                     tensor(lamina_blocked(LAMINA_I32, 4, y_dims, pooled), indices),
+                                     tensor(lamina_blocked(LAMINA_F32, 4, x_dims, layout), dx), tensor(narrows, y)};
     lamina_pool pool = {};
     pool.kernel[0] = pool.kernel[1] = 2;
+    const auto expect = [&](const std::vector<float> &wanted) {
+      ASSERT_EQ(lamina_copy(device, dx.data(), tensors[2].data, dx.size() * sizeof(float), nullptr), LAMINA_OK);
+      for (size_t i = 0; i < wanted.size(); i++)
+        ASSERT_EQ(dx[static_cast<size_t>(lamina_desc_offset(&tensors[2].desc, static_cast<int64_t>(i)))], wanted[i])
+            << i << ", layout " << layout;
+    };
     ASSERT_EQ(lamina_max_pool_backward(device, &pool, &tensors[0], &tensors[1], &tensors[2], nullptr), LAMINA_OK)
         << lamina_last_error();
-    ASSERT_EQ(lamina_copy(device, dx.data(), tensors[2].data, dx.size() * sizeof(float), nullptr), LAMINA_OK);
-    EXPECT_EQ(dx, want);
+    expect(want);
+    ASSERT_EQ(lamina_relu_max_pool_backward(device, &pool, &tensors[3], &tensors[0], &tensors[1], &tensors[2], nullptr),
+              LAMINA_OK)
+        << lamina_last_error();
+    expect(gated);
     for (const lamina_tensor &t : tensors)
       lamina_memory_free(device, t.data, static_cast<size_t>(lamina_desc_bytes(&t.desc)));
   }
@@ -116,6 +135,29 @@ TEST_F(PoolShapes, AnyIndexInThePlaneCounts) {
     scatter(side, 5);
     scatter(side, 1);
   }
+}
+
+TEST_F(PoolShapes, AnyIndexInThePlaneCountsInBlocks) {
+  for (const int32_t layout : {LAMINA_BLOCK(1, 4), LAMINA_BLOCK(1, 3), LAMINA_BLOCK(0, 4), LAMINA_BLOCK(0, 2)})
+    for (const int64_t every : {5, 97, 1000000}) {
+      scatter(12, every, 16, 16, layout, layout);
+      scatter(12, every, 16, 16, layout, 0);
+    }
+}
+
+// Lanes that don't fill vectors, fewer of them than a vector has, row-major behind a pool in blocks, and many planes.
+TEST_F(PoolShapes, Lanes) {
+  verify("relu_max_pool/forward x=2x20x9x11/1980,1,220,20 y=2x20x4x5/400,1,100,20 indices=2x20x4x5/400,1,100,20:i32 "
+         "kernel=3 stride=2");
+  verify("max_pool/forward x=2x3x9x11/297,1,33,3 y=2x3x4x5/60,1,15,3 kernel=3 stride=2");
+  verify("max_pool/forward x=16x6x13x13_0x16 y=16x6x6x6 indices=16x6x6x6_0x16:i32 kernel=3 stride=2");
+  verify("min_pool/forward x=4x32x13x13_1x16 y=4x32x7x7 indices=4x32x7x7:i32 kernel=3 stride=2 pad=1 dtype=bf16");
+  verify("relu_max_pool/backward y=4x32x6x6 dy=4x32x6x6 indices=4x32x6x6:i32 dx=4x32x13x13_1x16 kernel=3 stride=2");
+  verify(
+      "relu_max_pool/backward y=4x32x6x6_1x16 dy=4x32x6x6_1x16 indices=4x32x6x6_1x16:i32 dx=4x32x13x13_1x16 kernel=3 "
+      "stride=2 dtype=bf16");
+  verify("avg_pool/forward x=16x6x13x13_0x16 y=16x6x1x1_0x16 global=1");
+  verify("avg_pool/backward dy=2x20x4x5/400,1,100,20 dx=2x20x9x11/1980,1,220,20 kernel=3 stride=2");
 }
 
 TEST_F(PoolShapes, LongLines) {

@@ -24,6 +24,24 @@ typedef struct lamina_pool_row {
 
 typedef void lamina_pool_row_fn(const lamina_pool_row *row);
 
+/* What a row of windows hands to dx, each lane where its index says. */
+typedef struct lamina_pool_scatter {
+  const void *dy, *gate; /* gate: NULL for none */
+  const int32_t *indices;
+  int64_t width, lanes;                        /* windows; lanes, a multiple of the kernel's width */
+  int64_t dy_place, gate_place, indices_place; /* elements from one window to the next */
+  int64_t dy_lane, gate_lane, indices_lane;    /* and from one lane to the next: 1 in bf16 */
+  float *sum;                                  /* [plane][step], so far [cleared][step] */
+  int64_t step, cleared, plane;                /* plane * step fits 31 bits, as 16 lanes do */
+  bool bf16;
+} lamina_pool_scatter;
+
+/* False, with nothing added, where an index is beyond what is cleared. */
+typedef bool lamina_pool_scatter_fn(const lamina_pool_scatter *row);
+
+/* The widest that this machine has: for 16 lanes; NULL: none. */
+lamina_pool_scatter_fn *lamina_pool_scatter_kernel(void);
+
 /* How rows are pooled with one instruction set. */
 typedef struct lamina_pool_kernel {
   const char *name;

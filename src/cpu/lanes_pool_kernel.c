@@ -130,6 +130,48 @@ AVX512 LAMINA_INLINE void avx512_store_indices(int32_t *to, avx512_best b) { _mm
 
 KERNEL(avx512, AVX512, __m512, 16)
 
+/* 16 lanes from lane `l` of window `w` on. */
+AVX512 LAMINA_INLINE __m512i avx512_lanes(int64_t step) {
+  const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  return _mm512_mullo_epi32(lane, _mm512_set1_epi32((int32_t)step));
+}
+AVX512 LAMINA_INLINE __m512i avx512_indices(const lamina_pool_scatter *r, int64_t w, int64_t l) {
+  const int32_t *at = r->indices + w * r->indices_place + l * r->indices_lane;
+  if (r->indices_lane == 1) return _mm512_loadu_si512(at);
+  return _mm512_i32gather_epi32(avx512_lanes(r->indices_lane), (const void *)at, 4);
+}
+AVX512 LAMINA_INLINE __m512 avx512_numbers(const void *x, int64_t i, int64_t step, bool bf16) {
+  if (step == 1) return avx512_load(x, i, bf16);
+  return _mm512_i32gather_ps(avx512_lanes(step), (const void *)((const float *)x + i), 4);
+}
+
+AVX512 LAMINA_INLINE bool avx512_scatter(const lamina_pool_scatter *r, const bool bf16) {
+  const __m512i plane = _mm512_set1_epi32((int32_t)r->plane), cleared = _mm512_set1_epi32((int32_t)r->cleared);
+  const __m512i step = _mm512_set1_epi32((int32_t)r->step), lane = avx512_lanes(1);
+  for (int64_t l = 0; l < r->lanes; l += 16)
+    for (int64_t w = 0; w < r->width; w++) {
+      const __m512i at = avx512_indices(r, w, l);
+      if (_mm512_mask_cmp_epu32_mask(_mm512_cmp_epu32_mask(at, plane, _MM_CMPINT_LT), at, cleared, _MM_CMPINT_NLT))
+        return false;
+    }
+  for (int64_t l = 0; l < r->lanes; l += 16)
+    for (int64_t w = 0; w < r->width; w++) {
+      const __m512i at = avx512_indices(r, w, l), to = _mm512_add_epi32(_mm512_mullo_epi32(at, step), lane);
+      const __m512 dy = avx512_numbers(r->dy, w * r->dy_place + l * r->dy_lane, r->dy_lane, bf16);
+      __mmask16 open = _mm512_cmp_epu32_mask(at, plane, _MM_CMPINT_LT);
+      if (r->gate) {
+        const __m512 gate = avx512_numbers(r->gate, w * r->gate_place + l * r->gate_lane, r->gate_lane, bf16);
+        open = _mm512_mask_cmp_ps_mask(open, gate, _mm512_setzero_ps(), _CMP_GT_OQ);
+      }
+      const __m512 sum = _mm512_mask_i32gather_ps(dy, open, to, r->sum + l, 4);
+      _mm512_mask_i32scatter_ps(r->sum + l, open, to, _mm512_add_ps(sum, dy), 4);
+    }
+  return true;
+}
+AVX512 static bool avx512_scatter_row(const lamina_pool_scatter *r) {
+  return r->bf16 ? avx512_scatter(r, true) : avx512_scatter(r, false);
+}
+
 /* ---- AVX2 ------------------------------------------------------------------------------------------------------- */
 
 #define AVX2 __attribute__((target("avx2")))
@@ -207,4 +249,11 @@ const lamina_pool_kernel *lamina_pool_kernel_at(int index) {
   if (__builtin_cpu_supports("avx2") && index-- == 0) return &avx2;
 #endif
   return index == 0 ? &plain : NULL;
+}
+
+lamina_pool_scatter_fn *lamina_pool_scatter_kernel(void) {
+#ifdef X86
+  if (__builtin_cpu_supports("avx512f")) return avx512_scatter_row;
+#endif
+  return NULL;
 }

@@ -46,7 +46,8 @@ typedef struct lanes_pool {
   places at;
   pooled y, indices, gate;
   const lamina_pool_kernel *kernel;
-  size_t scratch; /* bytes that a thread works with */
+  lamina_pool_scatter_fn *scatter; /* for whole rows of windows; NULL: a lane after the other */
+  size_t scratch;                  /* bytes that a thread works with */
 } lanes_pool;
 
 /* ---- Layouts ---------------------------------------------------------------------------------------------------- */
@@ -157,6 +158,14 @@ static void candidates(lamina_device *device, const lamina_problem *problem, con
 
 enum { LEAST_GROUP = 16 };
 
+/* Can 16 lanes be scattered at once, with offsets of 32 bits? */
+static bool scatters(const lanes_pool *s, bool bf16) {
+  const int64_t most = INT32_MAX / 16;
+  const bool plain = s->y.plain || (s->at.gate >= 0 && s->gate.plain);
+  return s->lanes % 16 == 0 && s->sizes.x_plane <= most / s->lanes && s->y.lane_step <= most &&
+         s->indices.lane_step <= most && s->gate.lane_step <= most && !(bf16 && plain);
+}
+
 static void plan_scratch(lamina_plan *plan, lanes_pool *s) {
   const size_t element = lamina_loop_is_bf16(plan, s->at.x) ? 2 : 4;
   const int64_t wanted = 2 * (int64_t)plan->threads, row = s->sizes.y[2] * s->lanes;
@@ -167,6 +176,7 @@ static void plan_scratch(lamina_plan *plan, lanes_pool *s) {
   } else {
     if ((s->sizes.planes < wanted || element == 2) && s->lanes > LEAST_GROUP) s->group = LEAST_GROUP;
     s->groups = (s->lanes + s->group - 1) / s->group;
+    if (!s->at.average && scatters(s, element == 2)) s->scatter = lamina_pool_scatter_kernel();
     if (element == 2) s->scratch = lamina_align_up((size_t)(s->sizes.x_plane * s->group) * 4, 64);
   }
   plan->workspace = s->scratch * (size_t)plan->threads;
@@ -298,6 +308,29 @@ LAMINA_INLINE void add_to_window(const lanes_pool *s, const task *t, const int64
   }
 }
 
+/* The row of windows from window `o` on; false where it must be done a lane after the other. */
+static bool scatter_row(const lanes_pool *s, const task *t, int64_t o, bool bf16) {
+  const lamina_pool_scatter row = {
+      .dy_place = s->y.plain ? 1 : s->lanes,
+      .gate_place = s->gate.plain ? 1 : s->lanes,
+      .indices_place = s->indices.plain ? 1 : s->lanes,
+      .dy_lane = s->y.lane_step,
+      .gate_lane = s->gate.lane_step,
+      .indices_lane = s->indices.lane_step,
+      .dy = lamina_loop_at(t->dy, o * (s->y.plain ? 1 : s->lanes), bf16),
+      .gate = t->gate ? lamina_loop_at(t->gate, o * (s->gate.plain ? 1 : s->lanes), bf16) : NULL,
+      .indices = t->indices + o * (s->indices.plain ? 1 : s->lanes),
+      .width = s->sizes.y[2],
+      .lanes = t->lanes,
+      .sum = t->sum,
+      .step = t->step,
+      .cleared = t->cleared,
+      .plane = s->sizes.x_plane,
+      .bf16 = bf16,
+  };
+  return s->scatter(&row);
+}
+
 LAMINA_INLINE void backward_lanes(const lanes_pool *s, task *t, int64_t lanes, bool bf16, bool average, bool gated) {
   const lamina_loop_pool *z = &s->sizes;
   int64_t o[3], first[3], end[3], at = 0;
@@ -306,6 +339,10 @@ LAMINA_INLINE void backward_lanes(const lanes_pool *s, task *t, int64_t lanes, b
     for (o[1] = 0; o[1] < z->y[1]; o[1]++) {
       lamina_loop_window(z, 1, o[1], &first[1], &end[1]);
       clear_to(t, ((end[0] - 1) * z->x[1] + end[1]) * z->x[2]);
+      if (!average && s->scatter && scatter_row(s, t, at, bf16)) {
+        at += z->y[2];
+        continue;
+      }
       for (o[2] = 0; o[2] < z->y[2]; o[2]++, at++) {
         if (average) {
           lamina_loop_window(z, 2, o[2], &first[2], &end[2]);

@@ -105,6 +105,24 @@ TEST_F(NetUpdate, TakesNoBlockOfGradients) {
   EXPECT_LE(now, need.device);
 }
 
+// In host memory large batches are made one ahead, small ones two.
+TEST_F(NetUpdate, FewLargeBatchesAreMadeAhead) {
+  const Examples large(40, 3, 224, 4);
+  Device device;
+  Net net(device, {3, 224, 224});
+  net.pool("max_pool", 14).fc(4);
+  lamina_training training = options(false);
+  training.train = large, training.threads = 1, training.evaluate = -1;
+  for (const int64_t batch : {2, 32}) {
+    lamina_memory_need need = {};
+    training.batch = batch;
+    ASSERT_OK(lamina_training_memory(net, &training, &need));
+    const size_t bytes = static_cast<size_t>(batch) * 3 * 224 * 224 * 4, slots = batch == 2 ? 3 : 2;
+    EXPECT_GE(need.loader, slots * bytes);
+    EXPECT_LT(need.loader, slots * bytes + 8192);
+  }
+}
+
 // A gradient of more than 16 MiB never exists whole. Engines may sum in another order for fewer rows.
 TEST_F(NetUpdate, MakesLargeGradientsInSlices) {
   Device device;

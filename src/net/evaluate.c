@@ -14,6 +14,7 @@ static lamina_loader_options loader_of(const lamina_net *net, int64_t batch) {
   return (lamina_loader_options){.batch = batch,
                                  .partial = true,
                                  .threads = 1,
+                                 .ahead = lamina_net_ahead(net, batch),
                                  .epochs = 1,
                                  .hold = lamina_net_on_host(net) ? 1 : LAMINA_SLOTS,
                                  .allocator = net->allocator};

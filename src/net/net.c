@@ -22,6 +22,11 @@ lamina_desc lamina_net_output(const lamina_net *net) {
   return lamina_example_of(&net->shape.values[net->shape.x].desc);
 }
 
+int lamina_net_ahead(const lamina_net *net, int64_t batch) {
+  static const int64_t large = (int64_t)16 << 20; /* bytes */
+  return lamina_net_on_host(net) && batch > large / 4 / (lamina_desc_count(&net->input) + 1) ? 1 : 0;
+}
+
 bool lamina_net_on_host(const lamina_net *net) { return net->device->module.memory != LAMINA_MEMORY_DEVICE; }
 
 /* ---- Life ------------------------------------------------------------------------------------------------------- */

@@ -131,6 +131,10 @@ static inline size_t lamina_element(const lamina_net *net) { return lamina_dtype
 size_t lamina_net_input_room(const lamina_net *net, int64_t n);
 const void *lamina_net_as_input(const lamina_net *net, int64_t n, const float *x, void *room);
 
+/* Batches that a loader makes ahead: one where it is large and lies in the net's own memory, since the step on it takes
+ * long enough to make the next; 0: the loader's preset. */
+int lamina_net_ahead(const lamina_net *net, int64_t batch);
+
 /* A shape without its batch axis. */
 lamina_desc lamina_example_of(const lamina_desc *desc);
 /* build.c: a layer that could be added next, with its name, its inputs and their axes; its descriptor is still 0. */

@@ -140,6 +140,7 @@ lamina_loader_options lamina_training_loader(const lamina_net *net, const lamina
                                  .shift = (int)o->shift,
                                  .seed = o->seed,
                                  .threads = o->threads < 0 ? 0 : o->threads,
+                                 .ahead = lamina_net_ahead(net, o->batch),
                                  .hold = lamina_net_on_host(net) ? 1 : LAMINA_SLOTS,
                                  .allocator = net->allocator};
 }

@@ -104,7 +104,7 @@ TEST(VerifiedTraining, EveryOpOfEveryStepAgreesWithTheOracle) {
   for (int step = 0; step < STEPS && !HasFailure(); step++) {
     const lamina_step_block block = {0.05f, 1, step + 1, {7, step}};
     float loss = 0;
-    ASSERT_OK(lamina_feed_put(net, &feed, batch.x.data(), batch.labels.data()));
+    ASSERT_OK(lamina_feed_put(net, &feed, batch.x.data(), batch.labels.data(), nullptr));
     ASSERT_OK(lamina_net_write_step(net, &block));
     verified.step();
     ASSERT_OK(lamina_executor_read(net, executor, executor->loss, &feed, &loss));

@@ -59,7 +59,7 @@ __device__ __forceinline__ void each_parameter(const kernel_segments &segments, 
     const int64_t last = i0 + 4 < n ? i0 + 4 : n;
     for (int64_t i = i0; i < last;) {
       if (i < at.begin || i >= at.end) at = look_up(segments, ends, n, i);
-      const bool all = quads && i == i0 && i0 + 4 <= n && i0 + 4 <= at.end;
+      const bool all = quads && i == i0 && lesser(n, at.end) / 4 > i0 / 4;
       f(i, all ? 4 : 1, at.decay);
       i += all ? 4 : 1;
     }

@@ -372,7 +372,8 @@ TEST(Faults, EachIsCaught) {
   std::printf("%-36s %12s %12s\n", "planted fault", "exact", "full");
   for (size_t n = 0; n < faults.size(); n++) {
     Tally tally;
-    verify(bench, n, faults[n].op, 1, 20, &tally);
+    const bool rare = faults[n].fault == ROUNDED_TWICE; // shows in one number of 65536
+    verify(bench, n, faults[n].op, 1, rare ? 160 : 48, &tally);
     if (HasFatalFailure()) return;
     std::printf("%-17s %-18s %5d of %3d %5d of %3d\n", faults[n].op, faults[n].name, tally.caught[1], tally.runs[1],
                 tally.caught[0], tally.runs[0]);

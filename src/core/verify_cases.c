@@ -161,8 +161,8 @@ static void set_strides(lamina_desc *desc, int layout, lamina_draw *draw) {
 
 static void draw_layouts(lamina_problem *p, lamina_draw *draw) {
   const lamina_op_def *op = lamina_op_at(p->op);
-  const int64_t all = LAMINA_PICK(draw, "layout", DENSE, DENSE, DENSE, CHANNELS_LAST, TRANSPOSED, GAPS, CHANNELS, LANES,
-                                  EACH, EACH, EACH);
+  const int64_t all = LAMINA_PICK(draw, "layout", DENSE, DENSE, DENSE, DENSE, DENSE, CHANNELS_LAST, TRANSPOSED, GAPS,
+                                  CHANNELS, LANES, EACH, EACH);
   for (int i = 0; op->args[i].name; i++) {
     if (!lamina_present(&p->arg[i])) continue;
     char name[64];

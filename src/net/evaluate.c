@@ -125,6 +125,7 @@ static lamina_status prepare_for(evaluator *v, int64_t n) {
 
 static lamina_status queue(evaluator *v, const lamina_batch *batch) {
   lamina_net *net = v->net;
+  int reached;
   LAMINA_TRY(prepare_for(v, batch->n));
   flight *f = &v->flights[v->queued % LAMINA_SLOTS];
   const void *x = lamina_net_as_input(net, batch->n, batch->x, f->room);
@@ -132,7 +133,7 @@ static lamina_status queue(evaluator *v, const lamina_batch *batch) {
   LAMINA_TRY(lamina_feed_queue(net, &f->feed, x, batch->label, v->upload));
   LAMINA_TRY(lamina_event_record(f->uploaded, v->upload));
   LAMINA_TRY(lamina_event_wait(f->uploaded, NULL));
-  LAMINA_TRY(lamina_executor_run(net, v->executor, 0, v->executor->graph.node_count, &f->feed));
+  LAMINA_TRY(lamina_executor_step(net, v->executor, &f->feed, &reached));
   LAMINA_TRY(lamina_copy_async(net->device, f->result, net->block[LAMINA_BUFFER_RESULT], LAMINA_RESULT_BYTES, NULL));
   LAMINA_TRY(lamina_event_record(f->done, NULL));
   v->queued++;

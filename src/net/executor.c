@@ -5,6 +5,7 @@
 #include "core/problem.h"
 #include "lamina/gather.h"
 #include "lamina/metric.h"
+#include "net/parts.h"
 #include "net/trace.h"
 
 /* ---- Building --------------------------------------------------------------------------------------------------- */
@@ -118,7 +119,7 @@ static lamina_status add_hits(lamina_executor *executor) {
   return LAMINA_OK;
 }
 
-static lamina_status build(lamina_net *net, lamina_executor *executor) {
+static lamina_status build(lamina_net *net, lamina_device *device, lamina_executor *executor, bool apart) {
   lamina_graph *graph = &executor->graph;
   const bool training = executor->mode >= LAMINA_MODE_GRADIENTS;
   int64_t dims[LAMINA_MAX_RANK];
@@ -136,16 +137,17 @@ static lamina_status build(lamina_net *net, lamina_executor *executor) {
   if (executor->mode != LAMINA_MODE_INFER) LAMINA_TRY(add_loss(net, executor));
   if (executor->mode != LAMINA_MODE_INFER) LAMINA_TRY(add_hits(executor));
   executor->update = graph->node_count;
-  lamina_status status = lamina_graph_fuse_pools(graph, net->device);
-  if (!status && training) status = lamina_executor_add_training(net, executor);
-  if (!status) status = lamina_graph_arrange(graph, net->device);
+  lamina_status status = lamina_graph_fuse_pools(graph, device);
+  if (!status && training) status = lamina_executor_add_training(net, executor, apart);
+  if (!status) status = lamina_graph_arrange(graph, device);
   if (!status && executor->early) status = lamina_executor_update_early(net, executor);
-  if (!status) status = lamina_graph_place(graph, net->device);
+  if (!status) status = lamina_graph_place(graph, device);
   if (status && graph->layer >= 0) return lamina_error_at(status, "%s: ", net->layers[graph->layer].name);
   return status;
 }
 
-static void executor_close(lamina_net *net, lamina_executor *executor) {
+void lamina_executor_close(lamina_net *net, lamina_executor *executor) {
+  lamina_parts_close(net, executor->parts);
   if (net->settler == executor) net->settler = NULL;
   lamina_graph_close(&executor->graph);
   lamina_free(net->allocator, executor->layer_output);
@@ -184,13 +186,13 @@ void lamina_net_unsettle(lamina_net *net) {
       continue;
     }
     *at = executor->next;
-    executor_close(net, executor);
+    lamina_executor_close(net, executor);
   }
   if (net->settled) net->settled = LAMINA_SETTLED_EARLIER;
 }
 
-static lamina_status executor_open(lamina_net *net, lamina_mode mode, int64_t batch, const lamina_criterion *loss,
-                                   int64_t k, lamina_executor **out) {
+lamina_status lamina_executor_open(lamina_net *net, lamina_device *device, lamina_mode mode, int64_t batch,
+                                   const lamina_criterion *loss, int64_t k, bool apart, lamina_executor **out) {
   lamina_executor *executor = lamina_alloc_zero(net->allocator, sizeof *executor);
   if (!executor) return LAMINA_OUT_OF_MEMORY;
   executor->mode = mode;
@@ -204,13 +206,13 @@ static lamina_status executor_open(lamina_net *net, lamina_mode mode, int64_t ba
                                    .math = net->options.math,
                                    .batch = batch,
                                    .training = mode >= LAMINA_MODE_GRADIENTS,
-                                   .settled = !chooses(net, mode),
+                                   .settled = device != net->device || !chooses(net, mode),
                                    .params = &net->params,
                                    .rng = LAMINA_ABSENT};
   executor->layer_output = lamina_alloc(net->allocator, (size_t)net->layer_count * sizeof(int));
-  const lamina_status status = executor->layer_output ? build(net, executor) : LAMINA_OUT_OF_MEMORY;
+  const lamina_status status = executor->layer_output ? build(net, device, executor, apart) : LAMINA_OUT_OF_MEMORY;
   if (status)
-    executor_close(net, executor);
+    lamina_executor_close(net, executor);
   else
     *out = executor;
   return status;
@@ -237,7 +239,23 @@ static void forget_oldest(lamina_net *net) {
   if (count < MOST || !oldest) return;
   lamina_executor *executor = *oldest;
   *oldest = executor->next;
-  executor_close(net, executor);
+  lamina_executor_close(net, executor);
+}
+
+/* Cuts its batch into parts, where that is faster: then all gradients are there before any update. */
+static lamina_status divide(lamina_net *net, lamina_executor **executor) {
+  lamina_executor *whole = *executor, *late;
+  LAMINA_TRY(lamina_parts_open(net, whole, &whole->parts));
+  if (!whole->parts || !whole->early) return LAMINA_OK;
+  const bool settler = net->settler == whole;
+  LAMINA_TRY(lamina_executor_open(net, net->device, whole->mode, whole->graph.batch, &whole->criterion, whole->k, true,
+                                  &late));
+  late->parts = whole->parts;
+  whole->parts = NULL;
+  lamina_executor_close(net, whole);
+  if (settler) net->settler = late;
+  *executor = late;
+  return LAMINA_OK;
 }
 
 lamina_status lamina_net_executor(lamina_net *net, lamina_mode mode, int64_t batch, const lamina_criterion *loss,
@@ -257,8 +275,13 @@ lamina_status lamina_net_executor(lamina_net *net, lamina_mode mode, int64_t bat
   if (batch < 1) return lamina_error(LAMINA_INVALID, "a batch of %lld examples; expected at least 1", (long long)batch);
   if (!net->layer_count) return lamina_error(LAMINA_INVALID, "the net has no layers");
   forget_oldest(net);
-  LAMINA_TRY(executor_open(net, mode, batch, loss, k, out));
+  LAMINA_TRY(lamina_executor_open(net, net->device, mode, batch, loss, k, false, out));
   if (!(*out)->graph.settled) settle(net, *out);
+  const lamina_status status = divide(net, out);
+  if (status) {
+    lamina_executor_close(net, *out);
+    return status;
+  }
   (*out)->next = net->executors;
   net->executors = *out;
   return LAMINA_OK;
@@ -267,7 +290,7 @@ lamina_status lamina_net_executor(lamina_net *net, lamina_mode mode, int64_t bat
 void lamina_net_forget(lamina_net *net) {
   while (net->executors) {
     lamina_executor *next = net->executors->next;
-    executor_close(net, net->executors);
+    lamina_executor_close(net, net->executors);
     net->executors = next;
   }
 }
@@ -302,7 +325,7 @@ void lamina_executor_need(const lamina_net *net, const lamina_executor *e, lamin
     need->optimizer = (size_t)e->applied.moments * net->params.bytes;
     need->other += sizeof(lamina_step_block) + (e->mode == LAMINA_MODE_TRAIN ? lamina_constants_size(net) : 0);
   }
-  need->other += net->size[LAMINA_BUFFER_CLASS_WEIGHTS];
+  need->other += net->size[LAMINA_BUFFER_CLASS_WEIGHTS] + lamina_parts_size(e->parts);
   need->device = need->parameters + need->gradients + need->optimizer + need->activations + need->input + need->other;
   need->total = need->device;
 }
@@ -332,6 +355,7 @@ static lamina_status take_all(lamina_net *net, const lamina_executor *executor) 
     return lamina_error(LAMINA_INVALID, "the net's parameters are not set; lamina_net_init does that");
   LAMINA_TRY(take(net, LAMINA_BUFFER_ARENA, executor->graph.arena, false));
   LAMINA_TRY(lamina_net_hold(net));
+  LAMINA_TRY(lamina_parts_take(net, executor->parts));
   if (executor->mode != LAMINA_MODE_INFER) LAMINA_TRY(take(net, LAMINA_BUFFER_RESULT, LAMINA_RESULT_BYTES, true));
   if (executor->mode < LAMINA_MODE_GRADIENTS) return LAMINA_OK;
   LAMINA_TRY(take(net, LAMINA_BUFFER_STEP, sizeof(lamina_step_block), false));
@@ -440,6 +464,15 @@ lamina_status lamina_executor_run(const lamina_net *net, const lamina_executor *
                                   const lamina_feed *feed) {
   int reached;
   return lamina_executor_run_to(net, executor, first, last, feed, &reached);
+}
+
+lamina_status lamina_executor_step(const lamina_net *net, const lamina_executor *executor, const lamina_feed *feed,
+                                   int *reached) {
+  const int last = executor->graph.node_count;
+  const bool whole = !executor->parts || net->trace; /* who wants to be told of each op, sees them run one by one */
+  *reached = 0;
+  if (!whole) LAMINA_TRY(lamina_parts_run(net, executor->parts, feed));
+  return lamina_executor_run_to(net, executor, whole ? 0 : executor->update, last, feed, reached);
 }
 
 lamina_status lamina_executor_run_to(const lamina_net *net, const lamina_executor *executor, int first, int last,

@@ -95,6 +95,8 @@ void lamina_net_close(lamina_net *net) {
   lamina_trace_drop(net);
   lamina_net_forget(net);
   for (int b = 0; b < LAMINA_BUFFERS; b++) lamina_memory_free(net->device, net->block[b], net->size[b]);
+  lamina_memory_free(net->device, net->parts_block, net->parts_size);
+  lamina_device_close(net->solo);
   lamina_graph_close(&net->shape);
   lamina_dataset_close(net->train);
   lamina_dataset_close(net->test);

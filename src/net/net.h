@@ -61,6 +61,9 @@ typedef struct lamina_criterion {
   uint8_t attr[LAMINA_ATTR_BYTES];
 } lamina_criterion;
 
+/* A batch cut into parts, one to a thread: parts.c. */
+typedef struct lamina_parts lamina_parts;
+
 typedef struct lamina_executor {
   lamina_graph graph;
   lamina_mode mode;
@@ -71,6 +74,7 @@ typedef struct lamina_executor {
   int output, labels, loss, sum, hits[2]; /* values; sum: of all losses */
   int norm;                               /* of all gradients, where they are clipped by it */
   int update;                             /* the first node that changes the net; node_count without one */
+  lamina_parts *parts;                    /* what runs in the place of all nodes before the update; NULL: they do */
   bool early;                             /* each parameter is updated behind its gradient: update.c */
   int *layer_output;                      /* [layers]: the value that each gives */
   struct lamina_executor *next;           /* asked for longer ago */
@@ -99,6 +103,7 @@ typedef struct lamina_trace lamina_trace;
 struct lamina_net {
   pthread_mutex_t turn; /* of lamina_net_forward: all threads that call it share the arena */
   lamina_device *device;
+  lamina_device *solo; /* the same for one thread, where batches are cut into parts; else NULL */
   const lamina_allocator *allocator;
   lamina_net_options options;
   lamina_desc input; /* with a batch of 1 */
@@ -113,6 +118,8 @@ struct lamina_net {
   lamina_executor *executors; /* a few, the last one asked for first */
   void *block[LAMINA_BUFFERS];
   size_t size[LAMINA_BUFFERS];
+  void *parts_block; /* of what executors cut into parts use, one at a time */
+  size_t parts_size;
   bool set;       /* the parameters have values */
   bool gradients; /* the gradients' block holds some */
   char *text;     /* of summary and explain */
@@ -156,12 +163,17 @@ lamina_status lamina_step_value(lamina_graph *graph, const char *name, lamina_dt
                                 int *value);
 lamina_status lamina_result_value(lamina_graph *graph, const char *name, lamina_dtype dtype, size_t offset, int *value);
 /* update.c: all that comes behind the loss in training. */
-lamina_status lamina_executor_add_training(const lamina_net *net, lamina_executor *executor);
+lamina_status lamina_executor_add_training(const lamina_net *net, lamina_executor *executor, bool apart);
 /* Puts each parameter's update behind its gradient, in a graph that is arranged. */
 lamina_status lamina_executor_update_early(const lamina_net *net, lamina_executor *executor);
 /* The block of what updates take that doesn't change. */
 size_t lamina_constants_size(const lamina_net *net);
 lamina_status lamina_constants_write(const lamina_net *net);
+/* A new executor, planned on `device`: the net's, or the one for a single thread, where parameters lie as is settled.
+ * `apart`: its update comes at the end, from the gradients' block. */
+lamina_status lamina_executor_open(lamina_net *net, lamina_device *device, lamina_mode mode, int64_t batch,
+                                   const lamina_criterion *loss, int64_t k, bool apart, lamina_executor **executor);
+void lamina_executor_close(lamina_net *net, lamina_executor *executor);
 /* Takes what memory the executor still lacks. */
 lamina_status lamina_net_take(lamina_net *net, const lamina_executor *executor);
 /* Both, and between them a look at whether there is as much memory as that. */
@@ -208,7 +220,10 @@ lamina_status lamina_net_forward_from(lamina_net *net, int64_t n, const void *x,
 /* Runs nodes first … last - 1, and tells the net's trace of them. */
 lamina_status lamina_executor_run(const lamina_net *net, const lamina_executor *executor, int first, int last,
                                   const lamina_feed *feed);
-/* The same; *reached is the last node that was begun. */
+/* All of it, in parts where it is cut into some; *reached as below. */
+lamina_status lamina_executor_step(const lamina_net *net, const lamina_executor *executor, const lamina_feed *feed,
+                                   int *reached);
+/* As lamina_executor_run; *reached is the last node that was begun. */
 lamina_status lamina_executor_run_to(const lamina_net *net, const lamina_executor *executor, int first, int last,
                                      const lamina_feed *feed, int *reached);
 /* The address of a value, and a copy of a small one to the host. */

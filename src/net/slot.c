@@ -104,7 +104,7 @@ lamina_status lamina_slots_feed(lamina_trainer *t, lamina_slot *slot, const lami
 static lamina_status run_nodes(lamina_trainer *t, const lamina_slot *slot) {
   const lamina_executor *e = t->executor;
   int reached;
-  const lamina_status status = lamina_executor_run_to(t->net, e, 0, e->graph.node_count, &slot->feed, &reached);
+  const lamina_status status = lamina_executor_step(t->net, e, &slot->feed, &reached);
   t->torn |= status && e->early && reached >= e->update;
   return status;
 }

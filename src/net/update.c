@@ -343,7 +343,7 @@ static lamina_status add_early(lamina_executor *executor) {
   return add_states(executor);
 }
 
-lamina_status lamina_executor_add_training(const lamina_net *net, lamina_executor *executor) {
+lamina_status lamina_executor_add_training(const lamina_net *net, lamina_executor *executor, bool apart) {
   lamina_graph *graph = &executor->graph;
   int one;
   LAMINA_TRY(
@@ -354,6 +354,6 @@ lamina_status lamina_executor_add_training(const lamina_net *net, lamina_executo
     executor->update = graph->node_count;
     return status;
   }
-  executor->early = net->params.trained && executor->applied.op[0] && is_early(net, &executor->applied);
+  executor->early = net->params.trained && executor->applied.op[0] && !apart && is_early(net, &executor->applied);
   return executor->early ? add_early(executor) : add_at_end(net, executor);
 }

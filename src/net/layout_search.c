@@ -101,8 +101,19 @@ static void all_in(lamina_layouts *l, int order) {
 /* What every node costs with all data in an order. */
 typedef double node_seconds[LAMINA_ORDERS];
 
+/* Where a node gains by 16 channels side by side, 8 are only for what isn't a multiple of 16. */
+static void leave_narrow(lamina_layouts *l, node_seconds *node) {
+  const unsigned wide = 1u << LAMINA_ORDER_BLOCK16, narrow = 1u << LAMINA_ORDER_BLOCK8;
+  bool gains = false;
+  for (int n = 0; n < l->graph->node_count; n++)
+    gains |= node[n][LAMINA_ORDER_BLOCK16] < node[n][LAMINA_ORDER_PLAIN] * (1 - 1e-9);
+  for (int v = 0; v < l->count && gains; v++)
+    if (l->variables[v].allowed & wide) l->variables[v].allowed &= (uint8_t)~narrow;
+}
+
 static lamina_status measure(lamina_layouts *l, node_seconds *node) {
   for (int order = 0; order < LAMINA_ORDERS; order++) {
+    if (order == LAMINA_ORDER_BLOCK8) leave_narrow(l, node);
     all_in(l, order);
     for (int n = 0; n < l->graph->node_count; n++) LAMINA_TRY(lamina_layout_seconds(l, n, &node[n][order]));
   }

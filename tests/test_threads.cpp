@@ -2,6 +2,8 @@
 // the bits are those of one user alone.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <functional>
 #include <thread>
 
@@ -86,6 +88,51 @@ TEST(Users, TwoInOneProcessDoNotDisturbEachOther) {
     }
   }
   EXPECT_NE(alone[0].trained, alone[1].trained);
+}
+
+// ---- How many threads ------------------------------------------------------------------------------------------------
+
+int tasks() {
+  const std::filesystem::directory_iterator all("/proc/self/task");
+  return static_cast<int>(std::distance(begin(all), end(all)));
+}
+
+// Trains for a few steps in a thread of its own, whose team nobody had before; the parameters, and how many threads there
+// were at most beyond those that there were before.
+std::vector<double> train_counted(int threads, int loaders, int *most) {
+  std::vector<double> parameters;
+  std::thread([&] {
+    const int before = tasks();
+    lamina_device_options options = {};
+    options.threads = threads;
+    lamina_device *device = nullptr;
+    ASSERT_OK(lamina_device_open("cpu", &options, &device));
+    {
+      const std::string loading = "data.threads=" + std::to_string(loaders);
+      const Net net(device, "xo", {loading.c_str(), "data.train=xo:train,count=640", "train.batch=64"});
+      lamina_training training = {};
+      training.evaluate = -1;
+      Trainer trainer(net, training);
+      for (int step = 0; step < 6; step++) {
+        trainer.steps(1);
+        *most = std::max(*most, tasks() - before);
+      }
+      parameters = const_cast<Net &>(net).all();
+    }
+    lamina_device_close(device);
+  }).join();
+  return parameters;
+}
+
+TEST(Device, HasNoMoreThreadsThanItWasGivenAndTheyGiveTheSameBits) {
+  for (const int threads : {1, 2, 3})
+    for (const int loaders : {1, 2}) {
+      int most = 0;
+      const std::vector<double> first = train_counted(threads, loaders, &most);
+      EXPECT_FALSE(first.empty());
+      EXPECT_EQ(train_counted(threads, loaders, &most), first) << threads << " threads";
+      EXPECT_LE(most, threads - 1 + loaders) << threads << " threads, " << loaders << " for the loader";
+    }
 }
 
 // ---- One net ---------------------------------------------------------------------------------------------------------

@@ -53,6 +53,11 @@ typedef struct lamina_device_options {
   const char *engine;                /**< as LAMINA_ENGINE: "conv/forward:onednn,fc:ref"; NULL: read LAMINA_ENGINE */
   int plan_cache;                    /**< plans kept for the simple path; 0: 256 */
   lamina_module_open_fn *module;     /**< the entry of a module that is linked into the program; NULL: see below */
+  const char
+      *tune_cache;     /**< the file of what tuning found out, see lamina/tune.h; NULL: $LAMINA_TUNE_CACHE, else none;
+                               "": none */
+  bool tune;           /**< times the candidates of problems that the file doesn't know, and adds them */
+  double tune_seconds; /**< that timing the candidates of one problem takes, about; 0: 0.25 */
 } lamina_device_options;
 
 /** Opens "cpu", or "KIND:INDEX" through options->module, which must be of that kind, else through the module

@@ -208,6 +208,8 @@ static void append_choice(const lamina_choice *choice, char *text, size_t size) 
   lamina_append(text, size, "%s%s%s", choice->engine->name, *choice->variant ? "/" : "", choice->variant);
   if (choice->seconds < 0)
     lamina_append(text, size, ": no, %s", *choice->reason ? choice->reason : "it gave no reason");
+  else if (*choice->tuned)
+    lamina_append(text, size, ": tuned: %s", choice->tuned);
   else
     lamina_append(text, size, ": estimated %.3g ms", choice->seconds * 1e3);
 }

@@ -10,6 +10,7 @@ typedef struct lamina_choice {
   char variant[64];
   double seconds; /* < 0: refused */
   int offered;    /* as which, from 0 */
+  char tuned[64]; /* "1.23 ms ±2%, exact+full": it was timed; else "" */
   char reason[192];
 } lamina_choice;
 

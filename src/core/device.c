@@ -10,6 +10,7 @@
 
 #include "core/plan.h"
 #include "core/reference.h"
+#include "core/tuning.h"
 
 const lamina_allocator *lamina_device_allocator(const lamina_device *device) { return &device->allocator; }
 const char *lamina_device_name(const lamina_device *device) { return device ? device->name : ""; }
@@ -34,8 +35,9 @@ lamina_status lamina_roofline_measure(lamina_device *device, lamina_roofline *ro
   LAMINA_TRY(device->module.measure(device->state, &measured));
   memcpy(measured.cpu, device->roofline.cpu, sizeof measured.cpu);
   device->roofline = measured;
-  if (roofline) *roofline = measured;
-  return LAMINA_OK;
+  const lamina_status status = lamina_tuning_measured(device);
+  if (roofline) *roofline = device->roofline;
+  return status;
 }
 int lamina_device_threads(const lamina_device *device) { return device ? device->threads : 0; }
 
@@ -171,6 +173,8 @@ static lamina_status open_in(lamina_device *device, const char *name, const lami
     LAMINA_TRY(module_open(device, kind, options->module));
   LAMINA_TRY(device->module.open(device, index, &device->state, device->about, sizeof device->about));
   if (device->module.reckon) device->module.reckon(device->state, &device->roofline);
+  const char *cache = options->tune_cache ? options->tune_cache : getenv("LAMINA_TUNE_CACHE");
+  LAMINA_TRY(lamina_tuning_open(device, cache, options->tune, options->tune_seconds));
   device->plans = lamina_plan_cache_open(&device->allocator, options->plan_cache > 0 ? options->plan_cache : 256);
   if (!device->plans) return LAMINA_OUT_OF_MEMORY;
   for (int i = 0; device->module.engines[i]; i++) LAMINA_TRY(lamina_engine_register(device, device->module.engines[i]));
@@ -191,6 +195,9 @@ static lamina_status check_options(const lamina_device_options *options) {
   if (options->plan_cache < 0 || options->plan_cache > MOST_PLANS)
     return lamina_error(LAMINA_INVALID, "lamina_device_open: options.plan_cache is %d; expected 0 to %d",
                         options->plan_cache, MOST_PLANS);
+  if (!(options->tune_seconds >= 0 && options->tune_seconds <= 3600))
+    return lamina_error(LAMINA_INVALID, "lamina_device_open: options.tune_seconds is %g; expected 0 to 3600",
+                        options->tune_seconds);
   return LAMINA_OK;
 }
 
@@ -220,6 +227,7 @@ void lamina_device_close(lamina_device *device) {
   if (!device) return;
   const lamina_allocator allocator = device->allocator;
   lamina_plan_cache_close(device->plans);
+  lamina_tuning_close(device);
   if (device->stream.device) lamina_stream_drop_workspace(&device->stream);
   if (device->stream.state) device->module.stream_close(device->state, device->stream.state);
   if (device->state) device->module.close(device->state);

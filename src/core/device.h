@@ -53,6 +53,7 @@ struct lamina_device {
   atomic_bool settled; /* plans were made: engines and overrides stay as they are */
   lamina_stream stream;
   atomic_size_t memory_now, memory_most;
+  struct lamina_tuning *tuning; /* what is known of problems that were timed; NULL: nothing */
   struct lamina_plan_cache *plans;
 };
 

@@ -1,6 +1,6 @@
 /* Plans: from a problem to an engine that is ready to run.
  *
- *   problem ─ infer ─ cache? ─ candidates of every engine ─ sort by estimate ─ prepare the first that can ─ plan
+ *   problem ─ infer ─ cache? ─ candidates of every engine ─ sort by estimate ─ tuned? ─ prepare the first that can ─ plan
  *
  * An engine that wants other strides than the problem has gets a packed problem: the box around its plan then holds
  * copy plans that pack inputs into the workspace before a run and unpack outputs after it. Layouts that the problem left
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #include "core/blocks.h"
-#include "core/candidates.h"
+#include "core/tuning.h"
 
 typedef struct pack {
   int arg;
@@ -266,6 +266,7 @@ static lamina_status choose(plan_box *box, const plan_key *key) {
   lamina_device *device = box->plan.device;
   lamina_choices choices = {0};
   lamina_status status = lamina_choices_of(device, &key->problem, key->engine, &choices);
+  if (!status && !*key->engine) status = lamina_tuning_apply(device, &key->problem, &choices);
   int chosen = -1;
   for (int i = 0; !status && chosen < 0 && i < choices.count; i++) {
     lamina_choice *choice = &choices.list[i];

@@ -6,6 +6,10 @@
 
 #include "core/base.h"
 
+#ifdef __cplusplus /* for tests */
+extern "C" {
+#endif
+
 typedef struct lamina_text {
   const lamina_allocator *allocator; /* NULL: malloc */
   char *data;                        /* NUL-terminated; NULL while nothing was appended */
@@ -42,5 +46,9 @@ int lamina_format(char *buffer, size_t size, const char *format, ...) __attribut
  * doesn't fit. lamina_read_real takes decimal numbers only (no hexadecimal, no "inf" or "nan"). */
 bool lamina_read_int(const char *text, int64_t *value);
 bool lamina_read_real(const char *text, double *value);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

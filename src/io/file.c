@@ -106,12 +106,15 @@ static lamina_status empty(lamina_file *file) {
 }
 
 /* Opens and locks the temporary file; another writer may rename or remove it between the two. */
-static lamina_status open_temporary(lamina_file *file) {
+static lamina_status open_temporary(lamina_file *file, bool wait) {
   for (int attempt = 0; attempt < 100; attempt++) {
     struct stat ours, named;
     file->descriptor = open(file->temporary, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (file->descriptor < 0) return io_error(file->path, "can't be written");
-    if (flock(file->descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+    int locked;
+    do locked = flock(file->descriptor, LOCK_EX | (wait ? 0 : LOCK_NB));
+    while (locked != 0 && errno == EINTR);
+    if (locked != 0 && errno == EWOULDBLOCK)
       return lamina_error(LAMINA_IO, "%s: can't be written: another writer has it open", file->path);
     if (fstat(file->descriptor, &ours) == 0 && stat(file->temporary, &named) == 0 && ours.st_ino == named.st_ino &&
         ours.st_dev == named.st_dev)
@@ -130,7 +133,7 @@ static void close_file(lamina_file *file) {
   *file = (lamina_file){.descriptor = -1};
 }
 
-lamina_status lamina_file_create(const char *path, const lamina_allocator *allocator, lamina_file *file) {
+static lamina_status create(const char *path, const lamina_allocator *allocator, bool wait, lamina_file *file) {
   *file = (lamina_file){.allocator = allocator ? *allocator : lamina_malloc, .descriptor = -1};
   bool device = false;
   lamina_status status = resolve(path, &file->allocator, &file->path, &device);
@@ -145,10 +148,18 @@ lamina_status lamina_file_create(const char *path, const lamina_allocator *alloc
     const size_t size = strlen(file->path) + sizeof ".tmp";
     file->temporary = lamina_alloc(&file->allocator, size);
     if (file->temporary) snprintf(file->temporary, size, "%s.tmp", file->path);
-    status = file->temporary ? open_temporary(file) : LAMINA_OUT_OF_MEMORY;
+    status = file->temporary ? open_temporary(file, wait) : LAMINA_OUT_OF_MEMORY;
   }
   if (status != LAMINA_OK) close_file(file);
   return status;
+}
+
+lamina_status lamina_file_create(const char *path, const lamina_allocator *allocator, lamina_file *file) {
+  return create(path, allocator, false, file);
+}
+
+lamina_status lamina_file_replace(const char *path, const lamina_allocator *allocator, lamina_file *file) {
+  return create(path, allocator, true, file);
 }
 
 /* Writes all of it, where the file stands or, with an offset of 0 or more, there. */

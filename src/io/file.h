@@ -27,6 +27,10 @@ typedef struct lamina_file {
 
 LAMINA_NODISCARD lamina_status lamina_file_create(const char *path, const lamina_allocator *allocator,
                                                   lamina_file *file);
+/* The same, but waits until another writer of this path is done, which should be soon: for those who put back what they
+ * have read since. */
+LAMINA_NODISCARD lamina_status lamina_file_replace(const char *path, const lamina_allocator *allocator,
+                                                   lamina_file *file);
 /* Appends; a failure shows in lamina_file_commit. */
 void lamina_file_write(lamina_file *file, const void *data, size_t size);
 /* Overwrites what was written before at `offset`. */

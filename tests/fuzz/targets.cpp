@@ -3,8 +3,8 @@
 namespace fuzz {
 
 const std::vector<Target> &targets() {
-  static const std::vector<Target> all = {idx,    gzip,       npy,   safetensors, picture, json,       yaml,
-                                          recipe, checkpoint, cases, plan,        dataset, environment};
+  static const std::vector<Target> all = {idx,    gzip,       npy,   safetensors, picture, json,        yaml,
+                                          recipe, checkpoint, cases, plan,        dataset, environment, records};
   return all;
 }
 

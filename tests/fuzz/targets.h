@@ -6,9 +6,9 @@
 
 namespace fuzz {
 
-extern const Target idx, gzip, npy, safetensors, picture; // targets_files.cpp
-extern const Target json, yaml, recipe, checkpoint;       // targets_nets.cpp
-extern const Target cases, plan, dataset, environment;    // targets_words.cpp
+extern const Target idx, gzip, npy, safetensors, picture;       // targets_files.cpp
+extern const Target json, yaml, recipe, checkpoint;             // targets_nets.cpp
+extern const Target cases, plan, dataset, environment, records; // targets_words.cpp
 
 } // namespace fuzz
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <sstream>
 
+#include "core/records.h"
 #include "lamina/data.h"
 #include "lamina/verify.h"
 #include "targets.h"
@@ -169,6 +170,49 @@ void environment_run(const std::string &input) {
   if (ended_well(lamina_dataset_open("idx:mnist/train", &data_options, &data))) fail("a dataset from nowhere");
 }
 
+// ---- Records of the tuning cache: [what a file holds], and lines of it without their checksums
+
+Inputs record_seeds() {
+  lamina_records r = {};
+  lamina_text text = {};
+  const char *machine[] = {"machine", "cpu: 2 threads", "1e11", "0", "2e10", "1e10", "2e-6"};
+  const char *plan[] = {"plan",   "cpu: 2 threads", "add/forward a=3 b=3", "00ff", "loop",
+                        "1.5e-3", "0.02",           "exact+full",          "120",  "0.1"};
+  (void)lamina_records_add(&r, machine, 7, true);
+  (void)lamina_records_add(&r, plan, 10, true);
+  lamina_records_write(&r, &text);
+  const Inputs seeds = {text.data, "plan\tcpu\tadd\t00\tloop\t1\t0\tfull\t1\t0\nwrong\td\tp\th\te\treason\n"};
+  lamina_text_free(&text);
+  lamina_records_close(&r);
+  return seeds;
+}
+
+void records_run(const std::string &input) {
+  lamina_records r = {}, again = {};
+  lamina_text text = {};
+  r.allocator = again.allocator = text.allocator = memory();
+  begin();
+  bool good = ended_well(lamina_records_read(&r, input.data(), input.size()));
+  std::istringstream lines(input);
+  for (std::string line; good && std::getline(lines, line);) {
+    std::vector<std::string> words;
+    std::vector<const char *> fields;
+    std::istringstream parts(line.c_str());
+    for (std::string word; words.size() < 12 && std::getline(parts, word, '\t');) words.push_back(word);
+    for (const std::string &word : words) fields.push_back(word.c_str());
+    begin();
+    good = ended_well(lamina_records_add(&r, fields.data(), static_cast<int>(fields.size()), true));
+  }
+  lamina_records_write(&r, &text);
+  begin();
+  if (good && text.data && !text.failed && ended_well(lamina_records_read(&again, text.data, text.used)) &&
+      again.count != r.count)
+    fail("%d records are read back as %d", r.count, again.count);
+  lamina_text_free(&text);
+  lamina_records_close(&again);
+  lamina_records_close(&r);
+}
+
 const Inputs case_words = {"conv/forward",
                            "conv/backward_data",
                            "conv/backward_weights",
@@ -234,5 +278,10 @@ const Target environment = {"environment",
                              "conv/forward", "fc", ":", ",", "ref", "onednn", "loop", "/blocked", "/dev/null", "cpu",
                              "cuda:0"},
                             environment_run};
+const Target records = {
+    "records",
+    record_seeds,
+    {"lamina-tune 1\n", "\t", "\n", "machine\t", "plan\t", "wrong\t", "cpu", "1e9", "-1", "nan", "0"},
+    records_run};
 
 } // namespace fuzz

@@ -39,6 +39,21 @@ BAD(lamina_device_open, "an unknown engine", INVALID, "LAMINA_ENGINE: \"conv\" i
   return lamina_device_open("cpu", &o, &a_device);
 }
 
+BAD(lamina_device_open, "tune_seconds -1", INVALID, "options.tune_seconds is -1") {
+  lamina_device_options o = {};
+  o.tune_seconds = -1;
+  return lamina_device_open("cpu", &o, &a_device);
+}
+BAD(lamina_device_open, "tune_seconds NaN", INVALID, "options.tune_seconds is nan") {
+  lamina_device_options o = {};
+  o.tune_seconds = NAN;
+  return lamina_device_open("cpu", &o, &a_device);
+}
+WITHOUT(lamina_tune_save, "device", nullptr, "tune.txt")
+WITHOUT(lamina_tune_save, "path", w.device, nullptr)
+BAD(lamina_tune_save, "a folder that isn't there", IO, "/no/such/folder/tune.txt") {
+  return lamina_tune_save(w.device, "/no/such/folder/tune.txt");
+}
 WITHOUT(lamina_roofline_measure, "device", nullptr, nullptr)
 BAD(lamina_roofline_measure, "after a plan", INVALID, "before the first") {
   return lamina_roofline_measure(w.device, nullptr);

@@ -107,15 +107,56 @@ void cli_add_plugin(void *place, const char *path) {
   to->plugins++;
 }
 
+/* Makes the folders that a file is in, as far as they can be made. */
+static void make_folders(char *path) {
+  for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+    *slash = 0;
+    (void)mkdir(path, 0777); /* what comes of it, writing the file says */
+    *slash = '/';
+  }
+}
+
+const char *cli_tune_cache(const cli_place *place, char *path, size_t size) {
+  const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME"), *given = getenv("LAMINA_TUNE_CACHE");
+  if (place->tune_cache || given) return place->tune_cache; /* the library reads the variable */
+  if (cache && *cache == '/')
+    snprintf(path, size, "%s/lamina/tune-v1.txt", cache);
+  else if (home && *home)
+    snprintf(path, size, "%s/.cache/lamina/tune-v1.txt", home);
+  else
+    return "";
+  if (place->tune) make_folders(path);
+  return path;
+}
+
+/* Once for each cache: what is measured again is another number, and may be another choice. */
+static lamina_status measure(lamina_device *device) {
+  lamina_roofline roofline;
+  lamina_device_roofline(device, &roofline);
+  if (roofline.measured || !(roofline.flops > 0)) return LAMINA_OK; /* or a device that knows its limits */
+  return lamina_roofline_measure(device, NULL);
+}
+
+/* What tuning finds; the device's own line is said by those who want it. */
+static void say_tuned(void *user, lamina_log_level level, const char *message) {
+  (void)user;
+  if (level == LAMINA_LOG_WARNING || strncmp(message, "tuned ", 6) == 0) fprintf(stderr, "%s\n", message);
+}
+
 int cli_device(const cli_command *self, const cli_place *place, lamina_device **device) {
   *device = NULL;
   if (place->threads < 0 || place->threads > 4096)
     return cli_usage(self, "--threads is %lld; expected 1 to 4096", place->threads);
   if (place->plugins > CLI_MOST_PLUGINS)
     return cli_usage(self, "--plugin came %d times; at most %d are loaded", place->plugins, CLI_MOST_PLUGINS);
-  const lamina_device_options options = {.threads = (int)place->threads};
+  char cache[CLI_PATH];
+  const lamina_device_options options = {.threads = (int)place->threads,
+                                         .tune = place->tune,
+                                         .tune_cache = cli_tune_cache(place, cache, sizeof cache),
+                                         .log = place->tune ? say_tuned : NULL};
   lamina_status status = lamina_device_open(place->device ? place->device : "cpu", &options, device);
   for (int i = 0; i < place->plugins && !status; i++) status = lamina_plugin_load(*device, place->plugin[i]);
+  if (!status && place->tune) status = measure(*device);
   if (!status) return 0;
   lamina_device_close(*device);
   *device = NULL;

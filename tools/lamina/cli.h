@@ -59,6 +59,8 @@ typedef struct cli_place {
   long long threads;
   const char *plugin[CLI_MOST_PLUGINS];
   int plugins; /* how many were given, which may be more */
+  bool tune;
+  const char *tune_cache; /* NULL: $LAMINA_TUNE_CACHE, else the user's own */
 } cli_place;
 
 /* Takes a --plugin. */
@@ -67,12 +69,25 @@ void cli_add_plugin(void *place, const char *path);
 #define CLI_PLACE_OPTIONS(place)                                                                                       \
   {.name = "device", .value = "D", .help = "where it runs; cpu", .text = &(place).device},                             \
       {.name = "threads", .value = "N", .help = "CPU threads; $LAMINA_THREADS, else all", .number = &(place).threads}, \
+      {.name = "plugin",                                                                                               \
+       .value = "FILE",                                                                                                \
+       .help = "loads engines of your own; may come often",                                                            \
+       .each = cli_add_plugin,                                                                                         \
+       .user = &(place)},                                                                                              \
+      {.name = "tune",                                                                                                 \
+       .help = "times the engines of each problem first, and keeps which is the fastest",                              \
+       .flag = &(place).tune},                                                                                         \
   {                                                                                                                    \
-    .name = "plugin", .value = "FILE", .help = "loads engines of your own; may come often", .each = cli_add_plugin,    \
-    .user = &(place)                                                                                                   \
+    .name = "tune-cache", .value = "FILE", .help = "where that is kept; ~/.cache/lamina/tune-v1.txt; \"\": nowhere",   \
+    .text = &(place).tune_cache                                                                                        \
   }
 
-/* Opens the device and loads the plug-ins. Returns 0 or an exit code; the reason is said. */
+enum { CLI_PATH = 1024 };
+
+/* The tuning cache for lamina_device_options; its folders are made where it will be written. */
+const char *cli_tune_cache(const cli_place *place, char *path, size_t size);
+
+/* Opens the device and loads the plug-ins; with `tune` it is measured, where its cache doesn't know it. Returns 0 or an exit code; the reason is said. */
 int cli_device(const cli_command *self, const cli_place *place, lamina_device **device);
 /* The same, and the network of a recipe or checkpoint (by path or name). Returns 0 or an exit code; the reason
  * is said. Close it in either case. */
@@ -98,6 +113,7 @@ int run_op(const cli_command *self, int argc, char **argv);
 int run_verify(const cli_command *self, int argc, char **argv);
 int run_bench(const cli_command *self, int argc, char **argv);
 int run_info(const cli_command *self, int argc, char **argv);
+int run_tune(const cli_command *self, int argc, char **argv);
 int run_doctor(const cli_command *self, int argc, char **argv);
 
 #endif

@@ -8,6 +8,7 @@ const char help_train[] =
     "                           grad_norm, too, what all gradients together had before they were clipped\n"
     "  loss.svg                 the same as a picture\n"
     "  recipe.yaml              the recipe after --set\n"
+    "  tune.txt                 what its choice of engines rests on; --resume goes by it (lamina tune)\n"
     "  trace.json               with --profile: the ops of the first steps, for chrome://tracing or\n"
     "                           ui.perfetto.dev; a table of all of them is printed at the end\n"
     "A checkpoint of an earlier run in DIR becomes previous.safetensors.\n"
@@ -112,3 +113,16 @@ const char help_info[] =
     "\n"
     "  lamina info lenet5-mnist --batch 128 --engines\n"
     "  lamina info conv/backward_data\n";
+
+const char help_tune[] =
+    "Measures what the machine does at best, unless its cache knows that, and times for each problem of the\n"
+    "network's training the engines that may be the fastest, some 0.3 s a problem. Each is held against the\n"
+    "oracle before; one that is wrong is named and left out. Every command reads the cache and plans by it:\n"
+    "$LAMINA_TUNE_CACHE, else $XDG_CACHE_HOME/lamina/tune-v1.txt, else ~/.cache/lamina/tune-v1.txt. What it\n"
+    "says is for this machine, this number of threads and this build; anything else is tuned anew. The other\n"
+    "commands do the same on the way with --tune. A training keeps its choices in DIR/tune.txt, so that\n"
+    "--resume goes on with the same engines. On a machine with nothing else to do the times are better.\n"
+    "\n"
+    "  lamina tune\n"
+    "  lamina tune lenet5-mnist\n"
+    "  lamina op conv/forward x=64x96x27x27 w=256x96x5x5 pad=2 --tune --explain\n";

@@ -18,6 +18,8 @@ static const cli_command commands[] = {
      "Times every engine, checked, and whole nets, against what the device can do.", help_bench, run_bench},
     {"info", "[RECIPE | CHECKPOINT | OP] [--batch N] [--engines] [--json]",
      "Shows a network, an op, or what this build can do.", help_info, run_info},
+    {"tune", "[RECIPE] [--set key=value]… [--batch N]",
+     "Finds the fastest engine for each problem of a network, and keeps it.", help_tune, run_tune},
     {"doctor", "[--measure] [--json]", "Says what this machine offers and what is missing.", NULL, run_doctor},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
@@ -25,11 +27,11 @@ enum { COMMANDS = sizeof commands / sizeof commands[0] };
 static void usage(FILE *to) {
   fprintf(to, "lamina %s: a deep learning runtime in C\n\n", LAMINA_VERSION);
   for (int i = 0; i < COMMANDS; i++) fprintf(to, "  lamina %-8s %s\n", commands[i].name, commands[i].summary);
-  fprintf(to,
-          "\nlamina COMMAND --help says more. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.\n"
-          "Environment: LAMINA_DATA, the folder of data files; LAMINA_THREADS; LAMINA_ENGINE, such as\n"
-          "conv/forward:onednn,fc:ref; LAMINA_MODULE_PATH, where modules of other devices lie; LAMINA_CUDA_SYNC=1,\n"
-          "which waits for every op on a CUDA device, so that an error names it.\n");
+  fprintf(to, "\nlamina COMMAND --help says more. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.\n"
+              "Environment: LAMINA_DATA, the folder of data files; LAMINA_THREADS; LAMINA_ENGINE, such as\n"
+              "conv/forward:onednn,fc:ref; LAMINA_MODULE_PATH, where modules of other devices lie; LAMINA_TUNE_CACHE, "
+              "a file; LAMINA_CUDA_SYNC=1,\n"
+              "which waits for every op on a CUDA device, so that an error names it.\n");
 }
 
 static int unknown_command(const char *word) {

@@ -288,14 +288,20 @@ static int run_to_the_end(train *t) {
 
 /* ---- The beginning ---------------------------------------------------------------------------------------------- */
 
+/* The folder of the run, or a file in it. */
+static void path_of(const train *t, const char *file, char *path, size_t size) {
+  const char *out = t->options->out;
+  snprintf(path, size, "%s%s%s%s", out ? out : "runs/", out ? "" : t->name, *file ? "/" : "", file);
+}
+
 static lamina_status start_folder(train *t) {
-  const char *recipe = lamina_net_recipe(t->on.net), *out = t->options->out;
+  const char *recipe = lamina_net_recipe(t->on.net);
   char path[RUN_PATH];
   lamina_progress now;
-  snprintf(path, sizeof path, "runs/%s", t->name);
-  lamina_status status = run_folder_open(&t->run, out ? out : path,
+  path_of(t, "", path, sizeof path);
+  lamina_status status = run_folder_open(&t->run, path,
                                          t->options->resume ? RUN_THERE
-                                         : out              ? RUN_MAKE
+                                         : t->options->out  ? RUN_MAKE
                                                             : RUN_MAKE_PARENTS);
   if (!status && t->options->resume) status = lamina_trainer_resume(t->trainer, t->run.checkpoint);
   if (status) return status;
@@ -304,15 +310,22 @@ static lamina_status start_folder(train *t) {
                             : run_folder_begin(&t->run, recipe);
 }
 
+/* A run goes on with the engines that it began with, whatever has been tuned since: its folder keeps what the choice of
+ * them rests on. */
 static int open_all(train *t) {
   const train_options *o = t->options;
+  cli_place place = o->place;
+  char tuned[RUN_PATH + 16];
+  path_of(t, "tune.txt", tuned, sizeof tuned);
+  if (o->resume) place.tune_cache = tuned;
   const lamina_training training = {.on_step = on_step, .on_epoch = on_epoch, .user = t};
-  const int error = cli_net_open(t->self, t->recipe, &o->place, o->sets, &t->on);
+  const int error = cli_net_open(t->self, t->recipe, &place, o->sets, &t->on);
   if (error) return error;
   lamina_status status = lamina_json_open(NULL, &t->json);
   if (!status && is_plain(t)) status = print_net(t);
   if (!status) status = lamina_trainer_open(t->on.net, &training, &t->trainer);
   if (!status) status = start_folder(t);
+  if (!status && !o->resume) status = lamina_tune_save(t->on.device, tuned);
   if (!status && o->profile) status = profile_open(t->on.net, &t->seen);
   if (status) return cli_failed(t->self, status);
   if (is_plain(t)) print_run(t);
@@ -345,6 +358,9 @@ static int check_options(const cli_command *self, train_options *o) {
   }
   if (o->set_count > MOST_SETS)
     return cli_usage(self, "%d assignments are too many; expected at most 60", o->set_count);
+  if (o->resume && (o->place.tune || o->place.tune_cache))
+    return cli_usage(self, "--%s is for a run that begins; --resume goes on with the engines that it began with",
+                     o->place.tune ? "tune" : "tune-cache");
   return 0;
 }
 

@@ -38,7 +38,7 @@ static void say_roofline(report *r, lamina_device *cpu) {
            most.flops_half > 0 ? rate(most.flops_half, "FLOP/s", half, sizeof half) : "",
            rate(most.read, "B/s", read, sizeof read), rate(most.copy, "B/s", copy, sizeof copy),
            cli_seconds(most.region, region, sizeof region),
-           most.measured ? "measured" : "reckoned from what the CPU says of itself; lamina doctor --measure measures");
+           most.measured ? "measured" : "reckoned from what the CPU says of itself; lamina tune measures");
   say(r, true, "roofline", text);
   if (!r->json) return;
   lamina_json_object(r->json, NULL); /* the same in numbers */
@@ -55,7 +55,10 @@ static void say_roofline(report *r, lamina_device *cpu) {
 
 static void check_cpu(report *r, bool measure) {
   lamina_device *cpu = NULL;
-  if (lamina_device_open("cpu", NULL, &cpu)) {
+  char cache[CLI_PATH];
+  const cli_place here = {.tune_cache = measure ? "" : NULL}; /* what others plan by stays as it is */
+  const lamina_device_options options = {.tune_cache = cli_tune_cache(&here, cache, sizeof cache)};
+  if (lamina_device_open("cpu", &options, &cpu)) {
     say(r, false, "cpu", lamina_last_error());
     return;
   }

@@ -130,10 +130,10 @@ static bool gains(const lamina_net *net, const lamina_executor *whole, const lam
 
 /* ---- Opening ---------------------------------------------------------------------------------------------------- */
 
-/* A device as the net's, for one thread. */
+/* A device as the net's, for one thread; it goes by estimates, whatever has been tuned. */
 static lamina_status open_solo(lamina_net *net) {
   lamina_device *device = net->device, *solo;
-  const lamina_device_options options = {.threads = 1, .allocator = &device->allocator};
+  const lamina_device_options options = {.threads = 1, .allocator = &device->allocator, .tune_cache = ""};
   if (net->solo) return LAMINA_OK;
   LAMINA_TRY(lamina_device_open(device->name, &options, &solo));
   lamina_free(&solo->allocator, solo->overrides); /* those of the options, too */

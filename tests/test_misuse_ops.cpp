@@ -98,27 +98,28 @@ TEST_P(Ops, ArgumentsThatDoNotFitAreNamed) {
       expect_bad(i, "with a negative axis", [](lamina_tensor &t) { t.desc.dims[0] = -1; }, {"negative"});
     expect_bad(i, "too large to address",
                [](lamina_tensor &t) {
-                 t.desc.rank = 2;
+                 t.desc.rank = 2, t.desc.layout = 0;
                  t.desc.dims[0] = t.desc.dims[1] = HUGE_SIZE;
                  t.desc.strides[0] = HUGE_SIZE, t.desc.strides[1] = 1;
                },
                {"overflows"});
     expect_bad(i, "with a stride that overflows",
                [](lamina_tensor &t) {
-                 t.desc.rank = 1;
+                 t.desc.rank = 1, t.desc.layout = 0;
                  t.desc.dims[0] = 2, t.desc.strides[0] = INT64_MIN;
                },
                {"overflows"});
     expect_bad(i, "aligned to 3", [](lamina_tensor &t) { t.desc.align = 3; }, {"power of two"});
     expect_bad(i, "aligned to -8", [](lamina_tensor &t) { t.desc.align = -8; }, {"power of two"});
-    expect_bad(i, "in a layout", [](lamina_tensor &t) { t.desc.layout = 1; }, {"layout"});
+    expect_bad(i, "in a layout", [](lamina_tensor &t) { t.desc.layout = -2; }, {"layout"});
     expect_bad(i, "in a device's memory", [](lamina_tensor &t) { t.memory = LAMINA_MEMORY_DEVICE; }, {"device memory"});
     expect_bad(i, "in no memory", [](lamina_tensor &t) { t.memory = static_cast<lamina_memory>(77); }, {"kind 77"});
     expect_bad(i, "without data", [](lamina_tensor &t) { t.data = nullptr; }, {"NULL"});
     if (!is_output(i)) continue;
     for (int d = 0; d < tensor[i].desc.rank; d++)
       if (tensor[i].desc.dims[d] > 1)
-        expect_bad(i, "on itself", [&](lamina_tensor &t) { t.desc.strides[d] = 0; }, {"may not overlap"});
+        expect_bad(i, "on itself", [&](lamina_tensor &t) { t.desc.layout = 0, t.desc.strides[d] = 0; },
+                   {"may not overlap"});
   }
 }
 

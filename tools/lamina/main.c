@@ -29,9 +29,9 @@ static void usage(FILE *to) {
   for (int i = 0; i < COMMANDS; i++) fprintf(to, "  lamina %-8s %s\n", commands[i].name, commands[i].summary);
   fprintf(to, "\nlamina COMMAND --help says more. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.\n"
               "Environment: LAMINA_DATA, the folder of data files; LAMINA_THREADS; LAMINA_ENGINE, such as\n"
-              "conv/forward:onednn,fc:ref; LAMINA_MODULE_PATH, where modules of other devices lie; LAMINA_TUNE_CACHE, "
-              "a file; LAMINA_CUDA_SYNC=1,\n"
-              "which waits for every op on a CUDA device, so that an error names it.\n");
+              "conv/forward:onednn,fc:ref; LAMINA_MODULE_PATH, where modules of other devices lie;\n"
+              "LAMINA_TUNE_CACHE, the file of what tuning found; LAMINA_CUDA_SYNC=1, which waits for every op on a\n"
+              "CUDA device, so that an error names it.\n");
 }
 
 static int unknown_command(const char *word) {

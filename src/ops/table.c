@@ -20,12 +20,11 @@ const lamina_op_def *lamina_op_at(int id) {
 }
 
 int lamina_op_find(const char *name) {
-  if (!name) return -1;
-  for (int id = 0;; id++) {
-    const lamina_op_def *op = lamina_op_at(id);
-    if (!op) return -1;
-    if (strcmp(op->name, name) == 0) return id;
-  }
+  int id = 0;
+  for (size_t f = 0; name && f < LAMINA_COUNT_OF(families); f++)
+    for (const lamina_op_def *op = families[f]; op->name; op++, id++)
+      if (strcmp(op->name, name) == 0) return id;
+  return -1;
 }
 
 int lamina_op_arg_count(const lamina_op_def *op) {

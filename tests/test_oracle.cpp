@@ -20,7 +20,7 @@ namespace {
 
 int case_count() {
   const char *text = std::getenv("LAMINA_TEST_CASES");
-  return text ? std::max(1, std::atoi(text)) : 40;
+  return text ? std::max(1, std::atoi(text)) : 28;
 }
 
 struct Param {

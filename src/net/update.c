@@ -216,7 +216,8 @@ static lamina_status make_slice(const lamina_net *net, lamina_executor *executor
   lamina_graph *graph = &executor->graph;
   int arg[LAMINA_MAX_ARGS] = {maker->arg[0]};
   LAMINA_TRY(columns_of(graph, maker->arg[1], p, &arg[1]));
-  LAMINA_TRY(lamina_graph_value(graph, graph->values[maker->arg[2]].name, &p->desc, LAMINA_BUFFER_ARENA, 0, &arg[2]));
+  const lamina_value whole = graph->values[maker->arg[2]]; /* a copy: the list grows */
+  LAMINA_TRY(lamina_graph_value(graph, whole.name, &p->desc, LAMINA_BUFFER_ARENA, 0, &arg[2]));
   graph->layer = maker->layer; /* who an error is about */
   LAMINA_TRY(lamina_graph_emit(graph, "fc/backward_weights", maker->attr, arg));
   move_last(graph, at);

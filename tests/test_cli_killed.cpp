@@ -77,4 +77,17 @@ TEST(CliKilled, AtRandomMomentsItEndsAsIfItHadNotBeen) {
   EXPECT_GT(resumed, 0);
 }
 
+TEST(CliKilled, BehindItsLastCheckpointItsPictureIsDrawn) {
+  Temporary folder = Temporary::in_memory();
+  write_file(folder / "net.yaml", recipe);
+  ASSERT_EQ(run_lamina({"train", "net.yaml", "--out", "net", "--quiet"}, folder.path()).code, 0);
+  const std::string picture = folder / "net/loss.svg", drawn = read_file(picture);
+  std::filesystem::remove(picture);
+  write_file(picture + ".tmp", drawn.substr(0, 40));
+  const Result end = run_lamina({"train", "--out", "net", "--resume", "--quiet"}, folder.path());
+  ASSERT_EQ(end.code, 0) << end.err;
+  EXPECT_EQ(read_file(picture), drawn);
+  EXPECT_FALSE(std::filesystem::exists(picture + ".tmp"));
+}
+
 } // namespace

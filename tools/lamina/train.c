@@ -280,6 +280,7 @@ static int run_to_the_end(train *t) {
   }
   if (!status) status = tell_profile(t);
   if (!status) status = test_now(t);
+  if (!status) status = run_folder_draw(&t->run, t->name); /* it may have been killed behind its last checkpoint */
   if (!status) status = draw_confusion(t);
   if (!status) status = end(t);
   progress_end(&t->bar);

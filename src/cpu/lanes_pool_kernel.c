@@ -86,6 +86,10 @@ enum { BLOCK = 64 }; /* elements of an average that are added up in one go */
 /* ---- AVX-512 ---------------------------------------------------------------------------------------------------- */
 
 #define AVX512 __attribute__((target("avx512f")))
+#if defined __GNUC__ && !defined __clang__
+/* Without optimisation GCC's gathers and scatters are macros, whose masks lose their sign in here. */
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#endif
 static const double avx512_share = 0.05;
 
 typedef struct avx512_best {

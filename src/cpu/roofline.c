@@ -196,6 +196,7 @@ LAMINA_CLONES static float sum_piece(int64_t n, const float *x) {
 /* Two halves of one block: `read` sums over both, `copy` goes from the first to the second. */
 static void memory_rates(float *x, int64_t elements, int threads, double seconds, lamina_roofline *roofline) {
   const int64_t half = elements / 2, pieces = elements / PIECE;
+  (void)threads;
   roofline->read = roofline->copy = 0;
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (int64_t p = 0; p < pieces; p++) fill_piece(PIECE, x + p * PIECE); /* the first touch makes it memory */
@@ -240,6 +241,7 @@ static double region_seconds(int threads) {
   enum { TIMES = 101 };
   double took[TIMES];
   volatile int kept = 0;
+  (void)threads;
   for (int i = 0; i < TIMES; i++) {
     const double start = now();
 #pragma omp parallel num_threads(threads)

@@ -29,6 +29,11 @@ int lamina_net_ahead(const lamina_net *net, int64_t batch) {
 
 bool lamina_net_on_host(const lamina_net *net) { return net->device->module.memory != LAMINA_MEMORY_DEVICE; }
 
+bool lamina_net_on_own_engines(const lamina_net *net) {
+  const lamina_device *device = net->device;
+  return strcmp(device->module.kind, "cpu") == 0 && device->engine_count == device->own_engines;
+}
+
 /* ---- Life ------------------------------------------------------------------------------------------------------- */
 
 static lamina_status check_options(const lamina_net_options *o) {

@@ -154,6 +154,9 @@ int lamina_layer_axes(const lamina_layer *layer);
 
 /* Is the device's memory the host's? Then a batch needs no copy. */
 bool lamina_net_on_host(const lamina_net *net);
+/* Is it on the built-in CPU, with no engine but its own? What these fail by once they are planned is known, they may run
+ * in several threads at once, and a second device is opened that has the same; of a module's or a plug-in's it isn't known. */
+bool lamina_net_on_own_engines(const lamina_net *net);
 /* The executor of this mode and batch; planned when it is asked for first. Its memory is not yet taken. `loss`: NULL in
  * inference; `k`: of the second count of hits. It stays until a few others were asked for. */
 lamina_status lamina_net_executor(lamina_net *net, lamina_mode mode, int64_t batch, const lamina_criterion *loss,

@@ -189,13 +189,14 @@ static lamina_status open_parts(lamina_net *net, const lamina_executor *whole, l
 
 lamina_status lamina_parts_open(lamina_net *net, const lamina_executor *whole, lamina_parts **out) {
   const lamina_device *device = net->device;
-  const bool own = !device->library && device->engine_count == device->own_engines && lamina_net_on_host(net);
   const int most = whole->graph.batch < device->threads ? (int)whole->graph.batch : device->threads;
   *out = NULL;
 #ifndef _OPENMP
   return LAMINA_OK;
 #endif
-  if (!own || most < 2 || (whole->mode != LAMINA_MODE_TRAIN && whole->mode != LAMINA_MODE_EVALUATE)) return LAMINA_OK;
+  if (!lamina_net_on_own_engines(net) || most < 2 ||
+      (whole->mode != LAMINA_MODE_TRAIN && whole->mode != LAMINA_MODE_EVALUATE))
+    return LAMINA_OK;
   if (whole->graph.dtype != LAMINA_F32 || net->params.state_bytes || !adds_up(net, &whole->criterion) ||
       !is_separable(whole) || !is_small(net, whole))
     return LAMINA_OK;

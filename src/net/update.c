@@ -114,9 +114,7 @@ static lamina_status update_all(const lamina_net *net, lamina_executor *executor
 /* ---- Early updates ---------------------------------------------------------------------------------------------- */
 
 static bool is_early(const lamina_net *net, const lamina_update *update) {
-  const lamina_device *device = net->device;
-  const bool own = !device->library && device->engine_count == device->own_engines && lamina_net_on_host(net);
-  return own && !update->keeps && !(update->clip_norm > 0) && !(update->clip_value > 0);
+  return lamina_net_on_own_engines(net) && !update->keeps && !(update->clip_norm > 0) && !(update->clip_value > 0);
 }
 
 /* The last node that touches the memory of either value; -1: none does. */

@@ -122,12 +122,48 @@ TEST_F(CliProfile, WhatANetDoesNotTakeIsSaid) {
   expect_failure(run({"bench", "--shapes", "x.txt", "--set", "a=b"}), {"--set is for a RECIPE"}, 2);
   expect_failure(run({"bench", "tiny.yaml", "--engine", "ref"}), {"--engine is for ops"}, 2);
   expect_failure(run({"bench", "tiny.yaml", "--batch", "-1"}), {"--batch is -1"}, 2);
+  expect_failure(run({"bench", "tiny.yaml", "--batch", "0"}), {"--batch is 0; expected 1 to 2147483647"}, 2);
+  expect_failure(run({"info", "tiny.yaml", "--batch=0"}), {"--batch is 0"}, 2);
+  expect_failure(run({"eval", "tiny.yaml", "--batch=0"}), {"--batch is 0"}, 2);
+  expect_failure(run({"train", "tiny.yaml", "--threads=0"}), {"--threads is 0"}, 2);
   expect_failure(run({"bench", "tiny.yaml", "--turns"}), {"--turns is for one of --training and --inference"}, 2);
   expect_failure(run({"bench", "tiny.yaml", "--profile=x"}), {"--profile=FILE is of one of"}, 2);
   expect_failure(run({"bench", "tiny.yaml", "--set", "net[0].conv.filters=-1"}), {"filters"});
   expect_failure(run({"bench", "tiny.yaml", "--training", "--set", "dtype=f16"}), {"f16"});
-  expect_failure(run({"bench", "tiny.yaml", "--inference", "--profile=none/x.json", "--seconds", "0"}),
-                 {"none/x.json: No such file"});
+}
+
+TEST_F(CliProfile, AFileThatCannotBeWrittenEndsTheCommandBeforeTheWork) {
+  for (const char *option : {"--profile=none/x.json", "--json=none/x.json", "--csv=none/x.json"}) {
+    const Result result = run({"bench", "tiny.yaml", "--inference", option, "--seconds", "0"});
+    expect_failure(result, {"none/x.json: No such file"});
+    EXPECT_EQ(result.out, "");
+  }
+  const Result trained = run({"train", "xo", "--out", "out", "--profile=none/x.json"});
+  expect_failure(trained, {"none/x.json: No such file"});
+  EXPECT_EQ(trained.out.find("epoch"), std::string::npos) << trained.out;
+  EXPECT_NE(access((folder / "out/metrics.jsonl").c_str(), F_OK), 0);
+}
+
+TEST_F(CliProfile, AFileStaysAsItWasWhereTheWorkFails) {
+  write_file(folder / "there.json", "results");
+  for (const char *file : {"there.json", "new.json"})
+    for (const std::string option : {"--json=", "--csv=", "--profile="})
+      EXPECT_EQ(run({"bench", "tiny.yaml", "--inference", option + file, "--set", "net[0].conv.filters=-1"}).code, 1);
+  EXPECT_EQ(read_file(folder / "there.json"), "results");
+  EXPECT_NE(access((folder / "new.json").c_str(), F_OK), 0);
+}
+
+TEST_F(CliProfile, ARunsFolderIsARecipe) {
+  ASSERT_EQ(
+      run({"train", "xo", "--epochs", "1", "--set", "data.train=\"xo:train,count=60\"", "--out", "out", "--quiet"})
+          .code,
+      0);
+  const Result result = run({"bench", "out", "--inference", "--seconds", "0", "--batch", "3"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  expect_parts(result.out, {"\nout inference batch=3 "});
+  mkdir((folder / "empty").c_str(), 0777);
+  expect_failure(run({"bench", "./empty"}), {"./empty: there is no recipe.yaml in this folder"});
+  expect_failure(run({"bench", "empty"}), {"there is no recipe \"empty\""});
 }
 
 // ---- Profiles ----------------------------------------------------------------------------------------------------------

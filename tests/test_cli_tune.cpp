@@ -51,6 +51,25 @@ TEST_F(CliTune, TheUsersOwnCacheIsInTheCacheFolder) {
   setenv("LAMINA_TUNE_CACHE", "", 1);
 }
 
+TEST_F(CliTune, ACacheThatWasNamedAndIsNoneEndsTheCommand) {
+  const Result folder_named = run({"tune", "net.yaml", "--tune-cache", "."});
+  expect_failure(folder_named, {"the tuning cache", "."});
+  expect_failure(run({"tune", "--tune-cache", "none/tune.txt"}), {"none/tune.txt", "No such file"});
+  expect_failure(run({"tune", "--tune-cache", "net.yaml"}), {"net.yaml: it is no tuning cache"});
+  EXPECT_EQ(read_file(folder / "net.yaml"), recipe);
+  setenv("LAMINA_TUNE_CACHE", folder.path().c_str(), 1);
+  expect_failure(run(op), {"the tuning cache"});
+  unsetenv("LAMINA_TUNE_CACHE");
+  setenv("XDG_CACHE_HOME", (folder / "net.yaml").c_str(), 1); // where nothing can be, but nobody said it
+  const Result tuned = run({"tune", "--threads", "1"}), plain = run(op);
+  EXPECT_EQ(tuned.code, 0);
+  EXPECT_TRUE(says(tuned.err, "the tuning cache is left out: ")) << tuned.err;
+  EXPECT_EQ(plain.code, 0);
+  EXPECT_EQ(plain.err, "");
+  unsetenv("XDG_CACHE_HOME");
+  setenv("LAMINA_TUNE_CACHE", "", 1);
+}
+
 TEST_F(CliTune, ARunGoesOnWithTheEnginesThatItBeganWith) {
   const Words quiet = {"--quiet", "--threads", "1", "--tune-cache", "here.txt"};
   EXPECT_EQ(run(with({"train", "net.yaml", "--out", "whole"}, quiet)).code, 0);
@@ -71,6 +90,7 @@ TEST_F(CliTune, ARunGoesOnWithTheEnginesThatItBeganWith) {
 TEST_F(CliTune, WrongUsageIsSaid) {
   expect_failure(run({"tune", "net.yaml", "more"}), {"\"more\" is one word too many"}, 2);
   expect_failure(run({"tune", "net.yaml", "--batch", "-1"}), {"--batch is -1"}, 2);
+  expect_failure(run({"tune", "net.yaml", "--batch", "0"}), {"--batch is 0; expected 1 to 2147483647"}, 2);
   expect_failure(run({"train", "net.yaml", "--resume", "--tune"}), {"--tune is for a run that begins"}, 2);
 }
 

@@ -341,15 +341,40 @@ TEST(Tune, SamplesLargeProblemsAndRepeatsUpdates) {
   EXPECT_TRUE(contains(explain, "tuned: ")) << explain;
 }
 
-TEST(Tune, ABadCacheIsToldOfAndPlansGoOn) {
+void expect_refused(const std::string &cache, bool tune, const char *reason) {
+  lamina_device_options options = {};
+  lamina_device *device = nullptr;
+  options.tune_cache = cache.c_str();
+  options.tune = tune;
+  EXPECT_NE(lamina_device_open("cpu", &options, &device), LAMINA_OK) << cache;
+  EXPECT_EQ(device, nullptr);
+  EXPECT_TRUE(contains(lamina_last_error(), cache) && contains(lamina_last_error(), reason)) << lamina_last_error();
+}
+
+TEST(Tune, ABadCacheIsRefusedBeforeAnythingIsTuned) {
   Temporary folder;
-  Device unreadable(folder.path(), true, {}); // a folder
-  EXPECT_NE(unreadable.plan(adding), "");
-  EXPECT_TRUE(unreadable.said("warning: the tuning cache is left out: ")) << unreadable.log;
-  EXPECT_TRUE(unreadable.said("warning: what tuning finds isn't kept: ")) << unreadable.log;
-  Device nowhere(folder / "no/such/folder", true, {});
-  EXPECT_NE(nowhere.plan(adding), "");
-  EXPECT_TRUE(nowhere.said("warning: what tuning finds isn't kept: ")) << nowhere.log;
+  write_file(folder / "other.txt", "a letter");
+  expect_refused(folder.path(), false, "Is a directory");
+  expect_refused(folder / "none/tune.txt", true, "No such file");
+  expect_refused(folder / "other.txt", true, "it is no tuning cache and would be written over");
+  EXPECT_EQ(read_file(folder / "other.txt"), "a letter");
+  write_file(folder / "later.txt", "lamina-tune 2\nplan\n");
+  {
+    Device reads(folder / "none/tune.txt", false, {}), writes(folder / "new.txt", true, {}),
+        later(folder / "later.txt", true, {});
+  }
+  EXPECT_NE(access((folder / "new.txt").c_str(), F_OK), 0) << "nothing was found out";
+  EXPECT_NE(access((folder / "new.txt.tmp").c_str(), F_OK), 0);
+}
+
+TEST(Tune, ACacheThatGoesAwayIsToldOfAndPlansGoOn) {
+  Temporary folder;
+  const std::string within = folder / "within", cache = within + "/tune.txt";
+  ASSERT_EQ(mkdir(within.c_str(), 0777), 0);
+  Device tuning(cache, true, {});
+  ASSERT_EQ(rmdir(within.c_str()), 0);
+  EXPECT_NE(tuning.plan(adding), "");
+  EXPECT_TRUE(tuning.said("warning: what tuning finds isn't kept: ")) << tuning.log;
 }
 
 TEST(Tune, TheRooflineIsKeptAndWhatWasChosenCanBeSaved) {

@@ -55,7 +55,7 @@ typedef struct lamina_device_options {
   lamina_module_open_fn *module;     /**< the entry of a module that is linked into the program; NULL: see below */
   const char
       *tune_cache;     /**< the file of what tuning found out, see lamina/tune.h; NULL: $LAMINA_TUNE_CACHE, else none;
-                               "": none */
+                               "": none. What can't be read is an error, and with `tune` what can't be written */
   bool tune;           /**< times the candidates of problems that the file doesn't know, and adds them */
   double tune_seconds; /**< that timing the candidates of one problem takes, about; 0: 0.25 */
 } lamina_device_options;

@@ -50,6 +50,8 @@ void lamina_records_close(lamina_records *records);
 lamina_status lamina_records_load(const char *path, lamina_records *records);
 /* Brings what is fresh into the file, beside what others have put there meanwhile; waits for another writer. (src/io) */
 lamina_status lamina_records_save(const char *path, lamina_records *records);
+/* Can records be saved there? IO where not; CORRUPT where the file is of something else. Changes nothing. (src/io) */
+lamina_status lamina_records_check(const char *path, const lamina_allocator *allocator);
 
 /* Writes these and no others. (src/io) */
 lamina_status lamina_records_replace(const char *path, const lamina_records *records);

@@ -128,8 +128,8 @@ lamina_status lamina_tuning_open(lamina_device *device, const char *path, bool t
   tuning->path = lamina_copy_text(&device->allocator, path);
   if (!tuning->path) return LAMINA_OUT_OF_MEMORY;
   const lamina_status status = lamina_records_load(path, &tuning->records);
-  if (status == LAMINA_OUT_OF_MEMORY) return status;
-  if (status) lamina_log(device, LAMINA_LOG_WARNING, "the tuning cache is left out: %s", lamina_last_error());
+  if (status) return lamina_error_at(status, "the tuning cache: ");
+  if (tune) LAMINA_TRY(lamina_records_check(path, &device->allocator)); /* not after minutes of tuning */
   take_roofline(device, tuning);
   return LAMINA_OK;
 }

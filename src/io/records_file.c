@@ -16,6 +16,29 @@ lamina_status lamina_records_load(const char *path, lamina_records *records) {
   return status;
 }
 
+/* Files of other versions count as caches; they are made anew. */
+static lamina_status check_begin(const char *path, const lamina_allocator *allocator) {
+  static const char begin[] = "lamina-tune ";
+  char *text;
+  size_t size;
+  if (access(path, F_OK) != 0) return LAMINA_OK;
+  LAMINA_TRY(lamina_file_read(path, LAMINA_RECORDS_BYTES, allocator, &text, &size));
+  const bool mine = !size || strncmp(text, begin, sizeof begin - 1) == 0;
+  lamina_free(allocator, text);
+  if (mine) return LAMINA_OK;
+  return lamina_error(LAMINA_CORRUPT,
+                      "%s: it is no tuning cache and would be written over; expected one, or a file that isn't there",
+                      path);
+}
+
+lamina_status lamina_records_check(const char *path, const lamina_allocator *allocator) {
+  lamina_file file;
+  LAMINA_TRY(check_begin(path, allocator));
+  LAMINA_TRY(lamina_file_replace(path, allocator, &file));
+  lamina_file_abandon(&file);
+  return LAMINA_OK;
+}
+
 static lamina_status merge(const char *path, const lamina_records *records, lamina_records *all) {
   const lamina_status status = lamina_records_load(path, all);
   if (status == LAMINA_OUT_OF_MEMORY) return status; /* what can't be read is written anew */

@@ -45,8 +45,8 @@ static void add_set(void *user, const char *text) {
 }
 
 static lamina_status found(void *user, const bench_peak *peak) {
-  const bench *b = user;
-  return bench_report_peak(&b->report, b->device, peak);
+  bench *b = user;
+  return bench_report_peak(&b->report, peak);
 }
 
 static bench_how how(bench *b) {
@@ -134,8 +134,6 @@ static int check_net(const bench *b, bool net) {
   if (!net && alien) return cli_usage(b->self, "--%s is for a RECIPE", alien);
   if (net && b->engine) return cli_usage(b->self, "--engine is for ops; a net takes LAMINA_ENGINE");
   if (b->set_count > MOST_SETS) return cli_usage(b->self, "--set came %d times; at most %d", b->set_count, MOST_SETS);
-  if (b->batch < 0 || b->batch > INT32_MAX)
-    return cli_usage(b->self, "--batch is %lld; expected 1 to %d", b->batch, INT32_MAX);
   if (b->trace && b->training == b->inference)
     return cli_usage(b->self, "--profile=FILE is of one of --training and --inference; say which");
   if (b->turns && b->training == b->inference)
@@ -174,12 +172,12 @@ static int run(bench *b, int argc, char **argv) {
     error = shapes_read(b->self, b->file, b->dtype, b->filter, b->filters, &b->list);
   else if (lamina_case_parse(argc, (const char *const *)(argv + 1), NULL, &b->c))
     error = cli_failed(b->self, LAMINA_INVALID);
-  if (!error) error = cli_device(b->self, &b->place, &b->device);
   if (!error) error = bench_report_open(b->self, b->csv, b->json, &b->report);
+  if (!error && cli_output(b->trace)) error = cli_failed(b->self, LAMINA_IO);
+  if (!error) error = cli_device(b->self, &b->place, &b->device);
   if (error) return error;
-  if (bench_clock_open(b->device, b->warm, &b->clock) ||
-      bench_report_device(&b->report, b->device, bench_clock_cold(b->clock)))
-    return cli_failed(b->self, LAMINA_DEVICE);
+  if (bench_clock_open(b->device, b->warm, &b->clock)) return cli_failed(b->self, LAMINA_DEVICE);
+  bench_report_device(&b->report, b->device, bench_clock_cold(b->clock));
   b->peaks =
       (bench_peaks){.device = b->device, .clock = b->clock, .seconds = CANDIDATE_SECONDS, .found = found, .user = b};
   if (b->seconds_text && !(b->seconds > 0)) b->peaks.seconds = 0;
@@ -204,7 +202,12 @@ int run_bench(const cli_command *self, int argc, char **argv) {
       {.name = "warm", .help = "a device's cache isn't emptied before every run", .flag = &b.warm},
       {.name = "training", .help = "of a net: only a step of training", .flag = &b.training},
       {.name = "inference", .help = "of a net: only inference", .flag = &b.inference},
-      {.name = "batch", .value = "N", .help = "of a net: examples; the recipe's", .number = &b.batch},
+      {.name = "batch",
+       .value = "N",
+       .help = "of a net: examples; the recipe's",
+       .number = &b.batch,
+       .least = 1,
+       .most = INT32_MAX},
       {.name = "set",
        .value = "KEY=VALUE",
        .help = "of a net: changes the recipe, as for train; may come often",

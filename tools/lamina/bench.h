@@ -106,20 +106,23 @@ typedef struct bench_row {
 
 /* Where rows go. */
 typedef struct bench_report {
-  FILE *csv, *json; /* NULL: none */
-  bool table;       /* on standard output */
+  const char *csv_path, *json_path; /* NULL: none */
+  FILE *csv, *json;                 /* NULL: nothing has been written yet, and what was there before is there still */
+  const lamina_device *device;
+  bool table; /* on standard output */
+  bool cold;
 } bench_report;
 
-/* Opens the files that are asked for (NULL: none; "-": standard output, which then has no table). Returns 0 or an exit
- * code; the reason is said. */
+/* Looks whether the files that are asked for can be written (NULL: none; "-": standard output, which then has no table);
+ * they are with the first row. Returns 0 or an exit code; the reason is said. */
 int bench_report_open(const cli_command *self, const char *csv, const char *json, bench_report *report);
 /* Says if not all could be written. Returns 0 or an exit code. */
 int bench_report_close(const cli_command *self, bench_report *report);
 /* The device, what it could do by its clocks, and how its cache is treated. */
-lamina_status bench_report_device(const bench_report *report, const lamina_device *device, bool cold);
-lamina_status bench_report_peak(const bench_report *report, const lamina_device *device, const bench_peak *peak);
+void bench_report_device(bench_report *report, const lamina_device *device, bool cold);
+lamina_status bench_report_peak(bench_report *report, const bench_peak *peak);
 /* The rows of one problem, best first. */
-lamina_status bench_report_rows(const bench_report *report, const bench_row *rows, int count);
+lamina_status bench_report_rows(bench_report *report, const bench_row *rows, int count);
 
 /* Compares two JSON files; 1 where B has something slower or wrong. The reason of an error is said. */
 int bench_compare(const cli_command *self, const char *a_path, const char *b_path);
@@ -135,7 +138,7 @@ typedef struct bench_how {
   double seconds;     /* each candidate is timed so long */
   double deadline;    /* by progress_now, for all; 0: none. What is left then is shared by the candidates */
   bool brief;         /* one check of chosen elements, and no candidate that is far behind */
-  const bench_report *report;
+  bench_report *report;
 } bench_how;
 
 /* Checks and times all candidates and reports them; *wrong is set where one is. */
@@ -146,7 +149,7 @@ lamina_status bench_case(const bench_how *how, const char *name, const lamina_ca
 typedef struct bench_net {
   lamina_device *device;
   bench_peaks *peaks;
-  const bench_report *report;
+  bench_report *report;
   const char *path, *name; /* of the recipe or checkpoint: the file, and as it was said */
   const char *const *sets; /* NULL-terminated */
   int64_t batch;           /* 0: the recipe's, else 64 */

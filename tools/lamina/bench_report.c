@@ -8,25 +8,19 @@
 
 /* ---- Files --------------------------------------------------------------------------------------------------------- */
 
-static int open_one(const cli_command *self, const char *path, FILE **file) {
-  if (!path) return 0;
-  *file = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
-  if (*file) return 0;
-  fprintf(stderr, "lamina %s: %s: %s\n", self->name, path, strerror(errno));
-  return EXIT_FAILED;
-}
-
 int bench_report_open(const cli_command *self, const char *csv, const char *json, bench_report *report) {
-  *report = (bench_report){0};
+  *report = (bench_report){.csv_path = csv, .json_path = json};
   if (csv && json && strcmp(csv, json) == 0)
     return cli_usage(self, "--csv and --json are both \"%s\"; expected two files", csv);
-  int error = open_one(self, csv, &report->csv);
-  if (!error) error = open_one(self, json, &report->json);
-  report->table = report->csv != stdout && report->json != stdout;
-  if (!error && report->csv)
-    fprintf(report->csv, "name,case,device,engine,variant,chosen,seconds,spread,samples,gflops,gbytes,bound,share,"
-                         "estimate,workspace,checked,skipped,images,memory\n");
-  return error;
+  if (cli_output(csv) || cli_output(json)) return cli_failed(self, LAMINA_IO);
+  report->table = !(csv && strcmp(csv, "-") == 0) && !(json && strcmp(json, "-") == 0);
+  return 0;
+}
+
+static lamina_status open_one(const char *path, FILE **file) {
+  if (!path) return LAMINA_OK;
+  *file = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
+  return *file ? LAMINA_OK : lamina_error(LAMINA_IO, "%s: %s", path, strerror(errno));
 }
 
 static int close_one(const cli_command *self, FILE *file) {
@@ -191,16 +185,15 @@ static void print_device(const lamina_device *device, const lamina_limits *limit
     printf("caches are warm\n");
 }
 
-lamina_status bench_report_device(const bench_report *report, const lamina_device *device, bool cold) {
+static lamina_status put_device(const bench_report *report) {
   lamina_json *json = NULL;
   lamina_limits limits;
-  lamina_device_limits(device, &limits);
-  if (report->table) print_device(device, &limits, cold);
-  lamina_status status = report->json ? lamina_json_open(NULL, &json) : LAMINA_OK;
-  if (status || !json) return status;
-  lamina_json_text(json, "device", lamina_device_name(device));
-  lamina_json_text(json, "about", lamina_device_about(device));
-  lamina_json_text(json, "cache", cold ? "cold" : "warm");
+  lamina_device_limits(report->device, &limits);
+  lamina_status status = lamina_json_open(NULL, &json);
+  if (status) return status;
+  lamina_json_text(json, "device", lamina_device_name(report->device));
+  lamina_json_text(json, "about", lamina_device_about(report->device));
+  lamina_json_text(json, "cache", report->cold ? "cold" : "warm");
   const double rates[] = {limits.flops, limits.flops_tf32, limits.flops_half, limits.bandwidth};
   const char *const names[] = {"nominal_flops", "nominal_flops_tf32", "nominal_flops_half", "nominal_bandwidth"};
   for (int i = 0; i < 4; i++)
@@ -210,14 +203,33 @@ lamina_status bench_report_device(const bench_report *report, const lamina_devic
   return status;
 }
 
-lamina_status bench_report_peak(const bench_report *report, const lamina_device *device, const bench_peak *peak) {
+/* Before the first that is written: both files are opened, and begin with what goes before all rows. */
+static lamina_status begin(bench_report *report) {
+  if (report->csv || report->json) return LAMINA_OK;
+  lamina_status status = open_one(report->csv_path, &report->csv);
+  if (!status) status = open_one(report->json_path, &report->json);
+  if (!status && report->csv)
+    fprintf(report->csv, "name,case,device,engine,variant,chosen,seconds,spread,samples,gflops,gbytes,bound,share,"
+                         "estimate,workspace,checked,skipped,images,memory\n");
+  return !status && report->json ? put_device(report) : status;
+}
+
+void bench_report_device(bench_report *report, const lamina_device *device, bool cold) {
+  lamina_limits limits;
+  lamina_device_limits(device, &limits);
+  if (report->table) print_device(device, &limits, cold);
+  report->device = device, report->cold = cold;
+}
+
+lamina_status bench_report_peak(bench_report *report, const bench_peak *peak) {
   char text[32];
   lamina_json *json = NULL;
   if (report->table) printf("peak %s: %s\n", rate_text(peak->rate, peak->unit, text, sizeof text), peak->of);
-  lamina_status status = report->json ? lamina_json_open(NULL, &json) : LAMINA_OK;
+  lamina_status status = begin(report);
+  if (!status && report->json) status = lamina_json_open(NULL, &json);
   if (status || !json) return status;
   lamina_json_text(json, "peak", peak->of);
-  lamina_json_text(json, "device", lamina_device_name(device));
+  lamina_json_text(json, "device", lamina_device_name(report->device));
   lamina_json_text(json, "unit", peak->unit);
   lamina_json_real(json, "rate", peak->rate);
   status = write_line(report->json, json);
@@ -225,9 +237,10 @@ lamina_status bench_report_peak(const bench_report *report, const lamina_device 
   return status;
 }
 
-lamina_status bench_report_rows(const bench_report *report, const bench_row *rows, int count) {
+lamina_status bench_report_rows(bench_report *report, const bench_row *rows, int count) {
   lamina_json *json = NULL;
-  lamina_status status = report->json ? lamina_json_open(NULL, &json) : LAMINA_OK;
+  lamina_status status = begin(report);
+  if (!status && report->json) status = lamina_json_open(NULL, &json);
   for (int i = 0; i < count && !status; i++) {
     if (report->csv) put_row(report->csv, &rows[i]);
     if (!report->json) continue;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 int cli_usage(const cli_command *self, const char *format, ...) {
   va_list list;
@@ -49,7 +50,11 @@ static int set_option(const cli_command *self, const cli_option *option, const c
   *option->number = strtoll(value, &end, 10);
   if (end == value || *end || errno)
     return cli_usage(self, "--%s is \"%s\"; expected a whole number", option->name, value);
-  return 0;
+  if (*option->number >= option->least && (!option->most || *option->number <= option->most)) return 0;
+  if (option->most)
+    return cli_usage(self, "--%s is %lld; expected %lld to %lld", option->name, *option->number, option->least,
+                     option->most);
+  return cli_usage(self, "--%s is %lld; expected at least %lld", option->name, *option->number, option->least);
 }
 
 static int unknown_option(const cli_command *self, const cli_option *options, const char *word) {
@@ -116,6 +121,19 @@ static void make_folders(char *path) {
   }
 }
 
+/* Nobody asked for the user's own cache: without it there are estimates. */
+static bool is_usable(const char *path, bool tune) {
+  struct stat s;
+  const bool there = stat(path, &s) == 0, none = !there && errno == ENOENT;
+  if (!none && !(there && S_ISREG(s.st_mode) && access(path, R_OK) == 0)) {
+    if (tune) fprintf(stderr, "the tuning cache is left out: %s: it can't be read\n", path);
+    return false;
+  }
+  if (!tune || !cli_output(path)) return true;
+  fprintf(stderr, "what tuning finds isn't kept: %s\n", lamina_last_error());
+  return false;
+}
+
 const char *cli_tune_cache(const cli_place *place, char *path, size_t size) {
   const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME"), *given = getenv("LAMINA_TUNE_CACHE");
   if (place->tune_cache || given) return place->tune_cache; /* the library reads the variable */
@@ -126,7 +144,7 @@ const char *cli_tune_cache(const cli_place *place, char *path, size_t size) {
   else
     return "";
   if (place->tune) make_folders(path);
-  return path;
+  return is_usable(path, place->tune) ? path : "";
 }
 
 /* Once for each cache: what is measured again is another number, and may be another choice. */
@@ -145,8 +163,6 @@ static void say_tuned(void *user, lamina_log_level level, const char *message) {
 
 int cli_device(const cli_command *self, const cli_place *place, lamina_device **device) {
   *device = NULL;
-  if (place->threads < 0 || place->threads > 4096)
-    return cli_usage(self, "--threads is %lld; expected 1 to 4096", place->threads);
   if (place->plugins > CLI_MOST_PLUGINS)
     return cli_usage(self, "--plugin came %d times; at most %d are loaded", place->plugins, CLI_MOST_PLUGINS);
   char cache[CLI_PATH];

@@ -10,14 +10,14 @@
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_STOPPED = 130 };
 
 /* A command's option. `--name` sets *flag, `--name V` or `--name=V` sets *text or *number; `each` may come often. With a
- * flag and a value, the value may be left out: `--name` or `--name=V`. */
+ * flag and a value, the value may be left out: `--name` or `--name=V`. A number is from `least` to `most` (0: any). */
 typedef struct cli_option {
   const char *name;  /* without the dashes; NULL ends the list */
   const char *value; /* what stands for the value in the help; NULL for a flag */
   const char *help;
   bool *flag;
   const char **text;
-  long long *number;
+  long long *number, least, most;
   void (*each)(void *user, const char *value);
   void *user;
 } cli_option;
@@ -41,7 +41,7 @@ int cli_failed(const cli_command *self, lamina_status status);
 /* The name nearest to `word` in a NULL-terminated list, or NULL where none is near enough to be meant. */
 const char *cli_nearest(const char *word, const char *const *names);
 
-/* Where a recipe is: `word` itself where that is a file, else WORD.yaml in ./recipes, in a folder `recipes` beside
+/* Where a recipe is: `word` itself where that is a file, that of the run where it is a run's folder, else WORD.yaml in ./recipes, in a folder `recipes` beside
  * the command, and in the installed one (share/lamina/recipes). Returns 0 or an exit code; the reason is said. */
 int cli_recipe(const cli_command *self, const char *word, char *path, size_t size);
 
@@ -68,7 +68,12 @@ void cli_add_plugin(void *place, const char *path);
 
 #define CLI_PLACE_OPTIONS(place)                                                                                       \
   {.name = "device", .value = "D", .help = "where it runs; cpu", .text = &(place).device},                             \
-      {.name = "threads", .value = "N", .help = "CPU threads; $LAMINA_THREADS, else all", .number = &(place).threads}, \
+      {.name = "threads",                                                                                              \
+       .value = "N",                                                                                                   \
+       .help = "CPU threads; $LAMINA_THREADS, else all",                                                               \
+       .number = &(place).threads,                                                                                     \
+       .least = 1,                                                                                                     \
+       .most = 4096},                                                                                                  \
       {.name = "plugin",                                                                                               \
        .value = "FILE",                                                                                                \
        .help = "loads engines of your own; may come often",                                                            \
@@ -84,7 +89,12 @@ void cli_add_plugin(void *place, const char *path);
 
 enum { CLI_PATH = 1024 };
 
-/* The tuning cache for lamina_device_options; its folders are made where it will be written. */
+/* Can a file be written at `path` (NULL and "-": nothing to write)? IO, with the reason, where not. Leaves what is there
+ * as it is, and nothing where nothing was. */
+lamina_status cli_output(const char *path);
+
+/* The tuning cache for lamina_device_options; its folders are made where it will be written. The user's own is left out
+ * where it can't be used, with a warning where it is to be tuned; of one that was named the device says so. */
 const char *cli_tune_cache(const cli_place *place, char *path, size_t size);
 
 /* Opens the device and loads the plug-ins; with `tune` it is measured, where its cache doesn't know it. Returns 0 or an exit code; the reason is said. */

@@ -58,7 +58,12 @@ int run_eval(const cli_command *self, int argc, char **argv) {
   cli_net on;
   const cli_option options[] = {
       {.name = "data", .value = "SPEC", .help = "other data than the recipe's test data", .text = &spec},
-      {.name = "batch", .value = "N", .help = "examples at a time; the recipe's", .number = &batch},
+      {.name = "batch",
+       .value = "N",
+       .help = "examples at a time; the recipe's",
+       .number = &batch,
+       .least = 1,
+       .most = INT32_MAX},
       {.name = "confusion",
        .value = "FILE.svg",
        .help = "also which class was taken for which, and a picture of it",
@@ -70,8 +75,8 @@ int run_eval(const cli_command *self, int argc, char **argv) {
   if (error) return error < 0 ? 0 : error;
   if (argc < 1) return cli_usage(self, "it needs a CHECKPOINT");
   if (argc > 1) return cli_usage(self, "\"%s\" is one word too many", argv[2]);
-  if (batch < 0) return cli_usage(self, "--batch is %lld; expected at least 1", batch);
   snprintf(set, sizeof set, "data.test=%s", spec ? spec : "");
+  if (cli_output(picture)) return cli_failed(self, LAMINA_IO);
   error = cli_checkpoint_open(self, argv[1], &place, (const char *const[]){spec ? set : NULL, NULL}, &on);
   if (!error) {
     const lamina_status status = evaluate(on.net, batch, json, picture);

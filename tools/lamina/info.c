@@ -95,14 +95,18 @@ int run_info(const cli_command *self, int argc, char **argv) {
   lamina_device *device = NULL;
   const cli_option options[] = {
       {.name = "engines", .help = "which engine runs each op", .flag = &engines},
-      {.name = "batch", .value = "N", .help = "a network's memory and engines for this batch; 1", .number = &batch},
+      {.name = "batch",
+       .value = "N",
+       .help = "a network's memory and engines for this batch; 1",
+       .number = &batch,
+       .least = 1,
+       .most = INT32_MAX},
       CLI_PLACE_OPTIONS(place),
       {.name = "json", .help = "one JSON object about a network, for machines", .flag = &json},
       {0}};
   int error = cli_options(self, options, &argc, argv);
   if (error) return error < 0 ? 0 : error;
   if (argc > 1) return cli_usage(self, "\"%s\" is one word too many", argv[2]);
-  if (batch < 0) return cli_usage(self, "--batch is %lld; expected at least 1", batch);
   if (argc == 1 && print_ops(argv[1])) return 0;
   if (argc == 1 && (error = check_word(self, argv[1]))) return error;
   if (argc == 1) return info_net(self, argv[1], &place, batch ? batch : 1, engines, json);

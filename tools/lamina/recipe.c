@@ -75,12 +75,22 @@ static int unknown(const cli_command *self, const char *word, const folders *f) 
   return EXIT_FAILED;
 }
 
+/* The recipe that a run was trained with. */
+static bool of_run(const char *folder, char *path, size_t size) {
+  const int length = snprintf(path, size, "%s/recipe.yaml", folder);
+  return length < (int)size && is_file(path);
+}
+
 int cli_recipe(const cli_command *self, const char *word, char *path, size_t size) {
   folders f;
   int length = snprintf(path, size, "%s", word);
   if (length < (int)size && is_file(path)) return 0;
+  if (of_run(word, path, size)) return 0;
   if (strchr(word, '/')) {
-    fprintf(stderr, "lamina %s: %s: there is no such file\n", self->name, word);
+    const bool folder = access(word, F_OK) == 0;
+    fprintf(stderr, "lamina %s: %s: %s\n", self->name, word,
+            folder ? "there is no recipe.yaml in this folder; expected a recipe, or the folder of a run"
+                   : "there is no such file");
     return EXIT_FAILED;
   }
   find_folders(&f);

@@ -304,6 +304,7 @@ static lamina_status start_folder(train *t) {
                                          t->options->resume ? RUN_THERE
                                          : t->options->out  ? RUN_MAKE
                                                             : RUN_MAKE_PARENTS);
+  if (!status) status = cli_output(t->options->trace); /* it may be in the folder */
   if (!status && t->options->resume) status = lamina_trainer_resume(t->trainer, t->run.checkpoint);
   if (status) return status;
   lamina_trainer_progress(t->trainer, &now);
@@ -393,7 +394,7 @@ int run_train(const cli_command *self, int argc, char **argv) {
        .help = "changes the recipe: train.batch=32; may come often",
        .each = add_set,
        .user = &o},
-      {.name = "epochs", .value = "N", .help = "the same as --set train.epochs=N", .number = &o.epochs},
+      {.name = "epochs", .value = "N", .help = "the same as --set train.epochs=N", .number = &o.epochs, .least = 1},
       {.name = "seed", .value = "S", .help = "the same as --set train.seed=S", .number = &o.seed},
       {.name = "out", .value = "DIR", .help = "output folder; runs/NAME", .text = &o.out},
       {.name = "resume", .help = "go on from DIR/checkpoint.safetensors", .flag = &o.resume},

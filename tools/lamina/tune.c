@@ -57,7 +57,12 @@ int run_tune(const cli_command *self, int argc, char **argv) {
   cli_place place = {.tune = true};
   set_list sets = {.count = 0};
   long long batch = 0;
-  const cli_option options[] = {{.name = "batch", .value = "N", .help = "instead of the recipe's", .number = &batch},
+  const cli_option options[] = {{.name = "batch",
+                                 .value = "N",
+                                 .help = "instead of the recipe's",
+                                 .number = &batch,
+                                 .least = 1,
+                                 .most = INT32_MAX},
                                 {.name = "set",
                                  .value = "KEY=VALUE",
                                  .help = "changes the recipe, as for train; may come often",
@@ -68,7 +73,6 @@ int run_tune(const cli_command *self, int argc, char **argv) {
   const int error = cli_options(self, options, &argc, argv);
   if (error) return error < 0 ? 0 : error;
   if (argc > 1) return cli_usage(self, "\"%s\" is one word too many", argv[2]);
-  if (batch < 0) return cli_usage(self, "--batch is %lld; expected at least 1", batch);
   if (sets.count > MOST_SETS) return cli_usage(self, "%d assignments are too many; expected at most 64", sets.count);
   return argc ? tune_net(self, argv[1], batch, &place, sets.set) : tune_machine(self, &place);
 }

@@ -241,14 +241,13 @@ int run_verify(const cli_command *self, int argc, char **argv) {
   verify t = {.self = self, .cases = 20, .seed = 1, .bar = progress_start(stdout)};
   const cli_option options[] = {
       {.name = "engine", .value = "E", .help = "only this one: onednn, or ENGINE/VARIANT", .text = &t.engine},
-      {.name = "cases", .value = "N", .help = "generated cases of each op; 20", .number = &t.cases},
+      {.name = "cases", .value = "N", .help = "generated cases of each op; 20", .number = &t.cases, .least = 1},
       {.name = "seed", .value = "S", .help = "of the generated cases; 1", .number = &t.seed},
       CLI_PLACE_OPTIONS(t.place),
       {.name = "json", .help = "JSON lines, for machines", .flag = &t.json},
       {0}};
   int error = cli_options(self, options, &argc, argv);
   if (error) return error < 0 ? 0 : error;
-  if (t.cases < 1) return cli_usage(self, "--cases is %lld; expected at least 1", t.cases);
   if (t.seed < 0) return cli_usage(self, "--seed is %lld; expected 0 or more", t.seed);
   const bool one = is_case(argc, argv + 1);
   if (!one && (error = check_words(&t, &argc, argv + 1))) return error;

@@ -4,6 +4,7 @@
 //   sgd_update    any size   256 threads, four parameters at a time     12, with momentum 20        1        memory
 //   adam_update   any size   256 threads, four parameters at a time     28                          1        memory
 //
+// A narrow copy of w adds what its type takes, 2 in bf16; of a gradient in bf16 2 are read, not 4.
 // The rate and the step's number are read from device memory, so that a captured graph stays valid. The ends of the
 // segments lie in shared memory, where each thread looks up those that its parameters lie in.
 #include "optimizer.h"
@@ -37,10 +38,8 @@ __device__ inline place look_up(const kernel_segments &segments, const int64_t *
   return to;
 }
 
-// How many of n parameters are updated: all, or none where the gate is shut.
-__device__ __forceinline__ int64_t open_to(const kernel_array &gate, int64_t n) {
-  return !gate.data || isfinite(get_real(gate, 0)) ? n : 0;
-}
+// Are parameters updated? The narrow copy is written in any case.
+__device__ __forceinline__ bool is_open(const kernel_array &gate) { return !gate.data || isfinite(get_real(gate, 0)); }
 
 // Calls f(i, count, decay) for parameters i … i + count - 1, for all parameters of this thread: count is 4, with i a
 // multiple of 4, where they lie in one segment and `quads` allows it, else 1.
@@ -81,17 +80,22 @@ __device__ __forceinline__ void write(const kernel_array &a, int64_t i, int coun
 __global__ void sgd_update(kernel_sgd p, bool quads) {
   const float rate = float(get_real(p.rate, 0));
   const bool moves = p.momentum != 0; // without, the old m is not read, and Nesterov's step is the plain one
-  each_parameter(p.segments, open_to(p.gate, p.n), quads, [&](int64_t i, int count, double decay) {
-    four w = read(p.w, i, count), m = moves ? read(p.m, i, count) : four{};
-    const four g = read(p.g, i, count);
+  const bool open = is_open(p.gate);
+  each_parameter(p.segments, open || p.shadow.data ? p.n : 0, quads, [&](int64_t i, int count, double decay) {
+    four w = read(p.w, i, count);
+    if (open) {
+      four m = moves ? read(p.m, i, count) : four{};
+      const four g = read(p.g, i, count);
 #pragma unroll
-    for (int j = 0; j < 4; j++) {
-      const float decayed = g.v[j] + float(decay) * w.v[j];
-      m.v[j] = moves ? p.momentum * m.v[j] + decayed : decayed;
-      w.v[j] -= rate * (moves && p.nesterov ? decayed + p.momentum * m.v[j] : m.v[j]);
+      for (int j = 0; j < 4; j++) {
+        const float decayed = g.v[j] + float(decay) * w.v[j];
+        m.v[j] = moves ? p.momentum * m.v[j] + decayed : decayed;
+        w.v[j] -= rate * (moves && p.nesterov ? decayed + p.momentum * m.v[j] : m.v[j]);
+      }
+      write(p.w, i, count, w);
+      if (p.m.data) write(p.m, i, count, m);
     }
-    write(p.w, i, count, w);
-    if (p.m.data) write(p.m, i, count, m);
+    if (p.shadow.data) write(p.shadow, i, count, w);
   });
 }
 
@@ -100,20 +104,25 @@ __global__ void adam_update(kernel_adam p, bool quads) {
   const float step = float(*p.step);
   const float moved = float(rate) / -expm1f(step * p.log1); // 1 - beta^step without its cancellation
   const float scale = 1 / sqrtf(-expm1f(step * p.log2));
-  each_parameter(p.segments, open_to(p.gate, p.n), quads, [&](int64_t i, int count, double decay) {
-    four w = read(p.w, i, count), m = read(p.m, i, count), v = read(p.v, i, count);
-    const four g = read(p.g, i, count);
-    const float added = p.decoupled ? 0 : float(decay), shrink = p.decoupled ? float(1 - rate * decay) : 1;
+  const bool open = is_open(p.gate);
+  each_parameter(p.segments, open || p.shadow.data ? p.n : 0, quads, [&](int64_t i, int count, double decay) {
+    four w = read(p.w, i, count);
+    if (open) {
+      four m = read(p.m, i, count), v = read(p.v, i, count);
+      const four g = read(p.g, i, count);
+      const float added = p.decoupled ? 0 : float(decay), shrink = p.decoupled ? float(1 - rate * decay) : 1;
 #pragma unroll
-    for (int j = 0; j < 4; j++) {
-      const float decayed = g.v[j] + added * w.v[j];
-      m.v[j] = p.beta1 * m.v[j] + p.rest1 * decayed;
-      v.v[j] = p.beta2 * v.v[j] + p.rest2 * decayed * decayed;
-      w.v[j] = shrink * w.v[j] - moved * m.v[j] / (sqrtf(v.v[j]) * scale + p.epsilon);
+      for (int j = 0; j < 4; j++) {
+        const float decayed = g.v[j] + added * w.v[j];
+        m.v[j] = p.beta1 * m.v[j] + p.rest1 * decayed;
+        v.v[j] = p.beta2 * v.v[j] + p.rest2 * decayed * decayed;
+        w.v[j] = shrink * w.v[j] - moved * m.v[j] / (sqrtf(v.v[j]) * scale + p.epsilon);
+      }
+      write(p.w, i, count, w);
+      write(p.m, i, count, m);
+      write(p.v, i, count, v);
     }
-    write(p.w, i, count, w);
-    write(p.m, i, count, m);
-    write(p.v, i, count, v);
+    if (p.shadow.data) write(p.shadow, i, count, w);
   });
 }
 
@@ -121,10 +130,10 @@ __global__ void adam_update(kernel_adam p, bool quads) {
 
 int kernel_sgd_update(const kernel_sgd *sgd, kernel_stream stream) {
   return LAUNCH(sgd_update, blocks_for(sgd->n, 4 * block_size), dim3(block_size), 0, stream, *sgd,
-                on_quads(sgd->w, sgd->g, sgd->m));
+                on_quads(sgd->w, sgd->g, sgd->m, sgd->shadow));
 }
 
 int kernel_adam_update(const kernel_adam *adam, kernel_stream stream) {
   return LAUNCH(adam_update, blocks_for(adam->n, 4 * block_size), dim3(block_size), 0, stream, *adam,
-                on_quads(adam->w, adam->g, adam->m, adam->v));
+                on_quads(adam->w, adam->g, adam->m, adam->v, adam->shadow));
 }

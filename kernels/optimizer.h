@@ -17,6 +17,7 @@ typedef struct kernel_sgd {
   kernel_array w, g, m; /* [n]; m may be none without momentum */
   kernel_array rate;    /* [1], of any floating type */
   kernel_array gate;    /* likewise, or none: where it isn't finite, nothing is updated */
+  kernel_array shadow;  /* [n], or none: w, rounded to its type, whatever the gate */
   int64_t n;
   float momentum;
   int32_t nesterov;
@@ -27,6 +28,7 @@ typedef struct kernel_adam {
   kernel_array w, g, m, v; /* [n] */
   kernel_array rate;       /* [1], of any floating type */
   kernel_array gate;       /* likewise, or none: where it isn't finite, nothing is updated */
+  kernel_array shadow;     /* [n], or none: w, rounded to its type, whatever the gate */
   const int64_t *step;     /* [1] */
   int64_t n;
   float beta1, rest1, log1; /* beta1, 1 - beta1, log(beta1) */

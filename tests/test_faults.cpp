@@ -219,12 +219,13 @@ lamina_status cast(const lamina_plan *plan, const lamina_args *args, void *, lam
 
 lamina_status sgd(const lamina_plan *plan, const lamina_args *args, void *, lamina_stream *) {
   const lamina_sgd &s = attr<lamina_sgd>(plan);
-  float *w = out(args, 0), *m = out(args, 2);
+  float *w = out(args, 0), *m = out(args, 2), *shadow = out(args, 7);
   const float rate = in(args, 3)[0], mu = static_cast<float>(s.momentum);
   for (int64_t i = 0; i < count(plan, 0); i++) {
     const float g = in(args, 1)[i], kept = m ? m[i] : 0, next = mu * kept + g;
     if (m && planted(plan).fault != STALE_MOMENTUM) m[i] = next;
     w[i] -= rate * (s.nesterov ? g + mu * next : next);
+    if (shadow) shadow[i] = w[i];
   }
   return LAMINA_OK;
 }

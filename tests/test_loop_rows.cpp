@@ -174,9 +174,11 @@ TEST(LoopRows, Sgd) {
       for (const int64_t nesterov : {0, 1}) {
         const lamina_sgd sgd = {momentum, nesterov};
         const Argument wt = draw(w, {many}, -2, 2, 3), gt = draw(g, {many}, -2, 2, 4), m = draw(w, {many}, -2, 2, 5);
-        check("sgd/update", &sgd, {wt, gt, m, rate, ends, decay, absent()});
+        for (const lamina_dtype type : types)
+          check("sgd/update", &sgd, {wt, gt, m, rate, ends, decay, absent(), draw(type, {many}, 9, 9, 6)});
         if (momentum == 0)
-          check("sgd/update", &sgd, {wt, gt, absent(), rate, absent(), draw(LAMINA_F32, {1}, 0.1, 0.1, 1), absent()});
+          check("sgd/update", &sgd,
+                {wt, gt, absent(), rate, absent(), draw(LAMINA_F32, {1}, 0.1, 0.1, 1), absent(), absent()});
       }
 }
 
@@ -189,7 +191,7 @@ TEST(LoopRows, Adam) {
       adam.decoupled = decoupled;
       check("adam/update", &adam,
             {draw(w, {many}, -2, 2, 3), draw(g, {many}, -2, 2, 4), draw(w, {many}, -2, 2, 5),
-             draw(w, {many}, 0.1, 2, 6), rate, step, ends, decay, absent()});
+             draw(w, {many}, 0.1, 2, 6), rate, step, ends, decay, absent(), draw(g, {many}, 9, 9, 7)});
     }
 }
 

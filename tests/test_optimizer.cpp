@@ -22,7 +22,7 @@ protected:
                         dt = vector(decay), kt = vector(gate);
     EXPECT_OK(lamina_sgd_update(device, &sgd, &wt, &gt, m.empty() ? nullptr : &mt, &rt,
                                 segments.empty() ? nullptr : &st, decay.empty() ? nullptr : &dt,
-                                gate.empty() ? nullptr : &kt, nullptr));
+                                gate.empty() ? nullptr : &kt, nullptr, nullptr));
   }
 };
 
@@ -88,9 +88,9 @@ TEST_P(Sgd, MomentumNeedsM) {
   const lamina_sgd sgd = {0.9, 0}, wild = {1.5, 0};
   const lamina_tensor wt = lamina_vector(LAMINA_F32, 3, w.data()), gt = lamina_vector(LAMINA_F32, 3, g.data()),
                       rt = lamina_vector(LAMINA_F32, 1, &rate);
-  EXPECT_INVALID(lamina_sgd_update(device, &sgd, &wt, &gt, nullptr, &rt, nullptr, nullptr, nullptr, nullptr),
+  EXPECT_INVALID(lamina_sgd_update(device, &sgd, &wt, &gt, nullptr, &rt, nullptr, nullptr, nullptr, nullptr, nullptr),
                  "sgd/update: a momentum of 0.9 needs m, which is missing");
-  EXPECT_INVALID(lamina_sgd_update(device, &wild, &wt, &gt, nullptr, &rt, nullptr, nullptr, nullptr, nullptr),
+  EXPECT_INVALID(lamina_sgd_update(device, &wild, &wt, &gt, nullptr, &rt, nullptr, nullptr, nullptr, nullptr, nullptr),
                  "sgd/update: momentum is 1.5; expected 0 to 1");
 }
 
@@ -102,18 +102,21 @@ TEST_P(Sgd, WrongShapesAreNamed) {
                       few = lamina_vector(LAMINA_F32, 2, g.data()), rt = lamina_vector(LAMINA_F32, 1, &rate),
                       st = lamina_vector(LAMINA_I64, 3, ends.data()), si = lamina_vector(LAMINA_I32, 3, ends.data()),
                       dt = lamina_vector(LAMINA_F32, 2, decay.data());
-  EXPECT_INVALID(lamina_sgd_update(device, nullptr, &wt, &few, nullptr, &rt, nullptr, nullptr, nullptr, nullptr),
-                 "sgd/update: g is f32[2]; expected f32[3]");
-  EXPECT_INVALID(lamina_sgd_update(device, nullptr, &wt, &gt, nullptr, &gt, nullptr, nullptr, nullptr, nullptr),
-                 "sgd/update: rate is f32[3]; expected f32[1]");
-  EXPECT_INVALID(lamina_sgd_update(device, nullptr, &wt, &gt, nullptr, &rt, &st, &dt, nullptr, nullptr),
+  EXPECT_INVALID(
+      lamina_sgd_update(device, nullptr, &wt, &few, nullptr, &rt, nullptr, nullptr, nullptr, nullptr, nullptr),
+      "sgd/update: g is f32[2]; expected f32[3]");
+  EXPECT_INVALID(
+      lamina_sgd_update(device, nullptr, &wt, &gt, nullptr, &gt, nullptr, nullptr, nullptr, nullptr, nullptr),
+      "sgd/update: rate is f32[3]; expected f32[1]");
+  EXPECT_INVALID(lamina_sgd_update(device, nullptr, &wt, &gt, nullptr, &rt, &st, &dt, nullptr, nullptr, nullptr),
                  "sgd/update: decay is f32[2]; expected f32[3]");
-  EXPECT_INVALID(lamina_sgd_update(device, nullptr, &wt, &gt, nullptr, &rt, nullptr, &dt, nullptr, nullptr),
+  EXPECT_INVALID(lamina_sgd_update(device, nullptr, &wt, &gt, nullptr, &rt, nullptr, &dt, nullptr, nullptr, nullptr),
                  "sgd/update: decay is f32[2]; expected f32[1]");
-  EXPECT_INVALID(lamina_sgd_update(device, nullptr, &wt, &gt, nullptr, &rt, &si, &dt, nullptr, nullptr),
+  EXPECT_INVALID(lamina_sgd_update(device, nullptr, &wt, &gt, nullptr, &rt, &si, &dt, nullptr, nullptr, nullptr),
                  "sgd/update: segments is i32[3]; expected i64");
-  EXPECT_INVALID(lamina_sgd_update(device, nullptr, &wt, &wt, nullptr, &rt, nullptr, nullptr, nullptr, nullptr),
-                 "sgd/update: w overlaps g in memory");
+  EXPECT_INVALID(
+      lamina_sgd_update(device, nullptr, &wt, &wt, nullptr, &rt, nullptr, nullptr, nullptr, nullptr, nullptr),
+      "sgd/update: w overlaps g in memory");
 }
 
 INSTANTIATE_TEST_SUITE_P(Engines, Sgd, testing::Values("ref", "loop"));
@@ -146,7 +149,7 @@ protected:
                         st = lamina_vector(LAMINA_I64, static_cast<int64_t>(segments.size()), segments.data()),
                         dt = vector(decay), kt = vector(gate);
     EXPECT_OK(lamina_adam_update(device, &adam, &wt, &gt, &mt, &vt, &rt, &tt, segments.empty() ? nullptr : &st,
-                                 decay.empty() ? nullptr : &dt, gate.empty() ? nullptr : &kt, nullptr));
+                                 decay.empty() ? nullptr : &dt, gate.empty() ? nullptr : &kt, nullptr, nullptr));
   }
 };
 
@@ -230,17 +233,139 @@ TEST_P(Adam, WhatItRefuses) {
                       few = lamina_vector(LAMINA_F32, 2, v.data()), rt = lamina_vector(LAMINA_F32, 1, &rate),
                       st = lamina_vector(LAMINA_I64, 1, &step), nt = lamina_vector(LAMINA_I32, 1, &narrow);
   adam.beta1 = 1;
-  EXPECT_INVALID(lamina_adam_update(device, &adam, &w, &g, &mt, &vt, &rt, &st, nullptr, nullptr, nullptr, nullptr),
-                 "adam/update: beta1 is 1; expected less");
-  EXPECT_INVALID(lamina_adam_update(device, nullptr, &w, &g, &mt, &vt, &rt, &nt, nullptr, nullptr, nullptr, nullptr),
-                 "adam/update: step is i32[1]; expected i64");
-  EXPECT_INVALID(lamina_adam_update(device, nullptr, &w, &g, &mt, &few, &rt, &st, nullptr, nullptr, nullptr, nullptr),
-                 "adam/update: v is f32[2]; expected f32[3]");
   EXPECT_INVALID(
-      lamina_adam_update(device, nullptr, &w, &g, &mt, nullptr, &rt, &st, nullptr, nullptr, nullptr, nullptr),
+      lamina_adam_update(device, &adam, &w, &g, &mt, &vt, &rt, &st, nullptr, nullptr, nullptr, nullptr, nullptr),
+      "adam/update: beta1 is 1; expected less");
+  EXPECT_INVALID(
+      lamina_adam_update(device, nullptr, &w, &g, &mt, &vt, &rt, &nt, nullptr, nullptr, nullptr, nullptr, nullptr),
+      "adam/update: step is i32[1]; expected i64");
+  EXPECT_INVALID(
+      lamina_adam_update(device, nullptr, &w, &g, &mt, &few, &rt, &st, nullptr, nullptr, nullptr, nullptr, nullptr),
+      "adam/update: v is f32[2]; expected f32[3]");
+  EXPECT_INVALID(
+      lamina_adam_update(device, nullptr, &w, &g, &mt, nullptr, &rt, &st, nullptr, nullptr, nullptr, nullptr, nullptr),
       "adam/update: v is missing");
 }
 
 INSTANTIATE_TEST_SUITE_P(Engines, Adam, testing::Values("ref", "loop"));
+
+// ---- The narrow copy of w ------------------------------------------------------------------------------------------
+
+using Bits = std::vector<uint16_t>;
+
+class Shadow : public OnEngine {
+protected:
+  Shadow() : OnEngine("sgd,adam") {}
+
+  // A tensor of `type` with these values.
+  struct Array {
+    Array(lamina_dtype type, const Values &values) : bytes(values.size() * lamina_dtype_size(type)) {
+      for (size_t i = 0; i < values.size(); i++)
+        lamina_store(type, bytes.data(), static_cast<int64_t>(i), static_cast<double>(values[i]));
+      tensor = lamina_vector(type, static_cast<int64_t>(values.size()), bytes.data());
+    }
+    Array(const Array &) = delete;
+    Array &operator=(const Array &) = delete;
+    double operator[](int64_t i) const {
+      return lamina_load(static_cast<lamina_dtype>(tensor.desc.dtype), bytes.data(), i);
+    }
+    std::vector<unsigned char> bytes;
+    lamina_tensor tensor = {};
+  };
+
+  // One step of SGD with momentum 0.5, or of Adam, and rate 0.5. `shadow` may be null.
+  void step(bool adam, Array &w, const Array &g, Array &m, Array &v, float gate, Array *shadow) {
+    float rate = 0.5f;
+    int64_t number = 3;
+    const lamina_sgd sgd = {0.5, 0};
+    const lamina_tensor rt = lamina_vector(LAMINA_F32, 1, &rate), nt = lamina_vector(LAMINA_I64, 1, &number),
+                        kt = lamina_vector(LAMINA_F32, 1, &gate), *st = shadow ? &shadow->tensor : nullptr;
+    if (adam)
+      EXPECT_OK(lamina_adam_update(device, nullptr, &w.tensor, &g.tensor, &m.tensor, &v.tensor, &rt, &nt, nullptr,
+                                   nullptr, &kt, st, nullptr));
+    else
+      EXPECT_OK(
+          lamina_sgd_update(device, &sgd, &w.tensor, &g.tensor, &m.tensor, &rt, nullptr, nullptr, &kt, st, nullptr));
+  }
+
+  static Bits bits(const Array &a) {
+    Bits bits(a.bytes.size() / 2);
+    memcpy(bits.data(), a.bytes.data(), a.bytes.size());
+    return bits;
+  }
+};
+
+// bf16 has steps of 2^-7 between 1 and 2. w moves by 0.5 * (0.5 * 2 + 1) = 1 to: the middle of 1 and 1 + 2^-7, which goes
+// to the even 1; the middle of 1 + 2^-7 and 1 + 2^-6, which goes up to the even one; a little more than the first middle;
+// the first below 0; a number that fits.
+TEST_P(Shadow, IsRoundedToNearestEven) {
+  Array w(LAMINA_F32, {2 + 0x1p-8f, 2 + 0x3p-8f, 2 + 0x1p-8f + 0x1p-20f, -0x1p-8f, 4}), v(LAMINA_F32, {1});
+  Array m(LAMINA_F32, {2, 2, 2, 2, 2}), shadow(LAMINA_BF16, {9, 9, 9, 9, 9});
+  const Array g(LAMINA_BF16, {1, 1, 1, 1, 1});
+  step(false, w, g, m, v, 0, &shadow);
+  EXPECT_EQ(w[0], 1 + 0x1p-8);
+  EXPECT_EQ(w[2], 1 + 0x1p-8 + 0x1p-20);
+  EXPECT_EQ(m[4], 2);
+  EXPECT_EQ(bits(shadow), (Bits{0x3f80, 0x3f82, 0x3f81, 0xbf80, 0x4040}));
+}
+
+TEST_P(Shadow, IsRoundedOnceWhateverWIsStoredIn) {
+  Array w(LAMINA_BF16, {2}), m(LAMINA_F32, {0}), v(LAMINA_F32, {0}), shadow(LAMINA_F32, {9});
+  step(false, w, Array(LAMINA_F32, {2 - 0x1p-10f}), m, v, 0, &shadow);
+  EXPECT_EQ(w[0], 1);
+  EXPECT_EQ(shadow[0], 1 + 0x1p-11);
+}
+
+TEST_P(Shadow, IsWAsItWasWhereTheGateIsShut) {
+  for (const bool adam : {false, true})
+    for (const float shut : {NAN, INFINITY}) {
+      Array w(LAMINA_F32, {1 + 0x1p-8f, 1 + 0x3p-8f, -3}), m(LAMINA_F32, {3, 4, 5}), v(LAMINA_F32, {3, 4, 5}),
+          shadow(LAMINA_BF16, {9, 9, 9});
+      step(adam, w, Array(LAMINA_BF16, {NAN, 1, 1}), m, v, shut, &shadow);
+      EXPECT_EQ(w[0], 1 + 0x1p-8);
+      EXPECT_EQ(m[0], 3);
+      EXPECT_EQ(v[0], 3);
+      EXPECT_EQ(bits(shadow), (Bits{0x3f80, 0x3f82, 0xc040}));
+    }
+}
+
+// With and without it everything else has the same bits; in the type of w it has those of w, in another those of w
+// rounded. Over more than one row of the loops, with a rest.
+TEST_P(Shadow, ChangesNothingElse) {
+  Values from(2500), gradient(2500), one(2500, 1), none(2500);
+  for (size_t i = 0; i < from.size(); i++)
+    from[i] = std::sin(static_cast<float>(i)), gradient[i] = std::cos(3 * static_cast<float>(i));
+  for (const bool adam : {false, true})
+    for (const lamina_dtype wide : {LAMINA_F32, LAMINA_BF16})
+      for (const lamina_dtype type : {LAMINA_F32, LAMINA_BF16, LAMINA_F16}) {
+        const Array g(LAMINA_BF16, gradient);
+        Array w(wide, from), m(LAMINA_F32, one), v(LAMINA_F32, one), shadow(type, none);
+        Array w0(wide, from), m0(LAMINA_F32, one), v0(LAMINA_F32, one);
+        step(adam, w, g, m, v, 0, &shadow);
+        step(adam, w0, g, m0, v0, 0, nullptr);
+        EXPECT_EQ(w.bytes, w0.bytes);
+        EXPECT_EQ(m.bytes, m0.bytes);
+        EXPECT_EQ(v.bytes, v0.bytes);
+        EXPECT_EQ(type == wide, shadow.bytes == w.bytes);
+        if (wide != LAMINA_F32) continue;
+        for (int64_t i = 0; i < 2500; i++) ASSERT_EQ(shadow[i], lamina_round(type, w[i])) << i;
+      }
+}
+
+TEST_P(Shadow, WhatItRefuses) {
+  Values data(3), more(3), narrow(3);
+  float rate = 1;
+  const lamina_tensor w = lamina_vector(LAMINA_F32, 3, data.data()), g = lamina_vector(LAMINA_F32, 3, more.data()),
+                      rt = lamina_vector(LAMINA_F32, 1, &rate), few = lamina_vector(LAMINA_BF16, 2, narrow.data()),
+                      whole = lamina_vector(LAMINA_I32, 3, narrow.data());
+  EXPECT_INVALID(lamina_sgd_update(device, nullptr, &w, &g, nullptr, &rt, nullptr, nullptr, nullptr, &few, nullptr),
+                 "sgd/update: shadow is bf16[2]; expected bf16[3]");
+  EXPECT_INVALID(lamina_sgd_update(device, nullptr, &w, &g, nullptr, &rt, nullptr, nullptr, nullptr, &whole, nullptr),
+                 "sgd/update: shadow is i32[3]; expected f64, f32, f16 or bf16");
+  EXPECT_INVALID(lamina_sgd_update(device, nullptr, &w, &g, nullptr, &rt, nullptr, nullptr, nullptr, &w, nullptr),
+                 "sgd/update: shadow overlaps w in memory");
+}
+
+INSTANTIATE_TEST_SUITE_P(Engines, Shadow, testing::Values("ref", "loop"));
 
 } // namespace

@@ -1,6 +1,6 @@
 /* SGD and Adam on the CPU: one pass over memory, which is what bounds them (SGD with momentum in f32 moves 20 bytes a
- * parameter, Adam 28). A segment's weight decay is a constant of its rows, so that one whose ends lie anywhere costs
- * nothing. */
+ * parameter, Adam 28). A narrow copy of w is written in the same pass. A segment's weight decay is a constant of its
+ * rows, so that one whose ends lie anywhere costs nothing. */
 #include <float.h>
 #include <math.h>
 
@@ -55,14 +55,12 @@ static const piece *piece_at(const piece *pieces, int64_t count, int64_t i) {
   return &pieces[low];
 }
 
-/* Takes state arguments 0 … last as rows; the numbers beside them may have any type. */
-static bool takes(const lamina_problem *p, int last, lamina_candidate_fn *each, void *context) {
-  for (int i = 0; i <= last; i++)
-    if (p->arg[i].dtype && !lamina_row_type(p->arg[i].dtype)) {
-      each(context, NULL, 0, LAMINA_ROW_REFUSAL);
-      return false;
-    }
-  return true;
+/* Takes state arguments 0 … last and the narrow copy as rows; the numbers beside them may have any type. */
+static bool takes(const lamina_problem *p, int last, int shadow, lamina_candidate_fn *each, void *context) {
+  bool rows = !p->arg[shadow].dtype || lamina_row_type(p->arg[shadow].dtype);
+  for (int i = 0; i <= last && rows; i++) rows = !p->arg[i].dtype || lamina_row_type(p->arg[i].dtype);
+  if (!rows) each(context, NULL, 0, LAMINA_ROW_REFUSAL);
+  return rows;
 }
 
 /* Is the gate there and not finite? Then nothing is updated. */
@@ -71,9 +69,30 @@ static bool shut(const lamina_plan *plan, const lamina_args *args, int gate) {
   return type != LAMINA_NONE && !isfinite(lamina_load(type, args->p[gate], 0));
 }
 
+/* ---- The narrow copy --------------------------------------------------------------------------------------------- */
+
+/* Row i of it, from the f32 that w is stored from. */
+LAMINA_INLINE void shadow_row(const lamina_desc *shadow, void *to, int64_t i, int64_t n, const float *w) {
+  if (shadow->dtype) lamina_row_write(shadow->dtype, to, i, n, w);
+}
+
+/* All of it, where the gate is shut. */
+static lamina_status shadow_only(const lamina_plan *plan, const lamina_args *args, int w, int shadow) {
+  const lamina_desc *arg = plan->problem.arg;
+  const int64_t count = lamina_desc_count(&arg[w]);
+  if (!arg[shadow].dtype) return LAMINA_OK;
+#pragma omp parallel for schedule(static) if (count >= LAMINA_LOOP_PARALLEL)
+  for (int64_t i = 0; i < count; i += LAMINA_ROW) {
+    float buffer[LAMINA_ROW];
+    const int64_t n = lamina_row_size(count, i);
+    shadow_row(&arg[shadow], args->p[shadow], i, n, lamina_row_read(arg[w].dtype, args->p[w], i, n, buffer));
+  }
+  return LAMINA_OK;
+}
+
 /* ---- SGD -------------------------------------------------------------------------------------------------------- */
 
-enum { W, G, M, SGD_RATE, SGD_SEGMENTS, SGD_DECAY, SGD_GATE };
+enum { W, G, M, SGD_RATE, SGD_SEGMENTS, SGD_DECAY, SGD_GATE, SGD_SHADOW };
 
 typedef enum sgd_kind { PLAIN, KEEP, MOMENTUM, NESTEROV } sgd_kind; /* KEEP: no momentum, but m is wanted */
 
@@ -102,7 +121,7 @@ static sgd_row_fn *const sgd_rows[] = {sgd_plain, sgd_keep, sgd_momentum, sgd_ne
 static void sgd_candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
                            lamina_candidate_fn *each, void *context) {
   (void)engine;
-  if (takes(problem, M, each, context)) lamina_row_offer(device, problem, each, context);
+  if (takes(problem, M, SGD_SHADOW, each, context)) lamina_row_offer(device, problem, each, context);
 }
 
 static lamina_status sgd_prepare(lamina_plan *plan) {
@@ -115,7 +134,7 @@ static lamina_status sgd_run(const lamina_plan *plan, const lamina_args *args, v
   const lamina_desc *arg = plan->problem.arg;
   const lamina_sgd *sgd = lamina_attr(&plan->problem);
   const int64_t count = lamina_desc_count(&arg[W]);
-  if (shut(plan, args, SGD_GATE)) return LAMINA_OK;
+  if (shut(plan, args, SGD_GATE)) return shadow_only(plan, args, W, SGD_SHADOW);
   piece *const pieces = workspace;
   const int64_t last = cut(plan, args, SGD_SEGMENTS, SGD_DECAY, count, pieces);
   const bool has_m = arg[M].dtype != LAMINA_NONE;
@@ -137,6 +156,7 @@ static lamina_status sgd_run(const lamina_plan *plan, const lamina_args *args, v
     }
     lamina_row_write(arg[W].dtype, args->p[W], i, n, w);
     if (has_m) lamina_row_write(arg[M].dtype, args->p[M], i, n, m);
+    shadow_row(&arg[SGD_SHADOW], args->p[SGD_SHADOW], i, n, w);
   }
   return LAMINA_OK;
 }
@@ -150,7 +170,7 @@ const lamina_engine lamina_cpu_loop_sgd = {
 
 /* ---- Adam ------------------------------------------------------------------------------------------------------- */
 
-enum { V = M + 1, RATE, STEP, SEGMENTS, DECAY, GATE };
+enum { V = M + 1, RATE, STEP, SEGMENTS, DECAY, GATE, SHADOW };
 
 /* What all elements of a segment share. */
 typedef struct adam_numbers {
@@ -176,7 +196,7 @@ static void adam_candidates(lamina_device *device, const lamina_problem *problem
                             lamina_candidate_fn *each, void *context) {
   const double epsilon = ((const lamina_adam *)lamina_attr(problem))->epsilon;
   (void)engine;
-  if (!takes(problem, V, each, context)) return;
+  if (!takes(problem, V, SHADOW, each, context)) return;
   if (epsilon != 0 && (epsilon < FLT_MIN || epsilon > FLT_MAX))
     each(context, NULL, 0, "it computes in f32, which can't hold this epsilon");
   else
@@ -207,7 +227,7 @@ static lamina_status adam_run(const lamina_plan *plan, const lamina_args *args, 
   const lamina_desc *arg = plan->problem.arg;
   const bool decoupled = ((const lamina_adam *)lamina_attr(&plan->problem))->decoupled != 0;
   const int64_t count = lamina_desc_count(&arg[W]);
-  if (shut(plan, args, GATE)) return LAMINA_OK;
+  if (shut(plan, args, GATE)) return shadow_only(plan, args, W, SHADOW);
   piece *const pieces = workspace;
   const int64_t last = cut(plan, args, SEGMENTS, DECAY, count, pieces);
   const double rate = lamina_load((lamina_dtype)arg[RATE].dtype, args->p[RATE], 0);
@@ -231,6 +251,7 @@ static lamina_status adam_run(const lamina_plan *plan, const lamina_args *args, 
     lamina_row_write(arg[W].dtype, args->p[W], i, n, w);
     lamina_row_write(arg[M].dtype, args->p[M], i, n, m);
     lamina_row_write(arg[V].dtype, args->p[V], i, n, v);
+    shadow_row(&arg[SHADOW], args->p[SHADOW], i, n, w);
   }
   return LAMINA_OK;
 }

@@ -8,8 +8,8 @@
 #include "kernels/optimizer.h"
 
 /* Places of what changes from step to step, in SGD's row and in Adam's. */
-enum { W, G, M, SGD_RATE, SGD_SEGMENTS, SGD_DECAY, SGD_GATE };
-enum { V = M + 1, RATE, STEP, SEGMENTS, DECAY, GATE };
+enum { W, G, M, SGD_RATE, SGD_SEGMENTS, SGD_DECAY, SGD_GATE, SGD_SHADOW };
+enum { V = M + 1, RATE, STEP, SEGMENTS, DECAY, GATE, SHADOW };
 
 static kernel_segments segments_of(const lamina_plan *plan, const lamina_args *args, int segments, int decay) {
   const lamina_desc *ends = &plan->problem.arg[segments];
@@ -18,12 +18,21 @@ static kernel_segments segments_of(const lamina_plan *plan, const lamina_args *a
       .ends = cut ? args->p[segments] : NULL, .decay = cuda_array(plan, args, decay), .count = cut ? ends->dims[0] : 0};
 }
 
+/* State 0 … last and the narrow copy as cuda_array_candidates takes them; the numbers between may have any type. */
+static void state_candidates(lamina_device *device, const lamina_problem *problem, int last, int shadow,
+                             lamina_candidate_fn *each, void *context) {
+  if (problem->arg[shadow].dtype == LAMINA_F64)
+    each(context, NULL, 0, "it writes a shadow in f32, bf16 or f16");
+  else
+    cuda_array_candidates(device, problem, last, each, context);
+}
+
 /* ---- SGD -------------------------------------------------------------------------------------------------------- */
 
 static void sgd_candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
                            lamina_candidate_fn *each, void *context) {
   (void)engine;
-  cuda_array_candidates(device, problem, M, each, context);
+  state_candidates(device, problem, M, SGD_SHADOW, each, context);
 }
 
 static lamina_status sgd_run(const lamina_plan *plan, const lamina_args *args, void *workspace, lamina_stream *stream) {
@@ -34,6 +43,7 @@ static lamina_status sgd_run(const lamina_plan *plan, const lamina_args *args, v
                           .m = cuda_array(plan, args, M),
                           .rate = cuda_array(plan, args, SGD_RATE),
                           .gate = cuda_array(plan, args, SGD_GATE),
+                          .shadow = cuda_array(plan, args, SGD_SHADOW),
                           .n = cuda_count(&plan->problem.arg[W]),
                           .momentum = (float)attr->momentum,
                           .nesterov = attr->nesterov != 0};
@@ -56,7 +66,7 @@ static void adam_candidates(lamina_device *device, const lamina_problem *problem
   if (epsilon != 0 && (epsilon < (double)FLT_MIN || epsilon > (double)FLT_MAX))
     each(context, NULL, 0, "it computes in f32, which can't hold this epsilon");
   else
-    cuda_array_candidates(device, problem, V, each, context);
+    state_candidates(device, problem, V, SHADOW, each, context);
 }
 
 static lamina_status adam_run(const lamina_plan *plan, const lamina_args *args, void *workspace,
@@ -69,6 +79,7 @@ static lamina_status adam_run(const lamina_plan *plan, const lamina_args *args, 
                             .v = cuda_array(plan, args, V),
                             .rate = cuda_array(plan, args, RATE),
                             .gate = cuda_array(plan, args, GATE),
+                            .shadow = cuda_array(plan, args, SHADOW),
                             .step = args->p[STEP],
                             .n = cuda_count(&plan->problem.arg[W]),
                             .beta1 = (float)attr->beta1,

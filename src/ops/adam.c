@@ -5,13 +5,18 @@
 #include "core/plan.h"
 #include "ops/optimizer.h"
 
-enum { W, G, M, V, RATE, STEP, SEGMENTS, DECAY, GATE };
-static const lamina_arg_def args[] = {
-    {"w", LAMINA_INOUT, false, LAMINA_FLOATING, NULL},   {"g", LAMINA_IN, false, LAMINA_FLOATING, NULL},
-    {"m", LAMINA_INOUT, false, LAMINA_FLOATING, NULL},   {"v", LAMINA_INOUT, false, LAMINA_FLOATING, NULL},
-    {"rate", LAMINA_IN, false, LAMINA_FLOATING, NULL},   {"step", LAMINA_IN, false, LAMINA_INTEGER, NULL},
-    {"segments", LAMINA_IN, true, LAMINA_INTEGER, NULL}, {"decay", LAMINA_IN, true, LAMINA_FLOATING, NULL},
-    {"gate", LAMINA_IN, true, LAMINA_FLOATING, NULL},    {0}};
+enum { W, G, M, V, RATE, STEP, SEGMENTS, DECAY, GATE, SHADOW };
+static const lamina_arg_def args[] = {{"w", LAMINA_INOUT, false, LAMINA_FLOATING, NULL},
+                                      {"g", LAMINA_IN, false, LAMINA_FLOATING, NULL},
+                                      {"m", LAMINA_INOUT, false, LAMINA_FLOATING, NULL},
+                                      {"v", LAMINA_INOUT, false, LAMINA_FLOATING, NULL},
+                                      {"rate", LAMINA_IN, false, LAMINA_FLOATING, NULL},
+                                      {"step", LAMINA_IN, false, LAMINA_INTEGER, NULL},
+                                      {"segments", LAMINA_IN, true, LAMINA_INTEGER, NULL},
+                                      {"decay", LAMINA_IN, true, LAMINA_FLOATING, NULL},
+                                      {"gate", LAMINA_IN, true, LAMINA_FLOATING, NULL},
+                                      {"shadow", LAMINA_OUT, true, LAMINA_FLOATING, NULL},
+                                      {0}};
 LAMINA_CHECK_ARGS(adam_update, args);
 
 #define REAL(field, value, top)                                                                                        \
@@ -35,6 +40,7 @@ static lamina_status infer(lamina_problem *p) {
   LAMINA_TRY(lamina_want_dims(p, G, w->rank, w->dims));
   LAMINA_TRY(lamina_set_output(p, M, (lamina_dtype)w->dtype, w->rank, w->dims));
   LAMINA_TRY(lamina_set_output(p, V, (lamina_dtype)w->dtype, w->rank, w->dims));
+  LAMINA_TRY(lamina_set_shadow(p, W, SHADOW));
   LAMINA_TRY(lamina_want_one(p, RATE));
   LAMINA_TRY(lamina_want_one(p, STEP));
   LAMINA_TRY(lamina_want_dtype(p, STEP, LAMINA_I64));
@@ -49,11 +55,12 @@ static lamina_status infer(lamina_problem *p) {
  *   s     sqrt(v'): half the relative error of v', + 1; then 2 for the product with 1/sqrt(1 - beta2^step)
  *   D     s + epsilon: that of s, + epsilon + D
  *   move  a m'/D with a = rate/(1 - beta1^step): those of m' and D carried through, + 3|move|
- *   w     that of w0 and of the move, + |w'| */
+ *   w     that of w0 and of the move, + |w'|
+ * The narrow copy is w before it is stored: the same bound, and the rounding to its own type. */
 static void element(const lamina_reference *ref, int arg, int64_t index, lamina_expected *e) {
   const lamina_adam *adam = ref->attr;
   if (lamina_gate_shut(ref, GATE)) {
-    *e = (lamina_expected){.value = ref->x[arg][index], .terms = -1};
+    *e = lamina_unchanged(ref, arg, W, SHADOW, index);
     return;
   }
   const double b1 = adam->beta1, b2 = adam->beta2, step = ref->x[STEP][0], rate = ref->x[RATE][0];
@@ -87,6 +94,7 @@ static bool fills(const lamina_problem *p, bool exact, lamina_fill_def *fill) {
   fill[RATE] = fill[DECAY] = (lamina_fill_def){.kind = LAMINA_FILL_UNIFORM, .low = 0.01, .high = 0.2};
   fill[STEP] = (lamina_fill_def){.kind = LAMINA_FILL_INTEGERS, .low = 1, .high = 1000};
   lamina_fill_segments(p, W, SEGMENTS, fill);
+  lamina_fill_gate(p, GATE, fill);
   return !exact;
 }
 
@@ -98,6 +106,7 @@ static void sample(lamina_problem *p, lamina_draw *draw) {
   p->arg[M] = p->arg[V] = p->arg[W];
   p->arg[STEP] = lamina_dense(LAMINA_I64, 1, (int64_t[]){1});
   lamina_draw_rates(p, draw, RATE, SEGMENTS, DECAY, GATE);
+  lamina_draw_shadow(p, draw, W, SHADOW);
   memcpy(p->attr, &adam, sizeof adam);
 }
 
@@ -117,7 +126,8 @@ const lamina_op_def lamina_ops_adam[] = {{.name = "adam/update",
                                           .flops = flops},
                                          {0}};
 
-LAMINA_DEFINE_CALLS(adam_update, "adam/update", adam, (w, g, m, v, rate, step, segments, decay, gate),
+LAMINA_DEFINE_CALLS(adam_update, "adam/update", adam, (w, g, m, v, rate, step, segments, decay, gate, shadow),
                     const lamina_adam *adam, const lamina_tensor *w, const lamina_tensor *g, const lamina_tensor *m,
                     const lamina_tensor *v, const lamina_tensor *rate, const lamina_tensor *step,
-                    const lamina_tensor *segments, const lamina_tensor *decay, const lamina_tensor *gate)
+                    const lamina_tensor *segments, const lamina_tensor *decay, const lamina_tensor *gate,
+                    const lamina_tensor *shadow)

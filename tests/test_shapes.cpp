@@ -36,6 +36,13 @@ const char *const cases[] = {
     "fill/forward y=1003+5 value=3 dtype=bf16",
     "transpose/forward x=66x5x130 perm=2,1,0",
     "transpose/backward dx=2x36x7x20 perm=0,2,3,1 dtype=bf16",
+    // one argument alone that doesn't lie where four elements can be loaded at once; the gate of type f64 is shut
+    "sgd/update w=1003+1 g=1003:bf16 m=1003 rate=1 shadow=1003:bf16 momentum=0.5",
+    "sgd/update w=1003 g=1003+1:bf16 m=1003 rate=1 shadow=1003:bf16 momentum=0.5",
+    "sgd/update w=1003 g=1003:bf16 m=1003+2 rate=1 shadow=1003:bf16 momentum=0.5",
+    "sgd/update w=1003 g=1003:bf16 m=1003 rate=1 shadow=1003+2:bf16 momentum=0.5",
+    "adam/update w=1003 g=1003:bf16 m=1003 v=1003+1 rate=1 step=1 shadow=1003:f16",
+    "adam/update w=1003 g=1003:bf16 m=1003 v=1003 rate=1 step=1 shadow=1003+1:bf16 gate=1:f64",
     // sums in parts: of rows, of columns with and without vectors, of neighbours that are few
     "add/backward dy=16x3x40x40 db=3",
     "add/backward dy=40007 db=1 dtype=bf16",

@@ -13,12 +13,12 @@ LAMINA_CLONES static void read_bytes(int64_t n, const uint8_t *restrict x, float
 }
 
 static void cast_f32(int32_t from, const void *x, int32_t to, void *y, int64_t i, int64_t n) {
-  float buffer[LAMINA_ROW];
-  const float *row = buffer;
+  float buffer[LAMINA_ROW], *const between = lamina_row_for(to, y, i, buffer); /* of f32 there is none */
+  const float *row = between;
   if (from == LAMINA_U8)
-    read_bytes(n, (const uint8_t *)x + i, buffer);
+    read_bytes(n, (const uint8_t *)x + i, between);
   else
-    row = lamina_row_read(from, x, i, n, buffer);
+    row = lamina_row_read(from, x, i, n, between);
   lamina_row_write(to, y, i, n, row);
 }
 

@@ -212,6 +212,18 @@ TEST(NetParts, ClippingSeesTheWholeGradient) {
   }
 }
 
+// That a batch may be cut is in the rows of the ops, and of a fused one in those of its parts.
+TEST(NetParts, AnyOpThatSaysSoGoesInParts) {
+  const Examples data(32, 1, 6, 4);
+  const Device device(cpu, 2);
+  for (const char *activation : {"relu", "gelu", "selu", "softsign"}) {
+    Net net(device, {1, 6, 6});
+    ASSERT_OK(lamina_net_init(net.conv(4, 3).add(activation).pool("min_pool", 2).fc(9).add(activation).fc(4), 3));
+    Trainer trainer(net, options(data, 32));
+    EXPECT_TRUE(in_parts(trainer)) << activation;
+  }
+}
+
 TEST(NetParts, ExamplesThatKnowOfEachOtherStayTogether) {
   const Examples data(32, 1, 6, 4);
   const Device device(cpu, 2);

@@ -44,23 +44,18 @@ enum { CHUNK = 4096 }; /* gradients that a thread sums at once */
 
 /* ---- Whether ---------------------------------------------------------------------------------------------------- */
 
-/* Families whose results for an example depend on that example alone, and whose gradients of parameters are sums over
- * examples; the loss's own comes to them. */
-static const char *const families[] = {
-    "conv",       "conv_relu", "relu_conv", "conv_transpose", "local_conv", "fc",
-    "fc_relu",    "relu_fc",   "max_pool",  "relu_max_pool",  "min_pool",   "avg_pool",
-    "lp_pool",    "lrn",       "add",       "multiply",       "prelu",      "relu",
-    "leaky_relu", "elu",       "sigmoid",   "tanh",           "one_hot",    "top_k"};
-
-static bool is_family(const lamina_op_def *op, const char *family) {
-  const size_t length = strcspn(op->name, "/");
-  return strlen(family) == length && strncmp(op->name, family, length) == 0;
+/* Does the op take its batch example by example? */
+static bool is_by_example(const lamina_op_def *op) {
+  for (int i = 0; op->parts && op->parts[i]; i++)
+    if (!lamina_op_at(lamina_op_find(op->parts[i]))->by_example) return false;
+  return op->by_example || op->parts;
 }
 
+/* (Of the loss, adds_up knows.) */
 static bool goes_apart(const lamina_executor *executor, const lamina_op_def *op) {
-  bool found = is_family(op, executor->criterion.family);
-  for (size_t i = 0; i < LAMINA_COUNT_OF(families); i++) found |= is_family(op, families[i]);
-  return found;
+  const size_t length = strcspn(op->name, "/");
+  const char *loss = executor->criterion.family;
+  return is_by_example(op) || (strlen(loss) == length && strncmp(op->name, loss, length) == 0);
 }
 
 /* The mean or the sum over all examples alike? */
@@ -187,13 +182,20 @@ static lamina_status open_parts(lamina_net *net, const lamina_executor *whole, l
   return LAMINA_OK;
 }
 
-lamina_status lamina_parts_open(lamina_net *net, const lamina_executor *whole, lamina_parts **out) {
-  const lamina_device *device = net->device;
-  const int most = whole->graph.batch < device->threads ? (int)whole->graph.batch : device->threads;
-  *out = NULL;
-#ifndef _OPENMP
-  return LAMINA_OK;
+/* Parts run side by side in an OpenMP team. */
+static int threads_of(const lamina_device *device) {
+#ifdef _OPENMP
+  return device->threads;
+#else
+  (void)device;
+  return 1;
 #endif
+}
+
+lamina_status lamina_parts_open(lamina_net *net, const lamina_executor *whole, lamina_parts **out) {
+  const int threads = threads_of(net->device);
+  const int most = whole->graph.batch < threads ? (int)whole->graph.batch : threads;
+  *out = NULL;
   if (!lamina_net_on_own_engines(net) || most < 2 ||
       (whole->mode != LAMINA_MODE_TRAIN && whole->mode != LAMINA_MODE_EVALUATE))
     return LAMINA_OK;

@@ -104,13 +104,14 @@ static void sample_softplus(lamina_problem *p, lamina_draw *draw) {
 /* `saved`: what backward takes, x or y; then further fields of both rows, and of the first. */
 #define ROWS(family, saved, fields, ...)                                                                               \
   {.name = #family "/forward",                                                                                         \
+   .by_example = true,                                                                                                 \
    .args = forward_args,                                                                                               \
    .infer = infer_forward,                                                                                             \
    .element = lamina_##family##_forward_element,                                                                       \
    LAMINA_UNPACK fields,                                                                                               \
    __VA_ARGS__},                                                                                                       \
   {                                                                                                                    \
-    .name = #family "/backward", .args = backward_args_##saved, .infer = infer_backward,                               \
+    .name = #family "/backward", .by_example = true, .args = backward_args_##saved, .infer = infer_backward,           \
     .element = lamina_##family##_backward_element, LAMINA_UNPACK fields                                                \
   }
 #define PLAIN(family, saved, fills_) ROWS(family, saved, (.attrs = no_attrs, .fills = fills_), .sample = NULL)

@@ -60,6 +60,7 @@ static bool fills(const lamina_problem *p, bool exact, lamina_fill_def *fill) {
 static double flops_forward(const lamina_problem *p) { return (double)lamina_desc_count(&p->arg[Y]); }
 
 const lamina_op_def lamina_ops_add[] = {{.name = "add/forward",
+                                         .by_example = true,
                                          .args = forward_args,
                                          .attrs = attrs,
                                          .infer = infer_forward,
@@ -68,6 +69,7 @@ const lamina_op_def lamina_ops_add[] = {{.name = "add/forward",
                                          .sample = lamina_sample_binary,
                                          .flops = flops_forward},
                                         {.name = "add/backward",
+                                         .by_example = true,
                                          .args = backward_args,
                                          .attrs = attrs,
                                          .infer = infer_backward,

@@ -168,8 +168,8 @@ static void sample_gated(lamina_problem *p, lamina_draw *draw) {
 }
 
 #define ROW(pass)                                                                                                      \
-  .name = "conv/" #pass, .args = pass##_args, .attrs = attrs, .attr_size = sizeof(lamina_conv), .infer = infer_##pass, \
-  .element = lamina_conv_##pass##_element, .fills = fills, .flops = flops_##pass
+  .name = "conv/" #pass, .by_example = true, .args = pass##_args, .attrs = attrs, .attr_size = sizeof(lamina_conv),    \
+  .infer = infer_##pass, .element = lamina_conv_##pass##_element, .fills = fills, .flops = flops_##pass
 const lamina_op_def lamina_ops_conv[] = {
     {ROW(forward), .sample = sample}, {ROW(backward_data)}, {ROW(backward_weights)}, {ROW(backward_bias)}, {0}};
 

@@ -202,8 +202,8 @@ static void sample(lamina_problem *p, lamina_draw *draw) {
 }
 
 #define ROW(pass)                                                                                                      \
-  .name = "conv_transpose/" #pass, .args = pass##_args, .attrs = attrs, .attr_size = sizeof(lamina_conv_transpose),    \
-  .infer = infer_##pass, .fills = fills, .flops = flops_##pass
+  .name = "conv_transpose/" #pass, .by_example = true, .args = pass##_args, .attrs = attrs,                            \
+  .attr_size = sizeof(lamina_conv_transpose), .infer = infer_##pass, .fills = fills, .flops = flops_##pass
 const lamina_op_def lamina_ops_conv_transpose[] = {{ROW(forward), .element = forward_element, .sample = sample},
                                                    {ROW(backward_data), .element = backward_data_element},
                                                    {ROW(backward_weights), .element = backward_weights_element},

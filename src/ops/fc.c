@@ -111,7 +111,7 @@ static void sample_gated(lamina_problem *p, lamina_draw *draw) {
 }
 
 #define ROW(pass)                                                                                                      \
-  .name = "fc/" #pass, .args = pass##_args, .attrs = attrs, .infer = infer_##pass,                                     \
+  .name = "fc/" #pass, .by_example = true, .args = pass##_args, .attrs = attrs, .infer = infer_##pass,                 \
   .element = lamina_fc_##pass##_element, .fills = fills, .flops = flops_##pass
 const lamina_op_def lamina_ops_fc[] = {
     {ROW(forward), .sample = sample}, {ROW(backward_data)}, {ROW(backward_weights)}, {ROW(backward_bias)}, {0}};

@@ -270,8 +270,9 @@ const lamina_op_def lamina_ops_embedding[] = {
     {ROW(embedding, backward), .infer = infer_embedding_backward, .element = element_embedding_backward,
      .fills = fills_embedding_backward, .flops = flops_backward},
     {0}};
-const lamina_op_def lamina_ops_one_hot[] = {{ROW(one_hot, forward), .infer = infer_one_hot, .element = element_one_hot,
-                                             .fills = fills_one_hot, .sample = sample_one_hot},
+const lamina_op_def lamina_ops_one_hot[] = {{ROW(one_hot, forward), .by_example = true, .infer = infer_one_hot,
+                                             .element = element_one_hot, .fills = fills_one_hot,
+                                             .sample = sample_one_hot},
                                             {0}};
 
 LAMINA_DEFINE_CALLS(gather_forward, "gather/forward", gather, (x, indices, y), const lamina_gather *gather,

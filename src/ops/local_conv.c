@@ -233,8 +233,9 @@ static void sample(lamina_problem *p, lamina_draw *draw) {
 }
 
 #define ROW(pass)                                                                                                      \
-  .name = "local_conv/" #pass, .args = pass##_args, .attrs = attrs, .attr_size = sizeof(lamina_local_conv),            \
-  .infer = infer_##pass, .element = pass##_element, .fills = fills, .flops = flops_##pass
+  .name = "local_conv/" #pass, .by_example = true, .args = pass##_args, .attrs = attrs,                                \
+  .attr_size = sizeof(lamina_local_conv), .infer = infer_##pass, .element = pass##_element, .fills = fills,            \
+  .flops = flops_##pass
 const lamina_op_def lamina_ops_local_conv[] = {
     {ROW(forward), .sample = sample}, {ROW(backward_data)}, {ROW(backward_weights)}, {ROW(backward_bias)}, {0}};
 

@@ -107,8 +107,9 @@ static double flops_backward(const lamina_problem *p) { return 2 * lamina_pool_f
 /* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
 #define ROW(pass)                                                                                                      \
-  .name = "lp_pool/" #pass, .args = pass##_args, .attrs = attrs, .attr_size = sizeof(lamina_lp_pool),                  \
-  .infer = infer_##pass, .element = pass##_element, .fills = fills, .flops = flops_##pass
+  .name = "lp_pool/" #pass, .by_example = true, .args = pass##_args, .attrs = attrs,                                   \
+  .attr_size = sizeof(lamina_lp_pool), .infer = infer_##pass, .element = pass##_element, .fills = fills,               \
+  .flops = flops_##pass
 const lamina_op_def lamina_ops_lp_pool[] = {{ROW(forward), .sample = sample}, {ROW(backward)}, {0}};
 
 LAMINA_DEFINE_CALLS(lp_pool_forward, "lp_pool/forward", pool, (x, y), const lamina_lp_pool *pool,

@@ -78,8 +78,8 @@ static double flops(const lamina_problem *p) {
 static double backward_flops(const lamina_problem *p) { return 2 * flops(p); }
 
 #define ROW(pass)                                                                                                      \
-  .name = "lrn/" #pass, .args = pass##_args, .attrs = attrs, .attr_size = sizeof(lamina_lrn), .infer = infer_##pass,   \
-  .scratch = lamina_lrn_##pass##_scratch, .prepare = lamina_lrn_##pass##_prepare,                                      \
+  .name = "lrn/" #pass, .by_example = true, .args = pass##_args, .attrs = attrs, .attr_size = sizeof(lamina_lrn),      \
+  .infer = infer_##pass, .scratch = lamina_lrn_##pass##_scratch, .prepare = lamina_lrn_##pass##_prepare,               \
   .element = lamina_lrn_##pass##_element
 const lamina_op_def lamina_ops_lrn[] = {
     {ROW(forward), .flops = flops, .sample = sample}, {ROW(backward), .flops = backward_flops}, {0}};

@@ -68,6 +68,7 @@ static double flops_backward(const lamina_problem *p) {
 }
 
 const lamina_op_def lamina_ops_multiply[] = {{.name = "multiply/forward",
+                                              .by_example = true,
                                               .args = forward_args,
                                               .attrs = attrs,
                                               .infer = infer_forward,
@@ -76,6 +77,7 @@ const lamina_op_def lamina_ops_multiply[] = {{.name = "multiply/forward",
                                               .sample = lamina_sample_binary,
                                               .flops = flops_forward},
                                              {.name = "multiply/backward",
+                                              .by_example = true,
                                               .args = backward_args,
                                               .attrs = attrs,
                                               .infer = infer_backward,

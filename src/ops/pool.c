@@ -268,6 +268,7 @@ static void sample(lamina_problem *p, lamina_draw *draw) {
 
 #define EXTREME(family)                                                                                                \
   {.name = #family "/forward",                                                                                         \
+   .by_example = true,                                                                                                 \
    .args = max_pool_forward_args,                                                                                      \
    .attrs = extreme_attrs,                                                                                             \
    .attr_size = sizeof(lamina_pool),                                                                                   \
@@ -276,7 +277,7 @@ static void sample(lamina_problem *p, lamina_draw *draw) {
    .fills = fills_max_forward,                                                                                         \
    .sample = sample},                                                                                                  \
   {                                                                                                                    \
-    .name = #family "/backward", .args = max_pool_backward_args, .attrs = extreme_attrs,                               \
+    .name = #family "/backward", .by_example = true, .args = max_pool_backward_args, .attrs = extreme_attrs,           \
     .attr_size = sizeof(lamina_pool), .infer = infer_max_backward, .scratch = lamina_pool_scatter_scratch,             \
     .prepare = lamina_pool_scatter_prepare, .element = lamina_pool_scatter_element, .fills = fills_max_backward        \
   }
@@ -305,6 +306,7 @@ const lamina_op_def lamina_ops_relu_max_pool[] = {
      .fills = fills_gated},
     {0}};
 const lamina_op_def lamina_ops_avg_pool[] = {{.name = "avg_pool/forward",
+                                              .by_example = true,
                                               .args = avg_pool_forward_args,
                                               .attrs = avg_attrs,
                                               .attr_size = sizeof(lamina_pool),
@@ -314,6 +316,7 @@ const lamina_op_def lamina_ops_avg_pool[] = {{.name = "avg_pool/forward",
                                               .sample = sample,
                                               .flops = flops_avg_forward},
                                              {.name = "avg_pool/backward",
+                                              .by_example = true,
                                               .args = avg_pool_backward_args,
                                               .attrs = avg_attrs,
                                               .attr_size = sizeof(lamina_pool),

@@ -112,8 +112,8 @@ static void sample(lamina_problem *p, lamina_draw *draw) {
 static double flops(const lamina_problem *p) { return (double)lamina_desc_count(&p->arg[X]); }
 
 #define ROW(pass)                                                                                                      \
-  .name = "prelu/" #pass, .args = pass##_args, .attrs = attrs, .infer = infer_##pass, .element = pass##_element,       \
-  .fills = fills, .flops = flops
+  .name = "prelu/" #pass, .by_example = true, .args = pass##_args, .attrs = attrs, .infer = infer_##pass,              \
+  .element = pass##_element, .fills = fills, .flops = flops
 const lamina_op_def lamina_ops_prelu[] = {{ROW(forward), .sample = sample}, {ROW(backward)}, {0}};
 
 LAMINA_DEFINE_CALLS(prelu_forward, "prelu/forward", NULL, (x, slope, y), const lamina_tensor *x,

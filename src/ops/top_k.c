@@ -61,6 +61,7 @@ static void sample(lamina_problem *p, lamina_draw *draw) {
 }
 
 const lamina_op_def lamina_ops_top_k[] = {{.name = "top_k/forward",
+                                           .by_example = true,
                                            .args = args,
                                            .attrs = attrs,
                                            .attr_size = sizeof(lamina_top_k),

@@ -138,6 +138,11 @@ bool lamina_has_empty_input(const lamina_problem *problem) {
   return false;
 }
 
+/* Bytes a second that arguments are packed at, read and written: pieces keep memory from its best. */
+static double packing_rate(const lamina_device *device) {
+  return device->roofline.copy > 0 ? device->roofline.copy / 3.2 : 5e9;
+}
+
 lamina_status lamina_choices_of(lamina_device *device, const lamina_problem *problem, const char *engine,
                                 lamina_choices *choices) {
   const char *op = lamina_op_at(problem->op)->name;
@@ -147,7 +152,7 @@ lamina_status lamina_choices_of(lamina_device *device, const lamina_problem *pro
     ask.engine = device->engines[i];
     if (strcmp(ask.engine->op, "*") != 0 && strcmp(ask.engine->op, op) != 0) continue;
     if (empty && strcmp(ask.engine->name, "ref") != 0) continue;
-    ask.packing = 2 * packed(ask.engine, problem, &ask.problem) / 5e9;
+    ask.packing = 2 * packed(ask.engine, problem, &ask.problem) / packing_rate(device);
     if (ask.packing > 0 && strcmp(op, "copy/forward") == 0) {
       add_choice(&ask, NULL, 0, "it copies only dense tensors, and packing others is itself a copy");
       continue;

@@ -62,7 +62,7 @@ static void candidates(lamina_device *device, const lamina_problem *problem, con
   }
   lamina_problem_work(&settled, &flops, &bytes);
   const double threads = lamina_device_threads(device), busy = bytes < LAMINA_LOOP_PARALLEL * 4 ? 1 : threads;
-  each(context, "", bytes / 2e10 / busy + 1e-6, "");
+  each(context, "", lamina_lanes_cached(device, bytes) / busy + 1e-6, "");
 }
 
 const lamina_engine lamina_cpu_lanes_conv_backward_bias = {LAMINA_LANES_ENGINE("conv/backward_bias"),

@@ -83,8 +83,16 @@ double lamina_lanes_rate(const lamina_device *device, int index) {
   return lamina_lanes_kernel_at(index)->share * device->roofline.flops / (device->threads * (1 << index));
 }
 
-double lamina_lanes_moving(const lamina_lanes_side *s) {
-  return lamina_lanes_in_place(s) ? 0 : 8.0 * (double)(s->N * s->C * s->area) / 8e9;
+double lamina_lanes_cached(const lamina_device *device, double bytes) {
+  return 8 * bytes / (device->roofline.flops / device->threads);
+}
+
+double lamina_lanes_turned(const lamina_device *device, double elements) {
+  return 2.5 * lamina_lanes_cached(device, 8 * elements);
+}
+
+double lamina_lanes_moving(const lamina_device *device, const lamina_lanes_side *s) {
+  return lamina_lanes_in_place(s) ? 0 : lamina_lanes_turned(device, (double)(s->N * s->C * s->area));
 }
 
 /* ---- What the engines take -------------------------------------------------------------------------------------- */

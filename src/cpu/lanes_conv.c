@@ -309,9 +309,9 @@ static void candidates(lamina_device *device, const lamina_problem *problem, con
     const double lanes = (double)(s.groups_of * s.together * LAMINA_LANES) / (double)s.c.N, rows = (double)s.rows;
     const double busy = tasks < threads ? tasks : threads;
     const double sums = flops * lanes * (rows + 1) / rows / (lamina_lanes_rate(device, i) * in_cache(&s));
-    const double packed =
-        lamina_lanes_moving(&s.in) + lamina_lanes_moving(&s.out) + (s.gate_arg ? lamina_lanes_moving(&s.gate) : 0);
-    each(context, kernel->name, (sums + packed) / busy + bytes / 2e10 / busy + 2e-6, "");
+    const double packed = lamina_lanes_moving(device, &s.in) + lamina_lanes_moving(device, &s.out) +
+                          (s.gate_arg ? lamina_lanes_moving(device, &s.gate) : 0);
+    each(context, kernel->name, (sums + packed) / busy + lamina_lanes_cached(device, bytes) / busy + 2e-6, "");
   }
 }
 

@@ -155,14 +155,17 @@ static void candidates(lamina_device *device, const lamina_problem *problem, con
     describe(&s, &settled, row, lamina_device_threads(device));
     const double lanes = (double)(s.blocks * LAMINA_LANES) / (double)s.c.N, rows = (double)s.filters;
     const double taps = (double)s.taps / (double)(s.C * s.c.w_area);
-    /* each tile goes through its places of a block again: out of a cache, or, as AlexNet's first layer, out of memory */
+    /* each tile goes through its places of a block again: out of a cache, or, as AlexNet's first layer, out of memory,
+     * where a byte is enough for 1.5 operations */
     const double block = (double)(lamina_lanes_block(&s.x, s.C) + lamina_lanes_block(&s.dy, s.K)) * sizeof(float);
-    const double most = lamina_lanes_rate(device, i), rate = block <= 1 << 20 || most < 15e9 ? most : 15e9;
+    const double most = lamina_lanes_rate(device, i), far = 1.5 * device->roofline.read / device->threads;
+    const double rate = block <= 1 << 20 || most < far ? most : far;
     const double sums = flops * lanes * taps * (rows + 1) / rows / rate;
-    const double packed = lamina_lanes_moving(&s.x) + lamina_lanes_moving(&s.dy);
+    const double packed = lamina_lanes_moving(device, &s.x) + lamina_lanes_moving(device, &s.dy);
     /* each block's tiles begin and end in memory */
-    const double kept = (double)(s.blocks + s.chunks) * (double)s.sums * 8 / 3e10;
-    each(context, kernel->name, (sums + packed + kept + bytes / 2e10) / (double)s.chunks + 2e-6, "");
+    const double kept = lamina_lanes_cached(device, (double)(s.blocks + s.chunks) * (double)s.sums * 8);
+    each(context, kernel->name, (sums + packed + kept + lamina_lanes_cached(device, bytes)) / (double)s.chunks + 2e-6,
+         "");
   }
 }
 

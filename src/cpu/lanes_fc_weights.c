@@ -103,8 +103,8 @@ static void candidates(lamina_device *device, const lamina_problem *problem, con
   const double threads = lamina_device_threads(device), busy = tasks < threads ? tasks : threads;
   const double rate = s.gemm->share * device->roofline.flops / threads;
   const double tiles = (double)s.columns / (double)s.I * (double)s.rows / (double)s.O;
-  const double packed = 8.0 * (double)((s.rows + s.columns) * s.N) / 8e9;
-  each(context, "", (flops * tiles / rate + packed + bytes / 2e10) / busy + 2e-6, "");
+  const double packed = lamina_lanes_turned(device, (double)((s.rows + s.columns) * s.N));
+  each(context, "", (flops * tiles / rate + packed + lamina_lanes_cached(device, bytes)) / busy + 2e-6, "");
 }
 
 const lamina_engine lamina_cpu_lanes_fc_backward_weights = {LAMINA_LANES_ENGINE("fc/backward_weights"),

@@ -35,7 +35,7 @@ static dnnl_status_t tanh_backward_describe(lamina_onednn_setup *s) {
 static double seconds(const lamina_onednn_setup *s) {
   double flops, bytes;
   lamina_problem_work(s->problem, &flops, &bytes);
-  return bytes / 1e10 * (s->hint ? 1 : 0.6);
+  return lamina_onednn_moving(s, bytes) / (s->hint ? 0.6 : 1);
 }
 
 #define PASS(name, ...)                                                                                                \

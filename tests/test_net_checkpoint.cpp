@@ -14,6 +14,7 @@ struct Recipe {
   const void *attrs;
   std::function<void(Net &)> build;
   double clip_norm = 0, clip_value = 0;
+  lamina_dtype dtype = LAMINA_F32;
 };
 
 const lamina_sgd momentum = {0.9, 0}, nesterov = {0.8, 1}, plain = {};
@@ -27,7 +28,9 @@ const Recipe recipes[] = {{"sgd", "sgd", &plain, build_small},
                           {"nesterov", "sgd", &nesterov, build_dropout},
                           {"adam", "adam", &adam, build_small},
                           {"adam_dropout", "adam", &adam, build_dropout},
-                          {"clipped", "adam", &adam, build_small, 0.3, 0.05}};
+                          {"clipped", "adam", &adam, build_small, 0.3, 0.05},
+                          {"bf16_momentum", "sgd", &momentum, build_small, 0, 0, LAMINA_BF16},
+                          {"bf16_adam_clipped", "adam", &adam, build_dropout, 0.3, 0.05, LAMINA_BF16}};
 
 void PrintTo(const Recipe &recipe, std::ostream *out) { *out << recipe.name; }
 
@@ -35,11 +38,12 @@ void PrintTo(const Recipe &recipe, std::ostream *out) { *out << recipe.name; }
 struct Process {
   Device device;
   Examples examples{47, 1, 8, 4};
-  Net net{device, {1, 8, 8}};
+  Net net;
   lamina_training training = {};
   lamina_trainer *trainer = nullptr;
 
-  explicit Process(const Recipe &recipe, uint64_t seed = 5, int64_t batch = 9) { // 5 steps an epoch leave 2 examples
+  explicit Process(const Recipe &recipe, uint64_t seed = 5, int64_t batch = 9) // 5 steps an epoch leave 2 examples
+      : net(device, {1, 8, 8}, recipe.dtype) {
     recipe.build(net);
     training.train = training.test = examples;
     training.optimizer = recipe.optimizer, training.optimizer_attrs = recipe.attrs;

@@ -214,11 +214,13 @@ void train_two_steps(lamina_device *device, Net &net) {
 }
 
 TEST(NetMemory, LenetTakesWhatWasPredicted) {
-  Device device;
-  Net net(
-      device, "digits",
-      {"data.train=\"digits:train,count=8\"", "data.test=\"digits:test,count=7\"", "train.batch=4", "train.epochs=1"});
-  train_two_steps(device, net);
+  for (const char *dtype : {"dtype=f32", "dtype=bf16"}) {
+    Device device;
+    Net net(device, "digits",
+            {dtype, "data.train=\"digits:train,count=8\"", "data.test=\"digits:test,count=7\"", "train.batch=4",
+             "train.epochs=1"});
+    train_two_steps(device, net);
+  }
 }
 
 TEST(NetMemory, AlexnetTakesWhatWasPredicted) {

@@ -48,17 +48,18 @@ TEST_F(NetUpdate, IsTheOneUpdateOfAll) {
     const void *attrs;
     double decay;
   } kinds[] = {{"sgd", &plain, 0}, {"sgd", &momentum, 0.01}, {"sgd", &nesterov, 0.1}, {"adam", &adam, 0.1}};
-  for (const auto &kind : kinds) {
-    Device device;
-    Net each(device, {1, 8, 8}), once(device, {1, 8, 8});
-    Trainer early(build(each), options(false, kind.optimizer, kind.attrs, kind.decay));
-    Trainer late(build(once), options(true, kind.optimizer, kind.attrs, kind.decay));
-    EXPECT_TRUE(executor_of(early)->early);
-    EXPECT_FALSE(executor_of(late)->early);
-    early.steps(8), late.steps(8);
-    EXPECT_EQ(each.all(), once.all()) << kind.optimizer << ", decay " << kind.decay;
-    EXPECT_EQ(early.progress().mean_loss, late.progress().mean_loss);
-  }
+  for (const lamina_dtype dtype : {LAMINA_F32, LAMINA_BF16})
+    for (const auto &kind : kinds) {
+      Device device;
+      Net each(device, {1, 8, 8}, dtype), once(device, {1, 8, 8}, dtype);
+      Trainer early(build(each), options(false, kind.optimizer, kind.attrs, kind.decay));
+      Trainer late(build(once), options(true, kind.optimizer, kind.attrs, kind.decay));
+      EXPECT_TRUE(executor_of(early)->early);
+      EXPECT_FALSE(executor_of(late)->early);
+      early.steps(8), late.steps(8);
+      EXPECT_EQ(each.all(), once.all()) << kind.optimizer << ", decay " << kind.decay;
+      EXPECT_EQ(early.progress().mean_loss, late.progress().mean_loss);
+    }
 }
 
 // On paper: once a parameter is updated no node touches it, and it is updated once.

@@ -56,11 +56,18 @@ const char recipe[] = "input: [1, 9, 9]\n"
                       "  - fc: 2\n"
                       "train: {batch: 8, epochs: 3, optimizer: adam, rate: {cosine: 0.02}, seed: 3}\n";
 
-class OutOfMemory : public testing::TestWithParam<int> {
+struct Run {
+  int threads; // of the loader
+  const char *dtype;
+  int step; // every so many allocations: what is different in this run is little
+};
+
+class OutOfMemory : public testing::TestWithParam<Run> {
 protected:
   void SetUp() override {
     std::string text = recipe;
-    text.replace(text.find("THREADS"), 7, std::to_string(GetParam()));
+    text.replace(text.find("THREADS"), 7, std::to_string(GetParam().threads));
+    text += std::string("dtype: ") + GetParam().dtype + "\n";
     write_file(folder / "net.yaml", text);
   }
 
@@ -114,8 +121,7 @@ TEST_P(OutOfMemory, InAnyAllocationOfARunIsAStatusAndTheRunGoesOn) {
   OneFailure never(-1);
   whole_run(&never, &want);
   ASSERT_FALSE(HasFatalFailure());
-  const int step = GetParam() ? 7 : 1; // what is different with threads is little
-  for (int call = 0; call < never.calls; call += step) {
+  for (int call = 0; call < never.calls; call += GetParam().step) {
     SCOPED_TRACE("allocation " + std::to_string(call) + " of " + std::to_string(never.calls));
     std::string got;
     OneFailure memory(call);
@@ -126,6 +132,9 @@ TEST_P(OutOfMemory, InAnyAllocationOfARunIsAStatusAndTheRunGoesOn) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(LoaderThreads, OutOfMemory, testing::Values(0, 2));
+INSTANTIATE_TEST_SUITE_P(Runs, OutOfMemory, testing::Values(Run{0, "f32", 1}, Run{2, "f32", 7}, Run{0, "bf16", 13}),
+                         [](const auto &info) {
+                           return info.param.dtype + std::string(info.param.threads ? "_threads" : "");
+                         });
 
 } // namespace

@@ -13,7 +13,10 @@
  *
  * A layer takes the output of the one before it, or of others that it names, so a net is any graph without a cycle.
  * Layers are named by place and kind, "0.conv", or as you wish; parameters "0.conv.w".
- * Numbers: parameters and activations are of one floating type, f32 unless the options say otherwise.
+ * Numbers: what ops read and write is of one floating type, f32 unless the options say otherwise. In a net of 16-bit
+ * numbers, bf16 or f16, the input is f32 and cast by the first layer, losses are taken in f32, and parameters are f32
+ * from outside: where they are set, read, initialised and saved. Until the net is trained it holds them rounded, and gives
+ * them so; a trainer keeps them in f32 beside that ("masters", lamina/train.h), and from then on they are exact.
  * Thread-safety: a net belongs to one thread at a time. Only lamina_net_forward and lamina_net_predict may be called from
  * many threads at once, beside nothing else; they take turns. Nets that
  * shall run at the same time in several threads have a device each, since a net works on its device's own stream:
@@ -36,9 +39,10 @@ typedef struct lamina_net lamina_net;
 typedef struct lamina_net_options {
   int rank;                          /**< axes of one example, without the batch: 1 … 7 */
   int64_t dims[LAMINA_MAX_RANK - 1]; /**< C H W for pictures */
-  lamina_dtype dtype;                /**< of parameters and activations; 0: f32 */
-  lamina_dtype input_dtype;          /**< of the input; 0: as dtype; LAMINA_I32: integers, the numbers of words, say,
-                                      *   which an embedding takes. A dataset's f32 numbers are rounded to it */
+  lamina_dtype dtype;                /**< of what ops read and write; 0: f32 */
+  lamina_dtype input_dtype;          /**< of the input; 0: as dtype, but f32 where that has 16 bits; LAMINA_I32:
+                                      *   integers, the numbers of words, say, which an embedding takes. A dataset's f32
+                                      *   numbers are rounded to it */
   lamina_math math;                  /**< what engines may round to */
   size_t memory_limit; /**< bytes that the net and its trainer may take; 0: what the machine has available */
 } lamina_net_options;
@@ -79,8 +83,9 @@ typedef struct lamina_load_options {
  *  its recipe, and a trainer takes from it what its options leave open.
  *
  *    input: [1, 28, 28]                   shape of one example; without it the training data is opened to tell
- *    dtype: f32                           of parameters and activations: f32, bf16, f16, f64; training takes f32
- *    input_dtype: i32                     of the input, where it is of integers, for an embedding
+ *    dtype: f32                           of what ops read and write: f32, bf16, f16, f64; training takes f32 and bf16
+ *    input_dtype: i32                     of the input, where it is of integers, for an embedding; bf16 and f16: as dtype,
+ *                                         where that would be cast from f32
  *    math: default                        default, strict, tf32, bf16, f16, as lamina_math
  *    data: {train: SPEC, test: SPEC, shift: 2, normalise: {mean: 0.13, deviation: 0.31}, threads: 1}
  *    net: [LAYER…]                        see layers.h
@@ -88,11 +93,12 @@ typedef struct lamina_load_options {
  *            rate: {cosine: 0.05}, seed: 1, top_k: 5}         see train.h
  *
  *  Errors: IO; INVALID with file, line and column for what the recipe gets wrong, and the nearest known key; CORRUPT for
- *  YAML that isn't, and for a checkpoint that was cut or altered; the errors of lamina_dataset_open. */
+ *  YAML that isn't, and for a checkpoint that was cut or altered; the errors of lamina_dataset_open. A checkpoint may be
+ *  loaded in another type than it was written in, by assignment: "dtype=bf16". */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_load(lamina_device *device, const char *path,
                                                           const lamina_load_options *options, lamina_net **net);
-/** Writes a checkpoint that lamina_net_load opens: parameters, input shape, and the recipe or the layers as a recipe. A
- *  trainer's lamina_trainer_save writes what training needs as well. */
+/** Writes a checkpoint that lamina_net_load opens: parameters, input shape, and the recipe or the layers as a recipe. Those
+ *  of 16-bit numbers are written in f32, but as they are where nobody trained them. A trainer's lamina_trainer_save writes what training needs as well. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_save(lamina_net *net, const char *path);
 
 /* ---- What it is -------------------------------------------------------------------------------------------------- */
@@ -142,7 +148,7 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_explain(lamina_net *net, in
 typedef struct lamina_memory_need {
   size_t parameters;  /**< all of them, and running statistics */
   size_t gradients;   /**< of parameters */
-  size_t optimizer;   /**< momentum and the like */
+  size_t optimizer;   /**< momentum and the like, and the f32 parameters of a bf16 net */
   size_t activations; /**< one arena: activations, their gradients, workspace */
   size_t input;       /**< a copy of the batch in the device's memory; 0 where the device works in host memory */
   size_t other;       /**< tables and counters */
@@ -162,7 +168,7 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_memory(lamina_net *net, int
 /** One parameter of a net. */
 typedef struct lamina_parameter {
   const char *name; /**< "0.conv.w" */
-  lamina_desc desc; /**< dense */
+  lamina_desc desc; /**< dense; f32 where the net's numbers have 16 bits */
   int layer;        /**< number of the layer that it belongs to */
   int64_t offset;   /**< in the flat arena, in elements */
   bool decay;       /**< weight decay reaches it */
@@ -180,12 +186,15 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_parameter(const lamina_net 
 LAMINA_API int lamina_net_parameter_find(const lamina_net *net, const char *name);
 /** Sets every parameter by its initialiser, a function of the seed: see layers.h. OUT_OF_MEMORY, DEVICE. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_init(lamina_net *net, uint64_t seed);
-/** Copies a parameter to dense host memory of its shape and type. INVALID before parameters are set. */
+/** Copies a parameter to dense host memory of its shape and type, both as lamina_parameter.desc says. INVALID before
+ *  parameters are set. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_parameter_read(lamina_net *net, int index, void *to);
-/** Copies it from there. Once one is written all count as set; those that were not are 0. */
+/** Copies it from there. Once one is written all count as set; those that were not are 0. Before the first trainer a net
+ *  of 16-bit numbers rounds it, and it stays rounded. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_parameter_write(lamina_net *net, int index, const void *from);
 /** The gradient that lamina_net_gradients left, or a step of a trainer that keeps them (lamina_training.keep_gradients),
- *  there clipped where a run asks for that. INVALID before, and after a step that didn't keep them. */
+ *  there clipped where a run asks for that, of the parameter's shape and type. INVALID before, and after a step that
+ *  didn't keep them. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_gradient_read(lamina_net *net, int index, void *to);
 
 /** Gives the classes weights in the loss, for losses that take some (lamina/loss.h): n numbers from 0, one for each class,

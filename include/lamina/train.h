@@ -10,6 +10,12 @@
  * next step while it is at one, and its steps are captured where it can do that. At the end of an epoch the net is evaluated on the
  * test data, without dropout.
  *
+ * Numbers are f32 or bf16. Of a bf16 net activations and gradients have 16 bits, and so have the parameters that ops read;
+ * beside these a trainer keeps them in f32, with its moments, since a step moves most of them by less than the last bit
+ * of bf16. The update goes to those and writes the rounded ones in the same pass. They stay with the net after the trainer
+ * is closed. A net that the trainer initialises starts from the same numbers as one of f32; what was set before was
+ * rounded then. f16 isn't trained (UNSUPPORTED): small gradients would need a scaled loss.
+ *
  * A run is a function of recipe, data, seed and thread count: trained twice, or stopped, saved and resumed anywhere, it
  * gives the same parameters bit for bit (with deterministic engines).
  * Thread-safety: a trainer and its net belong to one thread at a time. */

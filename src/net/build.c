@@ -74,8 +74,8 @@ int lamina_layer_axes(const lamina_layer *layer) {
   return 0;
 }
 
-/* The value that layer `from` gives in the net's shape graph; the input is its first value. */
-static int shape_of(const lamina_net *net, int from) { return from < 0 ? 0 : net->layers[from].shape; }
+/* The value that layer `from` gives in the net's shape graph. */
+static int shape_of(const lamina_net *net, int from) { return from < 0 ? net->first : net->layers[from].shape; }
 
 lamina_status lamina_layer_open(const lamina_net *net, const char *kind, const lamina_layer_options *options,
                                 lamina_layer *layer) {

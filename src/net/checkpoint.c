@@ -1,4 +1,4 @@
-/* Checkpoints: safetensors with the parameters by name, the optimizer's vectors as optimizer.m/NAME, and in the notes
+/* Checkpoints: safetensors with the parameters by name (a narrow net's in f32 once it has masters, so that nothing is lost), the optimizer's vectors as optimizer.m/NAME, and in the notes
  * what a resumed run needs: recipe, input, step, and the options that it must not change. */
 #include <inttypes.h>
 #include <math.h>
@@ -19,15 +19,17 @@ static const lamina_buffer moment_buffers[] = {LAMINA_BUFFER_MOMENT1, LAMINA_BUF
 static bool is_in(const lamina_param *param, lamina_buffer buffer) {
   return param->state == (buffer == LAMINA_BUFFER_STATE);
 }
-static size_t bytes_of(const lamina_net *net, lamina_buffer buffer) {
-  return buffer == LAMINA_BUFFER_STATE ? net->params.state_bytes : net->params.bytes;
+
+/* The block that trained parameters are saved from and read into. */
+static lamina_buffer best_block(const lamina_net *net) {
+  return net->block[LAMINA_BUFFER_MASTERS] ? LAMINA_BUFFER_MASTERS : LAMINA_BUFFER_PARAMETERS;
 }
 
 /* One block of the device as tensors named PREFIX + parameter; `host` receives the block where it isn't the host's. */
 static lamina_status add_block(lamina_net *net, lamina_safetensors_writer *writer, lamina_buffer buffer,
                                const char *prefix, char **host) {
   char *base = net->block[buffer];
-  const size_t bytes = bytes_of(net, buffer);
+  const size_t bytes = lamina_block_size(net, buffer);
   if (!bytes) return LAMINA_OK;
   if (!lamina_net_on_host(net)) {
     *host = base = lamina_alloc(net->allocator, bytes);
@@ -39,7 +41,7 @@ static lamina_status add_block(lamina_net *net, lamina_safetensors_writer *write
     char name[96];
     if (!is_in(param, buffer)) continue;
     snprintf(name, sizeof name, "%s%s", prefix, param->name);
-    const lamina_tensor tensor = lamina_tensor_of(param->held, base + param->offset); /* written row-major */
+    const lamina_tensor tensor = lamina_param_in(net, param, buffer, base); /* written row-major */
     LAMINA_TRY(lamina_safetensors_add(writer, name, &tensor));
   }
   return LAMINA_OK;
@@ -88,7 +90,7 @@ static lamina_status note_run(const lamina_trainer *t, lamina_safetensors_writer
 
 static lamina_status write_all(lamina_net *net, const lamina_trainer *t, lamina_safetensors_writer *writer,
                                char **host) {
-  LAMINA_TRY(add_block(net, writer, LAMINA_BUFFER_PARAMETERS, "", &host[0]));
+  LAMINA_TRY(add_block(net, writer, best_block(net), "", &host[0]));
   LAMINA_TRY(add_block(net, writer, LAMINA_BUFFER_STATE, "", &host[1]));
   for (int m = 0; t && m < net->update.moments; m++)
     LAMINA_TRY(add_block(net, writer, moment_buffers[m], moment_names[m], &host[m + 2]));
@@ -155,7 +157,7 @@ static lamina_status check_block(const lamina_net *net, const lamina_safetensors
 static lamina_status read_block(lamina_net *net, const lamina_safetensors *file, const char *path, const char *prefix,
                                 lamina_buffer buffer) {
   const bool direct = lamina_net_on_host(net);
-  const size_t bytes = bytes_of(net, buffer);
+  const size_t bytes = lamina_block_size(net, buffer);
   if (!bytes) return LAMINA_OK;
   char *base = direct ? net->block[buffer] : lamina_alloc_zero(net->allocator, bytes);
   lamina_status status = base ? LAMINA_OK : LAMINA_OUT_OF_MEMORY;
@@ -163,7 +165,7 @@ static lamina_status read_block(lamina_net *net, const lamina_safetensors *file,
     const lamina_param *param = &net->params.list[i];
     int index;
     if (!is_in(param, buffer)) continue;
-    const lamina_tensor to = lamina_tensor_of(param->held, base + param->offset);
+    const lamina_tensor to = lamina_param_in(net, param, buffer, base);
     status = find_tensor(file, path, prefix, param, &index);
     if (!status) status = lamina_safetensors_read(file, index, &to);
   }
@@ -180,7 +182,8 @@ static lamina_status check_parameters(const lamina_net *net, const lamina_safete
 static lamina_status read_parameters(lamina_net *net, const lamina_safetensors *file, const char *path) {
   LAMINA_TRY(check_parameters(net, file, path));
   LAMINA_TRY(lamina_net_take_parameters(net));
-  LAMINA_TRY(read_block(net, file, path, "", LAMINA_BUFFER_PARAMETERS));
+  LAMINA_TRY(read_block(net, file, path, "", best_block(net)));
+  LAMINA_TRY(lamina_net_round_masters(net));
   LAMINA_TRY(read_block(net, file, path, "", LAMINA_BUFFER_STATE));
   net->set = true;
   return LAMINA_OK;

@@ -111,7 +111,7 @@ lamina_status lamina_net_describe(const lamina_net *net, lamina_text *text) {
   lamina_text_put(text, "]\n");
   const lamina_dtype dtype = net->shape.dtype, input_dtype = (lamina_dtype)input.dtype;
   if (dtype != LAMINA_F32) lamina_text_print(text, "dtype: %s\n", lamina_dtype_name(dtype));
-  if (input_dtype != dtype) lamina_text_print(text, "input_dtype: %s\n", lamina_dtype_name(input_dtype));
+  if (input_dtype != lamina_wide(dtype)) lamina_text_print(text, "input_dtype: %s\n", lamina_dtype_name(input_dtype));
   if (net->options.math) lamina_text_print(text, "math: %s\n", lamina_math_names[net->options.math]);
   lamina_text_put(text, "net:\n");
   for (int i = 0; i < net->layer_count; i++) put_layer(text, net, i);

@@ -107,7 +107,7 @@ static lamina_status collect(evaluator *v) {
   LAMINA_TRY(lamina_event_sync(f->done));
   v->collected++;
   v->sum.examples += f->n;
-  v->sum.loss += lamina_load(v->net->shape.dtype, f->result + LAMINA_RESULT_LOSS, 0) * (double)f->n;
+  v->sum.loss += lamina_load(lamina_net_wide(v->net), f->result + LAMINA_RESULT_LOSS, 0) * (double)f->n;
   v->sum.hits += *(const int64_t *)(const void *)(f->result + LAMINA_RESULT_HITS);
   v->sum.hits_k += *(const int64_t *)(const void *)(f->result + LAMINA_RESULT_HITS + 64);
   return LAMINA_OK;
@@ -208,21 +208,25 @@ static lamina_status reader_open(lamina_net *net, const lamina_dataset *dataset,
 }
 
 /* The largest score's place, the first of equals; -1 when all are NaN. */
-static int64_t answer_of(const float *scores, int64_t classes) {
+static int64_t answer_of(lamina_dtype dtype, const void *scores, int64_t first, int64_t classes) {
+  double most = 0;
   int64_t best = -1;
-  for (int64_t c = 0; c < classes; c++)
-    if (!isnan(scores[c]) && (best < 0 || scores[c] > scores[best])) best = c;
+  for (int64_t c = 0; c < classes; c++) {
+    const double score = lamina_load(dtype, scores, first + c);
+    if (!isnan(score) && (best < 0 || score > most)) most = score, best = c;
+  }
   return best;
 }
 
-static lamina_status count_batches(lamina_net *net, reader *from, int64_t classes, float *scores, int64_t *counts) {
+static lamina_status count_batches(lamina_net *net, reader *from, int64_t classes, void *scores, int64_t *counts) {
+  const lamina_dtype dtype = (lamina_dtype)lamina_net_output(net).dtype;
   lamina_batch batch;
   LAMINA_TRY(lamina_loader_next(from->loader, &batch));
   while (batch.n > 0) {
     const void *x = lamina_net_as_input(net, batch.n, batch.x, from->room);
     LAMINA_TRY(lamina_net_forward_from(net, batch.n, x, &from->kept, scores));
     for (int64_t i = 0; i < batch.n; i++) {
-      const int64_t answer = answer_of(scores + i * classes, classes);
+      const int64_t answer = answer_of(dtype, scores, i * classes, classes);
       if (answer >= 0) counts[batch.label[i] * classes + answer]++;
     }
     LAMINA_TRY(lamina_loader_next(from->loader, &batch));
@@ -240,7 +244,7 @@ lamina_status lamina_net_confusion(lamina_net *net, const lamina_dataset *datase
   const int64_t examples = lamina_dataset_info_of(dataset)->count, wanted = batch_or_preset(net, batch);
   const int64_t most = wanted < examples ? wanted : examples;
   LAMINA_TRY(reader_open(net, dataset, most, &from));
-  float *scores = lamina_alloc(net->allocator, (size_t)(most * classes) * sizeof *scores);
+  void *scores = lamina_alloc(net->allocator, (size_t)(most * classes) * lamina_element(net));
   memset(counts, 0, (size_t)(classes * classes) * sizeof *counts);
   const lamina_status status = scores ? count_batches(net, &from, classes, scores, counts) : LAMINA_OUT_OF_MEMORY;
   lamina_free(net->allocator, scores);

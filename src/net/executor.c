@@ -93,7 +93,7 @@ static lamina_status add_loss(const lamina_net *net, lamina_executor *executor) 
   LAMINA_TRY(lamina_graph_value(graph, "labels", &labels, LAMINA_BUFFER_LABELS, 0, &executor->labels));
   LAMINA_TRY(add_target(executor, op, arg));
   arg[x] = graph->x, arg[y] = LAMINA_FRESH;
-  LAMINA_TRY(lamina_result_value(graph, "loss", graph->dtype, LAMINA_RESULT_LOSS, &arg[y]));
+  LAMINA_TRY(lamina_result_value(graph, "loss", lamina_wide(graph->dtype), LAMINA_RESULT_LOSS, &arg[y]));
   LAMINA_TRY(add_weights(net, graph, op, arg));
   LAMINA_TRY(lamina_graph_emit(graph, name, executor->criterion.attr, arg));
   executor->loss = arg[y];
@@ -119,6 +119,13 @@ static lamina_status add_hits(lamina_executor *executor) {
   return LAMINA_OK;
 }
 
+/* What loss and hits are taken of. */
+static lamina_status widen_scores(lamina_graph *graph) {
+  const lamina_dtype dtype = (lamina_dtype)graph->values[graph->x].desc.dtype;
+  const int scores = graph->x;
+  return lamina_is_narrow(dtype) ? lamina_graph_cast(graph, scores, "scores", LAMINA_F32, &graph->x) : LAMINA_OK;
+}
+
 static lamina_status build(lamina_net *net, lamina_device *device, lamina_executor *executor, bool apart) {
   lamina_graph *graph = &executor->graph;
   const bool training = executor->mode >= LAMINA_MODE_GRADIENTS;
@@ -128,12 +135,13 @@ static lamina_status build(lamina_net *net, lamina_device *device, lamina_execut
   const lamina_desc input = lamina_dense((lamina_dtype)net->input.dtype, net->input.rank, dims);
   if (lamina_desc_bytes(&input) < 0)
     return lamina_error(LAMINA_INVALID, "a batch of %lld examples overflows", (long long)graph->batch);
-  LAMINA_TRY(lamina_graph_value(graph, "input", &input, LAMINA_BUFFER_INPUT, 0, &graph->x));
+  LAMINA_TRY(lamina_graph_input(graph, &input));
   if (training)
     LAMINA_TRY(lamina_step_value(graph, "rng", LAMINA_I64, 2, offsetof(lamina_step_block, rng), &graph->rng));
   LAMINA_TRY(expand_layers(net, executor));
   executor->output = graph->x;
   graph->values[graph->x].kept = executor->mode == LAMINA_MODE_INFER;
+  if (executor->mode != LAMINA_MODE_INFER) LAMINA_TRY(widen_scores(graph));
   if (executor->mode != LAMINA_MODE_INFER) LAMINA_TRY(add_loss(net, executor));
   if (executor->mode != LAMINA_MODE_INFER) LAMINA_TRY(add_hits(executor));
   executor->update = graph->node_count;
@@ -299,7 +307,7 @@ void lamina_net_forget(lamina_net *net) {
 
 /* Bytes of the gradients' block that an executor wants. */
 static size_t gradients_size(const lamina_net *net, const lamina_executor *e) {
-  return e->early ? 0 : net->params.bytes;
+  return e->early ? 0 : lamina_block_size(net, LAMINA_BUFFER_GRADIENTS);
 }
 
 void lamina_executor_need(const lamina_net *net, const lamina_executor *e, lamina_memory_need *need) {
@@ -322,7 +330,9 @@ void lamina_executor_need(const lamina_net *net, const lamina_executor *e, lamin
   if (e->mode != LAMINA_MODE_INFER) need->other = LAMINA_RESULT_BYTES;
   if (training) {
     need->gradients = gradients_size(net, e);
-    need->optimizer = (size_t)e->applied.moments * net->params.bytes;
+    need->optimizer = (size_t)e->applied.moments * lamina_block_size(net, LAMINA_BUFFER_MOMENT1);
+    if (e->mode == LAMINA_MODE_TRAIN && lamina_is_narrow(e->graph.dtype))
+      need->optimizer += lamina_block_size(net, LAMINA_BUFFER_MASTERS);
     need->other += sizeof(lamina_step_block) + (e->mode == LAMINA_MODE_TRAIN ? lamina_constants_size(net) : 0);
   }
   need->other += net->size[LAMINA_BUFFER_CLASS_WEIGHTS] + lamina_parts_size(e->parts);
@@ -360,8 +370,9 @@ static lamina_status take_all(lamina_net *net, const lamina_executor *executor) 
   if (executor->mode < LAMINA_MODE_GRADIENTS) return LAMINA_OK;
   LAMINA_TRY(take(net, LAMINA_BUFFER_STEP, sizeof(lamina_step_block), false));
   LAMINA_TRY(take(net, LAMINA_BUFFER_GRADIENTS, gradients_size(net, executor), true)); /* zeros: the gaps */
-  if (executor->applied.moments > 0) LAMINA_TRY(take(net, LAMINA_BUFFER_MOMENT1, net->params.bytes, true));
-  if (executor->applied.moments > 1) LAMINA_TRY(take(net, LAMINA_BUFFER_MOMENT2, net->params.bytes, true));
+  const size_t moment = lamina_block_size(net, LAMINA_BUFFER_MOMENT1);
+  if (executor->applied.moments > 0) LAMINA_TRY(take(net, LAMINA_BUFFER_MOMENT1, moment, true));
+  if (executor->applied.moments > 1) LAMINA_TRY(take(net, LAMINA_BUFFER_MOMENT2, moment, true));
   if (!net->params.trained || executor->mode != LAMINA_MODE_TRAIN) return LAMINA_OK;
   LAMINA_TRY(take(net, LAMINA_BUFFER_CONSTANTS, lamina_constants_size(net), false));
   return lamina_constants_write(net);

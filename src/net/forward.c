@@ -147,7 +147,7 @@ lamina_status lamina_net_gradients(lamina_net *net, const char *name, int64_t n,
   if (!status) status = lamina_net_write_step(net, &block);
   if (!status) status = lamina_executor_run(net, e, 0, e->graph.node_count, &feed);
   if (!status) status = lamina_executor_read(net, e, e->loss, &feed, value);
-  if (!status) *loss = lamina_load(net->shape.dtype, value, 0);
+  if (!status) *loss = lamina_load(lamina_net_wide(net), value, 0);
   net->gradients = !status;
   lamina_feed_close(net, &feed);
   return status;

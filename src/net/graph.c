@@ -82,13 +82,13 @@ static lamina_status add_param(lamina_graph *graph, const lamina_param *param) {
   void *list = params->list;
   LAMINA_TRY(grow(graph->allocator, &list, params->count, &params->room, sizeof *params->list));
   params->list = list;
-  const int64_t bytes = lamina_desc_bytes(&param->desc);
+  const int64_t bytes = lamina_desc_bytes(&param->plain), most = lamina_desc_bytes(&param->desc);
   size_t *block = param->state ? &params->state_bytes : &params->bytes;
-  if (bytes < 0 || *block > (size_t)INT64_MAX - (size_t)bytes)
+  if (most < 0 || *block > (size_t)(INT64_MAX / 4) - (size_t)bytes) /* masters take twice as much */
     return lamina_error(LAMINA_INVALID, "the size of %s overflows", param->name);
   lamina_param *added = &params->list[params->count++];
   *added = *param;
-  added->settled = added->held = param->desc;
+  added->settled = added->held = param->plain;
   added->offset = *block;
   *block += lamina_align_up((size_t)bytes, ALIGN);
   params->trained += !param->state;
@@ -98,11 +98,9 @@ static lamina_status add_param(lamina_graph *graph, const lamina_param *param) {
 lamina_status lamina_graph_param(lamina_graph *graph, const lamina_layer *layer, int index, int rank,
                                  const int64_t *dims, double fan_in, double fan_out, int *value) {
   const lamina_param_def *def = &layer->def->params[index];
-  const bool wide = graph->dtype == LAMINA_F64;
-  lamina_param param = {.desc = lamina_dense(!def->state ? graph->dtype
-                                             : wide      ? LAMINA_F64
-                                                         : LAMINA_F32,
-                                             rank, dims),
+  const lamina_dtype wide = lamina_wide(graph->dtype);
+  lamina_param param = {.desc = lamina_dense(wide, rank, dims),
+                        .plain = lamina_dense(def->state ? wide : graph->dtype, rank, dims),
                         .layer = graph->layer,
                         .fan_in = fan_in,
                         .fan_out = fan_out,
@@ -111,11 +109,11 @@ lamina_status lamina_graph_param(lamina_graph *graph, const lamina_layer *layer,
                         .decay = def->decay,
                         .state = def->state};
   snprintf(param.name, sizeof param.name, "%s.%s", layer->name, def->name);
-  param.desc.align = ALIGN;
+  param.desc.align = param.plain.align = ALIGN;
   if (graph->param_next == graph->params->count) LAMINA_TRY(add_param(graph, &param));
   const int number = graph->param_next++;
   const lamina_param *p = &graph->params->list[number];
-  LAMINA_TRY(lamina_graph_value(graph, p->name, &p->desc, lamina_param_buffer(p), p->offset, value));
+  LAMINA_TRY(lamina_graph_value(graph, p->name, &p->plain, lamina_param_buffer(p), p->offset, value));
   graph->values[*value].varies = !p->state;
   graph->values[*value].parameter = p->state ? -1 : number;
   return LAMINA_OK;
@@ -161,4 +159,22 @@ lamina_status lamina_graph_emit(lamina_graph *graph, const char *op_name, const 
     node.arg[i] = arg[i];
   }
   return append_node(graph, &node);
+}
+
+lamina_status lamina_graph_cast(lamina_graph *graph, int value, const char *name, lamina_dtype dtype, int *cast) {
+  const lamina_value from = graph->values[value];
+  lamina_desc desc = lamina_dense(dtype, from.desc.rank, from.desc.dims);
+  desc.align = ALIGN;
+  LAMINA_TRY(lamina_graph_value(graph, name, &desc, LAMINA_BUFFER_ARENA, 0, cast));
+  graph->values[*cast].varies = from.varies;
+  return lamina_graph_emit(graph, "cast/forward", NULL, (int[]){value, *cast});
+}
+
+lamina_status lamina_graph_input(lamina_graph *graph, const lamina_desc *desc) {
+  const lamina_dtype dtype = (lamina_dtype)desc->dtype;
+  int input;
+  LAMINA_TRY(lamina_graph_value(graph, "input", desc, LAMINA_BUFFER_INPUT, 0, &input));
+  graph->x = input;
+  if (dtype == graph->dtype || !lamina_dtype_is_floating(dtype)) return LAMINA_OK;
+  return lamina_graph_cast(graph, input, "input", graph->dtype, &graph->x);
 }

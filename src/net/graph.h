@@ -24,7 +24,8 @@ typedef enum lamina_buffer {
   LAMINA_BUFFER_GRADIENTS,
   LAMINA_BUFFER_MOMENT1,
   LAMINA_BUFFER_MOMENT2,
-  LAMINA_BUFFER_STEP,   /* the step block: all that changes from step to step */
+  LAMINA_BUFFER_MASTERS, /* parameters in f32, of which a narrow net's ops read roundings; while it is trained and after */
+  LAMINA_BUFFER_STEP,    /* the step block: all that changes from step to step */
   LAMINA_BUFFER_RESULT, /* what a batch leaves for the host */
   LAMINA_BUFFER_CONSTANTS,
   LAMINA_BUFFER_CLASS_WEIGHTS, /* of the loss */
@@ -59,12 +60,19 @@ typedef struct lamina_node_op { /* a node */
   size_t workspace_offset; /* in the arena */
 } lamina_node_op;
 
+/* The type of what a net keeps wide, whatever its own: parameters seen from outside, their masters and moments, states,
+ * losses and norms. */
+static inline lamina_dtype lamina_wide(lamina_dtype dtype) { return dtype == LAMINA_F64 ? LAMINA_F64 : LAMINA_F32; }
+/* Is a net of this type one of narrow numbers, whose parameters are wide from outside? */
+static inline bool lamina_is_narrow(lamina_dtype dtype) { return dtype == LAMINA_BF16 || dtype == LAMINA_F16; }
+
 /* A parameter of the net, before any memory. */
 typedef struct lamina_param {
   char name[64];
-  lamina_desc desc;    /* row-major: as all see it from outside */
+  lamina_desc desc;    /* row-major and wide: as all see it from outside */
+  lamina_desc plain;   /* row-major, of the type that ops read */
   lamina_desc settled; /* as the net's planned graphs have it */
-  lamina_desc held;    /* as it lies in the net's blocks */
+  lamina_desc held;    /* as it lies in the net's blocks, where those of masters and moments are wide */
   int layer;
   double fan_in, fan_out;
   bool constant, decay, state; /* as in lamina_param_def */
@@ -135,6 +143,11 @@ lamina_status lamina_graph_param(lamina_graph *graph, const lamina_layer *layer,
 void lamina_graph_next_state(lamina_graph *graph, int state, int next);
 /* Emits the layer's nodes: from the values `input`, as many as it takes, to graph->x. */
 lamina_status lamina_layer_expand(lamina_graph *graph, const lamina_layer *layer, const int *input);
+/* `value` in another type: a new one. */
+lamina_status lamina_graph_cast(lamina_graph *graph, int value, const char *name, lamina_dtype dtype, int *cast);
+/* The input, of this shape and type, and behind it, where these aren't the graph's numbers, its cast, which the first layer
+ * is said to do; graph->x is what layers take. */
+lamina_status lamina_graph_input(lamina_graph *graph, const lamina_desc *desc);
 /* Appends a node. arg[i]: a value, LAMINA_ABSENT or LAMINA_FRESH, which becomes the new value. */
 lamina_status lamina_graph_emit(lamina_graph *graph, const char *op, const void *attr, int *arg);
 /* The problem of a node, inferred. */

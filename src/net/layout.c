@@ -219,7 +219,7 @@ lamina_status lamina_layouts_open(lamina_layouts *l, lamina_graph *graph, lamina
   if (!l->variables || !l->variable_of || !l->weights) return LAMINA_OUT_OF_MEMORY;
   for (int p = 0; p < graph->params->count; p++) {
     const lamina_param *param = &graph->params->list[p];
-    l->weights[p].list[0] = graph->settled ? param->settled : param->desc;
+    l->weights[p].list[0] = graph->settled ? param->settled : param->plain;
     l->weights[p].count = 1;
   }
   return LAMINA_OK;

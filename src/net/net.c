@@ -45,9 +45,11 @@ static lamina_status check_options(const lamina_net_options *o) {
                           (long long)o->dims[i]);
   if (o->dtype && !lamina_dtype_is_floating(o->dtype))
     return lamina_error(LAMINA_INVALID, "a net of dtype %s; expected a floating type", lamina_dtype_name(o->dtype));
-  if (o->input_dtype && o->input_dtype != LAMINA_I32 && o->input_dtype != (o->dtype ? o->dtype : LAMINA_F32))
-    return lamina_error(LAMINA_INVALID, "a net with an input of dtype %s; expected i32, or the net's own",
-                        lamina_dtype_name(o->input_dtype));
+  const lamina_dtype dtype = o->dtype ? o->dtype : LAMINA_F32, input = o->input_dtype;
+  const bool wide = input == LAMINA_F32 && lamina_is_narrow(dtype);
+  if (input && input != LAMINA_I32 && input != dtype && !wide)
+    return lamina_error(LAMINA_INVALID, "a net with an input of dtype %s; expected i32, or the net's own%s",
+                        lamina_dtype_name(input), lamina_is_narrow(dtype) ? ", or f32" : "");
   if (o->math < LAMINA_MATH_DEFAULT || o->math > LAMINA_MATH_F16)
     return lamina_error(LAMINA_INVALID, "a net with math %d; expected a lamina_math", (int)o->math);
   return LAMINA_OK;
@@ -69,7 +71,7 @@ lamina_status lamina_net_open(lamina_device *device, const lamina_net_options *o
   net->allocator = allocator;
   net->options = *options;
   const lamina_dtype dtype = options->dtype ? options->dtype : LAMINA_F32;
-  net->input = lamina_dense(options->input_dtype ? options->input_dtype : dtype, options->rank + 1, dims);
+  net->input = lamina_dense(options->input_dtype ? options->input_dtype : lamina_wide(dtype), options->rank + 1, dims);
   net->shape = (lamina_graph){.allocator = allocator,
                               .dtype = dtype,
                               .math = options->math,
@@ -80,7 +82,8 @@ lamina_status lamina_net_open(lamina_device *device, const lamina_net_options *o
   lamina_status status = lamina_desc_bytes(&net->input) < 0
                              ? lamina_error(LAMINA_INVALID, "the size of the net's input overflows")
                              : LAMINA_OK;
-  if (!status) status = lamina_graph_value(&net->shape, "input", &net->input, LAMINA_BUFFER_INPUT, 0, &net->shape.x);
+  if (!status) status = lamina_graph_input(&net->shape, &net->input);
+  net->first = net->shape.x;
   if (status)
     lamina_net_close(net);
   else
@@ -214,7 +217,7 @@ lamina_status lamina_net_parameter_read(lamina_net *net, int index, void *to) {
   LAMINA_NOT_NULL(to, "to");
   LAMINA_TRY(check_index(net, index));
   if (!net->set) return lamina_error(LAMINA_INVALID, "the net's parameters are not set; lamina_net_init does that");
-  return lamina_net_fetch(net, lamina_param_buffer(&net->params.list[index]), index, to);
+  return lamina_net_fetch(net, lamina_param_best(net, &net->params.list[index]), index, to);
 }
 
 lamina_status lamina_net_gradient_read(lamina_net *net, int index, void *to) {
@@ -236,7 +239,7 @@ lamina_status lamina_net_parameter_write(lamina_net *net, int index, const void 
   LAMINA_TRY(check_index(net, index));
   LAMINA_TRY(lamina_net_take_parameters(net));
   net->set = true;
-  return lamina_net_store(net, lamina_param_buffer(&net->params.list[index]), index, from);
+  return lamina_net_store(net, index, from);
 }
 
 static bool takes_from(const lamina_layer *layer, int from) {

@@ -1,6 +1,6 @@
 /* A net inside the library: layers, parameters, and the graphs that were planned for it.
  *
- *   lamina_net ─ layers ─ params ─ blocks (parameters, gradients, moments, step, constants, arena)
+ *   lamina_net ─ layers ─ params ─ blocks (parameters, masters, gradients, moments, step, constants, arena)
  *             ├─ executors: one for each (mode, batch): a planned graph with its own values in the shared blocks
  *             └─ defaults: what the recipe says about training and data (recipe.c) */
 #ifndef LAMINA_NET_NET_H
@@ -24,7 +24,7 @@ typedef struct lamina_step_block {
   int64_t rng[2];      /* seed, step from 0 */
 } lamina_step_block;
 
-/* What a batch leaves behind, in the device's memory: numbers of the net's type, and counts in i64. The sum of all losses
+/* What a batch leaves behind, in the device's memory: wide numbers, and counts in i64. The sum of all losses
  * since the trainer was opened stops being finite with the first that isn't, or with the first norm of gradients that
  * isn't, and holds back all updates from there on. */
 enum {
@@ -111,6 +111,7 @@ struct lamina_net {
   int layer_count, layer_room;
   lamina_params params;
   lamina_graph shape;     /* batch 1, inference, not planned: what lamina_net_add works on */
+  int first;              /* its value of the input as layers take it */
   lamina_update update;   /* of the trainer, or of the last one */
   bool training;          /* a trainer is open */
   lamina_settled settled; /* who chose the parameters' layouts */
@@ -133,6 +134,8 @@ struct lamina_net {
 };
 
 static inline size_t lamina_element(const lamina_net *net) { return lamina_dtype_size(net->shape.dtype); }
+/* Of losses, norms, masters and moments. */
+static inline lamina_dtype lamina_net_wide(const lamina_net *net) { return lamina_wide(net->shape.dtype); }
 
 /* n examples of f32 numbers as the net takes them: x itself, or copies in `room`, which is so many bytes; 0: x itself. */
 size_t lamina_net_input_room(const lamina_net *net, int64_t n);
@@ -187,11 +190,26 @@ lamina_status lamina_net_take_parameters(lamina_net *net);
  * trainings are equal. */
 void lamina_net_unsettle(lamina_net *net);
 
-/* held.c: parameter `index` in one of the blocks that lie as parameters do, from and to row-major host memory. */
+/* masters.c: the blocks with a place for each parameter. The type of their elements; byte `offset` of the parameters' own
+ * block in bytes of this one; its size. */
+lamina_dtype lamina_block_dtype(const lamina_net *net, lamina_buffer buffer);
+size_t lamina_block_offset(const lamina_net *net, lamina_buffer buffer, size_t offset);
+size_t lamina_block_size(const lamina_net *net, lamina_buffer buffer);
+/* The block that holds a parameter most exactly. */
+lamina_buffer lamina_param_best(const lamina_net *net, const lamina_param *param);
+/* How a parameter, or what belongs to it, lies in a block, which begins at `base`. */
+lamina_tensor lamina_param_in(const lamina_net *net, const lamina_param *param, lamina_buffer buffer, void *base);
+/* Before a narrow net is trained: its masters, from what the parameters are. Nothing for others. */
+lamina_status lamina_net_take_masters(lamina_net *net);
+/* Parameters become their masters, rounded; nothing where there are none. */
+lamina_status lamina_net_round_masters(lamina_net *net);
+
+/* held.c: parameter `index`, or its gradient, from and to host memory: wide and row-major. */
 lamina_status lamina_net_fetch(lamina_net *net, lamina_buffer buffer, int index, void *to);
-lamina_status lamina_net_store(lamina_net *net, lamina_buffer buffer, int index, const void *from);
+lamina_status lamina_net_store(lamina_net *net, int index, const void *from);
+/* Does it lie as it is seen from outside? */
 bool lamina_param_is_plain(const lamina_param *param);
-/* Brings parameters, gradients and moments into the layouts that are settled. The net is as it was where memory lacks. */
+/* Brings parameters, their masters, gradients and moments into the layouts that are settled. The net is as it was where memory lacks. */
 lamina_status lamina_net_hold(lamina_net *net);
 
 /* Forgets all planned graphs: before a layer comes. No trainer may be open. */

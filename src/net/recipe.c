@@ -243,7 +243,8 @@ static lamina_status keep_recipe(outline *o, const lamina_document *document) {
 static lamina_status read_types(const lamina_node *root, lamina_net_options *options) {
   static const lamina_dtype types[] = {LAMINA_F32, LAMINA_BF16, LAMINA_F16, LAMINA_F64};
   const char *names[LAMINA_COUNT_OF(types) + 1] = {NULL};
-  static const char *const input_names[] = {"i32", NULL};
+  static const lamina_dtype input_types[] = {LAMINA_I32, LAMINA_BF16, LAMINA_F16};
+  static const char *const input_names[] = {"i32", "bf16", "f16", NULL};
   const lamina_node *dtype = lamina_node_find(root, "dtype"), *math = lamina_node_find(root, "math");
   const lamina_node *input = lamina_node_find(root, "input_dtype");
   int choice;
@@ -254,7 +255,7 @@ static lamina_status read_types(const lamina_node *root, lamina_net_options *opt
   }
   if (input) {
     LAMINA_TRY(lamina_node_choice(input, input_names, &choice));
-    options->input_dtype = LAMINA_I32;
+    options->input_dtype = input_types[choice];
   }
   if (math) {
     LAMINA_TRY(lamina_node_choice(math, lamina_math_names, &choice));

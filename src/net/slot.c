@@ -165,7 +165,7 @@ bool lamina_slots_ready(const lamina_trainer *t) {
 
 lamina_status lamina_slots_collect(lamina_trainer *t, lamina_step_result *result) {
   const lamina_slot *slot = &t->slots[t->collected % LAMINA_SLOTS];
-  const lamina_dtype dtype = t->net->shape.dtype;
+  const lamina_dtype dtype = lamina_net_wide(t->net);
   const bool clipped = t->executor->norm >= 0;
   LAMINA_TRY(lamina_event_sync(slot->done));
   t->collected++;

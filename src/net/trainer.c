@@ -23,6 +23,7 @@ static lamina_status open_in(lamina_trainer *t, const lamina_training *training)
   LAMINA_TRY(lamina_net_check_memory(net, o->batch, need_at, t));
   LAMINA_TRY(lamina_training_update(net, &t->settings, &net->update));
   LAMINA_TRY(lamina_net_remember(net, lamina_dataset_info_of(o->train)));
+  LAMINA_TRY(lamina_net_take_masters(net)); /* before they are set, so that they start unrounded */
   if (!net->set) LAMINA_TRY(lamina_net_init(net, o->seed));
   LAMINA_TRY(lamina_net_executor(net, LAMINA_MODE_TRAIN, o->batch, &t->settings.loss, 0, &t->executor));
   t->executor->held = true;

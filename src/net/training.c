@@ -83,7 +83,7 @@ lamina_status lamina_net_check_data(const lamina_net *net, const lamina_dataset 
                         "%s has pictures of %lld channel%s, %lld rows and %lld columns, but the net's input is %s",
                         info->name, (long long)dims[0], dims[0] == 1 ? "" : "s", (long long)dims[1], (long long)dims[2],
                         lamina_desc_text(&in, shape, sizeof shape));
-  if (net->shape.dtype != LAMINA_F32)
+  if (lamina_net_wide(net) != LAMINA_F32)
     return lamina_error(LAMINA_INVALID, "the net's numbers are %s; a dataset's are f32",
                         lamina_dtype_name(net->shape.dtype));
   if (out.rank != 1)
@@ -97,6 +97,9 @@ lamina_status lamina_training_settle(lamina_net *net, const lamina_training *giv
   lamina_training *o = &s->options;
   LAMINA_TRY(fill_in(net, s));
   LAMINA_TRY(check(o));
+  if (net->shape.dtype == LAMINA_F16)
+    return lamina_error(LAMINA_UNSUPPORTED, "training in f16: small gradients would become 0, since nothing scales the "
+                                            "loss; expected a net of f32, or of bf16, which has its range");
   if (!o->train) LAMINA_TRY(lamina_net_data(net, &o->train, o->test ? NULL : &o->test));
   LAMINA_TRY(lamina_net_check_data(net, o->train));
   if (o->test) LAMINA_TRY(lamina_net_check_data(net, o->test));

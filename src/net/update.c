@@ -61,13 +61,14 @@ static size_t decay_of(const lamina_net *net, int index) {
 
 /* A piece of the parameters' block that is updated at once, and its gradient. */
 typedef struct target {
-  lamina_desc desc;
-  size_t offset;       /* in the blocks, bytes */
+  lamina_desc desc;    /* of w and the moments */
+  size_t offset;       /* in the parameters' block, bytes */
   int w, g;            /* values */
   int segments, decay; /* values, or LAMINA_ABSENT */
+  int shadow;          /* w as ops read it, where they read another one; or LAMINA_ABSENT */
 } target;
 
-static lamina_status emit_update(lamina_executor *executor, const target *t) {
+static lamina_status emit_update(const lamina_net *net, lamina_executor *executor, const target *t) {
   lamina_graph *graph = &executor->graph;
   const lamina_update *update = &executor->applied;
   const lamina_op_def *op = lamina_op_at(lamina_op_find(update->op));
@@ -76,7 +77,9 @@ static lamina_status emit_update(lamina_executor *executor, const target *t) {
   const struct {
     const char *name;
     int value;
-  } given[] = {{"w", t->w}, {"g", t->g}, {"segments", t->segments}, {"decay", t->decay}, {"gate", executor->sum}};
+  } given[] = {{"w", t->w},         {"g", t->g},           {"segments", t->segments},
+               {"decay", t->decay}, {"shadow", t->shadow}, {"gate", executor->sum}};
+  const size_t offset = lamina_block_offset(net, LAMINA_BUFFER_MOMENT1, t->offset);
   int arg[LAMINA_MAX_ARGS];
   for (int i = 0; i < LAMINA_MAX_ARGS; i++) arg[i] = LAMINA_ABSENT;
   for (size_t i = 0; i < LAMINA_COUNT_OF(given); i++) {
@@ -84,9 +87,9 @@ static lamina_status emit_update(lamina_executor *executor, const target *t) {
     if (at >= 0) arg[at] = given[i].value;
   }
   if (m >= 0 && update->moments > 0)
-    LAMINA_TRY(lamina_graph_value(graph, "m", &t->desc, LAMINA_BUFFER_MOMENT1, t->offset, &arg[m]));
+    LAMINA_TRY(lamina_graph_value(graph, "m", &t->desc, LAMINA_BUFFER_MOMENT1, offset, &arg[m]));
   if (v >= 0 && update->moments > 1)
-    LAMINA_TRY(lamina_graph_value(graph, "v", &t->desc, LAMINA_BUFFER_MOMENT2, t->offset, &arg[v]));
+    LAMINA_TRY(lamina_graph_value(graph, "v", &t->desc, LAMINA_BUFFER_MOMENT2, offset, &arg[v]));
   if (rate >= 0)
     LAMINA_TRY(lamina_step_value(graph, "rate", LAMINA_F32, 1, offsetof(lamina_step_block, rate), &arg[rate]));
   if (step >= 0)
@@ -94,21 +97,34 @@ static lamina_status emit_update(lamina_executor *executor, const target *t) {
   return lamina_graph_emit(graph, update->op, update->attr, arg);
 }
 
+/* In a narrow net the master of w is updated, and w is its shadow. */
+static lamina_status take_master(const lamina_net *net, lamina_graph *graph, target *t) {
+  if (!lamina_is_narrow(graph->dtype)) return LAMINA_OK;
+  const size_t offset = lamina_block_offset(net, LAMINA_BUFFER_MASTERS, t->offset);
+  t->shadow = t->w;
+  return lamina_graph_value(graph, "master", &t->desc, LAMINA_BUFFER_MASTERS, offset, &t->w);
+}
+
 /* One op over all parameters at once: their block, seen as one vector. */
 static lamina_status update_all(const lamina_net *net, lamina_executor *executor) {
   lamina_graph *graph = &executor->graph;
   const int64_t numbers = (int64_t)(net->params.bytes / lamina_element(net)), segments = net->params.trained;
   const lamina_desc ends = lamina_dense(LAMINA_I64, 1, &segments), decays = lamina_dense(LAMINA_F32, 1, &segments);
-  target all = {.desc = lamina_dense(graph->dtype, 1, &numbers), .segments = LAMINA_ABSENT, .decay = LAMINA_ABSENT};
-  LAMINA_TRY(lamina_graph_value(graph, "w", &all.desc, LAMINA_BUFFER_PARAMETERS, 0, &all.w));
-  LAMINA_TRY(lamina_graph_value(graph, "g", &all.desc, LAMINA_BUFFER_GRADIENTS, 0, &all.g));
+  const lamina_desc read = lamina_dense(graph->dtype, 1, &numbers);
+  target all = {.desc = lamina_dense(lamina_wide(graph->dtype), 1, &numbers),
+                .segments = LAMINA_ABSENT,
+                .decay = LAMINA_ABSENT,
+                .shadow = LAMINA_ABSENT};
+  LAMINA_TRY(lamina_graph_value(graph, "w", &read, LAMINA_BUFFER_PARAMETERS, 0, &all.w));
+  LAMINA_TRY(lamina_graph_value(graph, "g", &read, LAMINA_BUFFER_GRADIENTS, 0, &all.g));
+  LAMINA_TRY(take_master(net, graph, &all));
   if (executor->applied.decay != 0) {
     LAMINA_TRY(lamina_graph_value(graph, "segments", &ends, LAMINA_BUFFER_CONSTANTS, 0, &all.segments));
     LAMINA_TRY(lamina_graph_value(graph, "decay", &decays, LAMINA_BUFFER_CONSTANTS, decays_at(net), &all.decay));
   }
   graph->layer = LAMINA_OF_UPDATE;
   graph->layer_name = "update";
-  return emit_update(executor, &all);
+  return emit_update(net, executor, &all);
 }
 
 /* ---- Early updates ---------------------------------------------------------------------------------------------- */
@@ -159,16 +175,18 @@ static lamina_status update_piece(const lamina_net *net, lamina_executor *execut
   const lamina_param *param = &net->params.list[number];
   const int64_t count = lamina_desc_count(&p->desc), one = 1;
   const lamina_desc single = lamina_dense(LAMINA_F32, 1, &one);
-  target t = {.desc = lamina_dense(graph->dtype, 1, &count), .offset = p->offset};
-  t.desc.align = param->desc.align;
-  t.segments = t.decay = LAMINA_ABSENT;
+  lamina_desc read = lamina_dense(graph->dtype, 1, &count);
+  target t = {.desc = lamina_dense(lamina_wide(graph->dtype), 1, &count), .offset = p->offset};
+  read.align = t.desc.align = param->desc.align;
+  t.segments = t.decay = t.shadow = LAMINA_ABSENT;
   if (executor->applied.decay != 0 && param->decay)
     LAMINA_TRY(lamina_graph_value(graph, "decay", &single, LAMINA_BUFFER_CONSTANTS, decay_of(net, number), &t.decay));
-  LAMINA_TRY(view_of(graph, w, &t.desc, p->offset - param->offset, &t.w));
-  LAMINA_TRY(view_of(graph, g, &t.desc, 0, &t.g));
+  LAMINA_TRY(view_of(graph, w, &read, p->offset - param->offset, &t.w));
+  LAMINA_TRY(view_of(graph, g, &read, 0, &t.g));
+  LAMINA_TRY(take_master(net, graph, &t));
   graph->layer = LAMINA_OF_UPDATE;
   graph->layer_name = param->name;
-  LAMINA_TRY(emit_update(executor, &t));
+  LAMINA_TRY(emit_update(net, executor, &t));
   move_last(graph, after + 1);
   return LAMINA_OK;
 }
@@ -287,7 +305,7 @@ static lamina_status add_sum(lamina_executor *executor) {
   executor->update = graph->node_count;
   graph->layer = LAMINA_OF_UPDATE;
   graph->layer_name = "update";
-  LAMINA_TRY(lamina_result_value(graph, "loss_sum", graph->dtype, LAMINA_RESULT_SUM, &executor->sum));
+  LAMINA_TRY(lamina_result_value(graph, "loss_sum", lamina_wide(graph->dtype), LAMINA_RESULT_SUM, &executor->sum));
   return add_to_sum(executor, executor->loss);
 }
 
@@ -304,7 +322,7 @@ static lamina_status add_clip(const lamina_net *net, lamina_executor *executor) 
   LAMINA_TRY(lamina_graph_value(graph, "g", &all, LAMINA_BUFFER_GRADIENTS, 0, &g));
   if (by_value.max > 0) LAMINA_TRY(emit_in_place(graph, "clip_value/forward", &by_value, (int[]){g, LAMINA_ABSENT}));
   if (!(by_norm.max > 0)) return LAMINA_OK;
-  LAMINA_TRY(lamina_result_value(graph, "grad_norm", graph->dtype, LAMINA_RESULT_NORM, &executor->norm));
+  LAMINA_TRY(lamina_result_value(graph, "grad_norm", lamina_wide(graph->dtype), LAMINA_RESULT_NORM, &executor->norm));
   LAMINA_TRY(lamina_graph_emit(graph, "norm2/forward", NULL, (int[]){g, executor->norm}));
   int zero[] = {executor->norm, LAMINA_FRESH};
   LAMINA_TRY(lamina_graph_emit(graph, "scale/forward", &nothing, zero));

@@ -80,10 +80,13 @@ private:
   const lamina_feed *feed_;
 };
 
-TEST(VerifiedTraining, EveryOpOfEveryStepAgreesWithTheOracle) {
-  enum { BATCH = 16, STEPS = 20 };
+class VerifiedTraining : public testing::TestWithParam<lamina_dtype> {};
+
+TEST_P(VerifiedTraining, EveryOpOfEveryStepAgreesWithTheOracle) {
+  enum { BATCH = 16 };
+  const int STEPS = GetParam() == LAMINA_F32 ? 20 : 4;
   Device device;
-  Net net(device, {1, 28, 28});
+  Net net(device, {1, 28, 28}, GetParam());
   net.conv(6, 5, 2).add("relu").pool("max_pool", 2).conv(16, 5).add("relu").pool("max_pool", 2);
   net.fc(120).add("relu").fc(84).add("relu").dropout(0.5).fc(10);
   const Examples examples(64, 1, 28, 10);
@@ -116,5 +119,8 @@ TEST(VerifiedTraining, EveryOpOfEveryStepAgreesWithTheOracle) {
   std::printf("%lld ops, %lld elements, worst error %.2f of the tolerance\n", static_cast<long long>(verified.ops),
               static_cast<long long>(verified.elements), verified.worst);
 }
+
+INSTANTIATE_TEST_SUITE_P(Types, VerifiedTraining, testing::Values(LAMINA_F32, LAMINA_BF16),
+                         [](const auto &info) { return lamina_dtype_name(info.param); });
 
 } // namespace

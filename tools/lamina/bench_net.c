@@ -166,11 +166,12 @@ static size_t peak_memory(void) {
 
 /* "alexnet training batch=64 dtype=f32 train.x=y": what two files are compared by. */
 static void describe(const subject *s, char *text, size_t size) {
-  const lamina_desc in = lamina_net_input(s->net);
+  const lamina_desc out = lamina_net_output(s->net);
   int used = snprintf(text, size, "%s %s batch=%lld dtype=%s", s->how->name, s->training ? "training" : "inference",
-                      (long long)s->batch, lamina_dtype_name((lamina_dtype)in.dtype));
+                      (long long)s->batch, lamina_dtype_name((lamina_dtype)out.dtype));
   for (int i = 0; s->how->sets[i] && used > 0 && (size_t)used < size; i++)
-    used += snprintf(text + used, size - (size_t)used, " %s", s->how->sets[i]);
+    if (strncmp(s->how->sets[i], "dtype=", 6) != 0)
+      used += snprintf(text + used, size - (size_t)used, " %s", s->how->sets[i]);
 }
 
 /* The work of a step, op by op, from what was seen of one; and the least that it takes, where that is asked for. */

@@ -61,11 +61,11 @@ typedef struct lamina_device_options {
 } lamina_device_options;
 
 /** Opens "cpu", or "KIND:INDEX" through options->module, which must be of that kind, else through the module
- *  liblamina-KIND.so, which is looked for in $LAMINA_MODULE_PATH, beside liblamina and in the loader's path. Environment variables are read here, once; one that can't be understood
- *  is INVALID and the sentence lists the choices. Only an engine in LAMINA_ENGINE that nobody has is said by the first
- *  plan: it may still be registered.
- *  Errors: INVALID for a name or a variable that can't be understood; DEVICE where there is no such module (the sentence
- *  lists the paths tried), it is of another ABI, or there is no such device; OUT_OF_MEMORY. */
+ *  liblamina-KIND.so, which is looked for in $LAMINA_MODULE_PATH, beside liblamina and in the loader's path.
+ *  Environment variables are read here, once; one that can't be understood is INVALID and the sentence lists the
+ *  choices. Only an engine in LAMINA_ENGINE that nobody has is said by the first plan: it may still be registered.
+ *  Errors: INVALID for a name or a variable that can't be understood; DEVICE where there is no such module (the
+ *  sentence lists the paths tried), it is of another ABI, or there is no such device; OUT_OF_MEMORY. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_device_open(const char *name, const lamina_device_options *options,
                                                              lamina_device **device);
 /** Plans, nets and streams of the device must be closed before. NULL is fine. */

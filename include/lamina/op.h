@@ -177,7 +177,8 @@ LAMINA_API int lamina_op_arg(const lamina_op_def *op, const char *name);
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_problem_init(lamina_problem *problem, int op, const void *descriptor,
                                                               const lamina_desc *const *arg);
 /** Fills in presets and inferred shapes, checks everything and brings the problem to its normal form; once more changes
- *  nothing. Layouts that are LAMINA_LAYOUT_ANY stay so. INVALID, with the sentence naming the op, the argument or attribute, what it is and what was expected. */
+ *  nothing. Layouts that are LAMINA_LAYOUT_ANY stay so. INVALID, with the sentence naming the op, the argument or
+ *  attribute, what it is and what was expected. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_problem_infer(lamina_problem *problem);
 /** The work of an inferred problem: floating-point operations of the direct algorithm, and the bytes of all arguments
  *  (of what is in and out: twice), which any algorithm must move. */
@@ -185,10 +186,10 @@ LAMINA_API void lamina_problem_work(const lamina_problem *problem, double *flops
 /** The problem in the command line's grammar: "conv/forward x=2x3x5x5 w=… pad=1,1". Returns buffer, cut if need be. */
 LAMINA_API const char *lamina_problem_text(const lamina_problem *problem, char *buffer, size_t size);
 
-/** The oracle: runs the op's reference on host memory, in any layout but LAMINA_LAYOUT_ANY. want[i] != NULL receives lamina_desc_count(arg i) expected
- *  values of output i; args->p[i] != NULL of an output is written. Either may be left out; want may be NULL. Inputs
- *  may overlap outputs where the row allows it. `threads`: 0 for one. Takes host memory for
- *  copies of the inputs in f64. INVALID for a problem or pointers that don't fit; OUT_OF_MEMORY. */
+/** The oracle: runs the op's reference on host memory, in any layout but LAMINA_LAYOUT_ANY. want[i] != NULL receives
+ *  lamina_desc_count(arg i) expected values of output i; args->p[i] != NULL of an output is written. Either may be left
+ *  out; want may be NULL. Inputs may overlap outputs where the row allows it. `threads`: 0 for one. Takes host memory
+ *  for copies of the inputs in f64. INVALID for a problem or pointers that don't fit; OUT_OF_MEMORY. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_reference_run(const lamina_problem *problem, const lamina_args *args,
                                                                lamina_expected *const *want, int threads,
                                                                const lamina_allocator *allocator);

@@ -1,5 +1,5 @@
-/* Max (with a ReLU before it or without), min and average pooling in one to three dimensions. lp_pool.h, mixed_pool.h and stochastic_pool.h have others over
- * the same windows.
+/* Max (with a ReLU before it or without), min and average pooling in one to three dimensions. lp_pool.h, mixed_pool.h
+ * and stochastic_pool.h have others over the same windows.
  *
  *   max_pool  y[n,c,o] = max over r of x[n, c, o*stride - pad + r*dilation]  r in the window, inside the input
  *   min_pool  the same with min

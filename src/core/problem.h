@@ -30,7 +30,8 @@ lamina_status lamina_want_rank(const lamina_problem *problem, int arg, int rank,
 lamina_status lamina_want_dims(const lamina_problem *problem, int arg, int rank, const int64_t *dims);
 /* Argument `arg` (skipped when absent) has elements of `dtype`. */
 lamina_status lamina_want_dtype(const lamina_problem *problem, int arg, lamina_dtype dtype);
-/* An output: fills it in (row-major or in its blocks, `dtype` unless it names one) where it is to be inferred, else checks its dims. */
+/* An output: fills it in (row-major or in its blocks, `dtype` unless it names one) where it is to be inferred, else
+ * checks its dims. */
 lamina_status lamina_set_output(lamina_problem *problem, int arg, lamina_dtype dtype, int rank, const int64_t *dims);
 /* `small` seen with the axes of `large`: its own, or, of one axis beside an array of more, those of channels: [1, C, 1 …].
  */

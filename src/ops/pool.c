@@ -1,4 +1,5 @@
-/* Max, min and average pooling, and max pooling behind a ReLU: rows, validation, shapes and the typed calls. The references are in pool_ref.c. */
+/* Max, min and average pooling, and max pooling behind a ReLU: rows, validation, shapes and the typed calls. The
+ * references are in pool_ref.c. */
 #include "ops/pool.h"
 
 #include "core/draw.h"

@@ -24,7 +24,8 @@ enum {
   PANELS = 8,          /* of columns in a task of the other, at most */
   SUMS = 1 << 16,      /* floats of a task's sums, at most */
   MOST = 512,          /* examples */
-  AWAY = 16
+  AWAY = 16,
+  ALONE = 1 << 18 /* products that one thread makes while others would wake up */
 };
 
 /* What a pass works on; places in its row, -1: it has none. */
@@ -168,12 +169,12 @@ LAMINA_INLINE void write_columns(const state *s, const float *sums, const void *
     }
 }
 
-static void run_forward(const lamina_plan *plan, const state *s, const lamina_args *args, void *workspace, bool wide) {
+static void run_forward(const lamina_plan *plan, const state *s, const lamina_args *args, void *workspace) {
   const bool x16 = lamina_loop_is_bf16(plan, s->x), w16 = lamina_loop_is_bf16(plan, s->w),
              y16 = lamina_loop_is_bf16(plan, s->y), b16 = s->b >= 0 && lamina_loop_is_bf16(plan, s->b);
   const void *x = args->p[s->x], *w = args->p[s->w], *b = s->b >= 0 ? args->p[s->b] : NULL;
   float *const packed = workspace;
-#pragma omp parallel if (wide)
+#pragma omp parallel if (s->N * s->I * s->O >= ALONE)
   {
     char *const own = (char *)workspace + s->shared + (size_t)lamina_loop_thread() * s->own;
     float *const sums = (float *)(void *)own, *const widened = (float *)(void *)(own + s->own_at);
@@ -216,12 +217,12 @@ static void add_rows(const state *s, const void *w, bool bf16, int64_t i, int64_
   }
 }
 
-static void run_data(const lamina_plan *plan, const state *s, const lamina_args *args, void *workspace, bool wide) {
+static void run_data(const lamina_plan *plan, const state *s, const lamina_args *args, void *workspace) {
   const bool dy16 = lamina_loop_is_bf16(plan, s->x), w16 = lamina_loop_is_bf16(plan, s->w),
              gate16 = s->gate >= 0 && lamina_loop_is_bf16(plan, s->gate), dx16 = lamina_loop_is_bf16(plan, s->y);
   const void *dy = args->p[s->x], *w = args->p[s->w], *gate = s->gate >= 0 ? args->p[s->gate] : NULL;
   float *const away = workspace;
-#pragma omp parallel if (wide)
+#pragma omp parallel if (s->N * s->I * s->O >= ALONE)
   {
     char *const own = (char *)workspace + s->shared + (size_t)lamina_loop_thread() * s->own;
     float *const sums = (float *)(void *)own, *const panel = (float *)(void *)(own + s->own_at);
@@ -282,9 +283,8 @@ static lamina_status prepare(lamina_plan *plan) {
 
 static lamina_status run(const lamina_plan *plan, const lamina_args *args, void *workspace, lamina_stream *stream) {
   const state s = state_of(&plan->problem, lamina_thin_kernel_of(plan->variant), plan->threads);
-  const bool wide = s.N * s.I * s.O >= 1 << 18;
   (void)stream;
-  (s.forward ? run_forward : run_data)(plan, &s, args, workspace, wide);
+  (s.forward ? run_forward : run_data)(plan, &s, args, workspace);
   return LAMINA_OK;
 }
 

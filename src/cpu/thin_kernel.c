@@ -53,6 +53,7 @@
   CASE(name, 4, vectors)                                                                                               \
   CASE(name, 5, vectors)                                                                                               \
   CASE(name, 6, vectors)
+
 #ifdef X86
 #define AVX512 __attribute__((target("avx512f")))
 #define AVX2   __attribute__((target("avx2,fma")))

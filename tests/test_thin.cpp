@@ -1,0 +1,76 @@
+// The engine of fully connected layers over tens of examples, with every instruction set of this machine: shapes beyond
+// those that the oracle's test draws, of several panels, depths and tasks.
+#include <gtest/gtest.h>
+
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "cpu/thin_kernel.h"
+#include "lamina/verify.h"
+
+namespace {
+
+lamina_case parse(const std::string &line) {
+  std::istringstream stream(line);
+  std::vector<std::string> words;
+  for (std::string word; stream >> word;) words.push_back(word);
+  std::vector<const char *> pointers;
+  for (const std::string &word : words) pointers.push_back(word.c_str());
+  lamina_case c = {};
+  EXPECT_EQ(lamina_case_parse(static_cast<int>(pointers.size()), pointers.data(), nullptr, &c), LAMINA_OK)
+      << lamina_last_error();
+  return c;
+}
+
+class Thin : public testing::TestWithParam<const char *> {};
+
+TEST_P(Thin, IsRight) {
+  int kernels = 0;
+  while (lamina_thin_kernel_at(kernels)) kernels++;
+  for (const int threads : {1, 3}) {
+    lamina_device_options options = {};
+    options.threads = threads;
+    lamina_device *device = nullptr;
+    ASSERT_EQ(lamina_device_open("cpu", &options, &device), LAMINA_OK) << lamina_last_error();
+    lamina_case c = parse(GetParam());
+    lamina_verify_options how = {};
+    how.engine = "thin";
+    for (const bool exact : {false, true}) {
+      lamina_verdict verdicts[4];
+      int count = 4;
+      c.exact = exact;
+      EXPECT_EQ(lamina_verify(device, &c, &how, verdicts, &count), LAMINA_OK) << lamina_last_error();
+      EXPECT_EQ(count, kernels);
+    }
+    lamina_device_close(device);
+  }
+}
+
+// Forward: panels of examples, of which the last is cut off; data: panels of columns, several to a task.
+INSTANTIATE_TEST_SUITE_P(Shapes, Thin,
+                         testing::Values("fc/forward x=70x131 w=121x131", "fc_relu/forward x=131x70 w=13x70 b=13",
+                                         "fc_relu/forward x=70x131:bf16 w=121x131:bf16 b=121:bf16 y=70x121:bf16",
+                                         "fc/forward x=512x65 w=7x65:bf16", "fc/backward_data dy=70x131 w=131x617",
+                                         "fc/backward_data dy=511x7:bf16 w=7x130:bf16 dx=511x130:bf16",
+                                         "relu_fc/backward_data dy=19x131 w=131x617 x=19x617",
+                                         "relu_fc/backward_data dy=8x67 w=67x617:bf16 x=8x617 dx=@x"));
+
+TEST(Thin, RefusesWhatIsNotThin) {
+  lamina_device *device = nullptr;
+  ASSERT_EQ(lamina_device_open("cpu", nullptr, &device), LAMINA_OK) << lamina_last_error();
+  lamina_case c = parse("fc/forward x=513x2 w=3x2");
+  lamina_candidate list[32];
+  int count = 32, found = 0;
+  ASSERT_EQ(lamina_candidates(device, &c.problem, nullptr, list, &count), LAMINA_OK) << lamina_last_error();
+  for (int i = 0; i < count; i++)
+    if (std::string(list[i].engine) == "thin") {
+      EXPECT_LT(list[i].seconds, 0);
+      EXPECT_STREQ(list[i].reason, "it is for batches of up to 512");
+      found++;
+    }
+  EXPECT_EQ(found, 1);
+  lamina_device_close(device);
+}
+
+} // namespace

@@ -204,10 +204,8 @@ static void add_rows(const state *s, const void *w, bool bf16, int64_t i, int64_
     const int64_t width = vectors * kernel->lanes;
     const bool last = j + most >= columns; /* of this depth */
     const int64_t row = last ? k + DEPTH : k, rows = least(DEPTH, s->O - row), column = last ? i : i + j + most;
-    for (int64_t r = 0; r < depth; r++) {
+    for (int64_t r = 0; r < depth; r++) /* (what fills the last vector up reaches sums that nobody reads) */
       read_row(w, (k + r) * s->I + i + j, here, bf16, panel + r * width);
-      for (int64_t e = here; e < width; e++) panel[r * width + e] = 0;
-    }
     for (int64_t n = 0, asked = 0; n < s->N; n += kernel->rows, asked += share) {
       tile.ahead_rows = asked < rows ? (int)least(share, rows - asked) : 0;
       const int64_t at = tile.ahead_rows ? (row + asked) * s->I + column : 0;

@@ -89,24 +89,13 @@ static dnnl_status_t ordered(dnnl_memory_desc_t *to, const lamina_desc *desc, dn
   return dnnl_memory_desc_init_by_strides(to, rank, dims, type, strides);
 }
 
-/* Makes the primitive descriptor from number `choice` of oneDNN's list of implementations. */
-static dnnl_status_t choose(lamina_onednn_setup *s, int choice) {
-  dnnl_primitive_desc_iterator_t list = NULL;
-  dnnl_status_t status = dnnl_primitive_desc_iterator_create(&list, &s->ask, s->attr, s->engine, s->hint);
-  for (int n = 0; !status && n < choice; n++) status = dnnl_primitive_desc_iterator_next(list);
-  if (!status) s->primitive = dnnl_primitive_desc_iterator_fetch(list);
-  if (list) dnnl_primitive_desc_iterator_destroy(list);
-  if (status) return status;
-  return s->primitive ? dnnl_primitive_desc_query(s->primitive, dnnl_query_impl_info_str, 0, (void *)&s->impl)
-                      : dnnl_out_of_memory;
-}
-
 static void setup_close(lamina_onednn_setup *s) {
   if (s->primitive) dnnl_primitive_desc_destroy(s->primitive);
+  if (s->list) dnnl_primitive_desc_iterator_destroy(s->list);
   if (s->hint) dnnl_primitive_desc_destroy(s->hint);
   if (s->attr) dnnl_primitive_attr_destroy(s->attr);
   if (s->engine) dnnl_engine_destroy(s->engine);
-  s->primitive = s->hint = NULL, s->attr = NULL, s->engine = NULL;
+  s->primitive = s->hint = NULL, s->list = NULL, s->attr = NULL, s->engine = NULL;
 }
 
 static dnnl_status_t own_scratchpad(dnnl_primitive_attr_t *attr) {
@@ -142,11 +131,28 @@ static void adopt(lamina_onednn_setup *s, const lamina_onednn_recipe *recipe, in
   s->given[arg].data_type = type;
 }
 
-/* Describes the primitive in one layout, with its inputs as `compute`, number `choice` of the implementations. Close
- * the setup whatever the status. */
+/* Takes the implementation where the list stands, and what it wants. */
+static dnnl_status_t take(lamina_onednn_setup *s, const lamina_onednn_recipe *recipe) {
+  s->primitive = dnnl_primitive_desc_iterator_fetch(s->list);
+  if (!s->primitive) return dnnl_out_of_memory;
+  dnnl_status_t status = dnnl_primitive_desc_query(s->primitive, dnnl_query_impl_info_str, 0, (void *)&s->impl);
+  for (int i = 0; !status && recipe->bind[i].slot; i++) {
+    if (!s->asked[i].ndims) continue;
+    s->given[i] = s->asked[i];
+    s->chosen[i] = s->problem->arg[i];
+    s->wanted[i] = *dnnl_primitive_desc_query_md(s->primitive, dnnl_query_exec_arg_md, recipe->bind[i].slot);
+    if (s->wanted[i].data_type == dnnl_bf16 && s->given[i].data_type == dnnl_f32)
+      status = dnnl_unimplemented; /* loses */
+    if (s->chosen[i].layout == LAMINA_LAYOUT_ANY) adopt(s, recipe, i);
+  }
+  return status;
+}
+
+/* Describes the primitive in one layout, with its inputs as `compute`, by the first of its implementations. Close the setup
+ * whatever the status. */
 static dnnl_status_t setup_open(lamina_onednn_setup *s, const lamina_onednn_recipe *recipe,
                                 const lamina_problem *problem, const lamina_onednn_layout *layout,
-                                dnnl_data_type_t compute, int choice, const lamina_device *device) {
+                                dnnl_data_type_t compute, const lamina_device *device) {
   const lamina_op_def *op = lamina_op_at(problem->op);
   const lamina_onednn_order data =
       layout->data == LAMINA_ONEDNN_PLAIN && is_both(recipe, problem) ? LAMINA_ONEDNN_LAST : layout->data;
@@ -169,17 +175,19 @@ static dnnl_status_t setup_open(lamina_onednn_setup *s, const lamina_onednn_reci
                        kind == LAMINA_ONEDNN_DATA     ? data
                        : kind == LAMINA_ONEDNN_FILTER ? layout->filter
                                                       : LAMINA_ONEDNN_PLAIN);
+    s->asked[i] = s->given[i];
   }
   if (!status) status = recipe->describe(s);
-  if (!status) status = choose(s, choice);
-  for (int i = 0; !status && recipe->bind[i].slot; i++) {
-    if (!s->given[i].ndims) continue;
-    s->wanted[i] = *dnnl_primitive_desc_query_md(s->primitive, dnnl_query_exec_arg_md, recipe->bind[i].slot);
-    if (s->wanted[i].data_type == dnnl_bf16 && s->given[i].data_type == dnnl_f32)
-      status = dnnl_unimplemented; /* loses */
-    if (problem->arg[i].layout == LAMINA_LAYOUT_ANY) adopt(s, recipe, i);
-  }
-  return status;
+  if (!status) status = dnnl_primitive_desc_iterator_create(&s->list, &s->ask, s->attr, s->engine, s->hint);
+  return status ? status : take(s, recipe);
+}
+
+/* The next implementation of the list. */
+static dnnl_status_t setup_next(lamina_onednn_setup *s, const lamina_onednn_recipe *recipe) {
+  dnnl_primitive_desc_destroy(s->primitive);
+  s->primitive = NULL;
+  const dnnl_status_t status = dnnl_primitive_desc_iterator_next(s->list);
+  return status ? status : take(s, recipe);
 }
 
 /* A deconvolution is named "conv:any+" and what it is run by. */
@@ -272,13 +280,11 @@ static bool offer(listing *list, const lamina_onednn_setup *s, dnnl_data_type_t 
 static void offer_layout(listing *list, const lamina_onednn_layout *layout, dnnl_data_type_t compute,
                          const lamina_device *device) {
   char first[64] = "";
-  bool more = true;
-  for (int choice = 0; more; choice++) {
-    lamina_onednn_setup s;
-    more = setup_open(&s, list->recipe, list->problem, layout, compute, choice, device) == dnnl_success &&
-           offer(list, &s, compute, choice, first, sizeof first);
-    setup_close(&s);
-  }
+  lamina_onednn_setup s;
+  dnnl_status_t status = setup_open(&s, list->recipe, list->problem, layout, compute, device);
+  for (int choice = 0; !status && offer(list, &s, compute, choice, first, sizeof first); choice++)
+    status = setup_next(&s, list->recipe);
+  setup_close(&s);
 }
 
 void lamina_onednn_candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
@@ -353,13 +359,10 @@ static dnnl_status_t reorder_open(tensor *t, const state *st, size_t *scratch) {
 /* Looks through the layout's implementations for the one of that name. */
 static lamina_status find_choice(lamina_onednn_setup *s, const lamina_plan *plan, const lamina_onednn_layout *layout,
                                  dnnl_data_type_t compute, const char *impl) {
-  for (int choice = 0;; choice++) {
-    setup_close(s);
-    LAMINA_TRY(
-        lamina_onednn_status(setup_open(s, plan->engine->user, &plan->problem, layout, compute, choice, plan->device),
-                             plan->op->name, "describing the primitive"));
-    if (strcmp(impl, s->impl) == 0) return LAMINA_OK;
-  }
+  const lamina_onednn_recipe *recipe = plan->engine->user;
+  dnnl_status_t status = setup_open(s, recipe, &plan->problem, layout, compute, plan->device);
+  while (!status && strcmp(impl, s->impl) != 0) status = setup_next(s, recipe);
+  return lamina_onednn_status(status, plan->op->name, "describing the primitive");
 }
 
 /* Finds the setup that a variant was made from. */

@@ -51,8 +51,9 @@ typedef struct lamina_onednn_setup {
   dnnl_primitive_attr_t attr; /* the scratchpad is ours */
   /* in the row's order; ndims 0: absent. `wanted` goes in as layout says and comes out as the primitive wants it */
   dnnl_memory_desc_t given[LAMINA_ONEDNN_ARGS], wanted[LAMINA_ONEDNN_ARGS];
-  lamina_desc chosen[LAMINA_ONEDNN_ARGS]; /* the problem's, with the layouts that were left open */
-  union {                                 /* filled by describe: what oneDNN is asked for */
+  dnnl_memory_desc_t asked[LAMINA_ONEDNN_ARGS]; /* `given`, with the layouts that were left open row-major */
+  lamina_desc chosen[LAMINA_ONEDNN_ARGS];       /* the problem's, with the layouts that were left open */
+  union {                                       /* filled by describe: what oneDNN is asked for */
     dnnl_convolution_desc_t conv;
     dnnl_deconvolution_desc_t deconv;
     dnnl_inner_product_desc_t fc;
@@ -61,10 +62,11 @@ typedef struct lamina_onednn_setup {
     dnnl_eltwise_desc_t eltwise;
   } ask;
   dnnl_primitive_desc_t hint; /* the forward pass that a backward pass belongs to, where oneDNN wants it; by describe */
-  dnnl_primitive_desc_t primitive;
-  bool flipped[LAMINA_ONEDNN_ARGS]; /* `given` is the dense copy then */
-  bool clear_scratchpad;            /* before each run; set by describe */
-  const char *impl;                 /* oneDNN's name of the implementation */
+  dnnl_primitive_desc_iterator_t list; /* oneDNN's implementations of what was asked for */
+  dnnl_primitive_desc_t primitive;     /* the one where the list stands */
+  bool flipped[LAMINA_ONEDNN_ARGS];    /* `given` is the dense copy then */
+  bool clear_scratchpad;               /* before each run; set by describe */
+  const char *impl;                    /* oneDNN's name of the implementation */
 } lamina_onednn_setup;
 
 typedef enum lamina_onednn_kind {

@@ -4,11 +4,15 @@
  *
  * One variable alone seldom gains, since what it saves in one node it costs in the next, so the search starts where all
  * have one order, and weights lie as each node likes best. An order is dropped for a variable where no node of it gains by
- * it there. Nothing here is random, and of two that cost the same the first is taken. */
+ * it there. Nothing here is random, and of two that cost the same the first is taken. A graph whose ops take little more than
+ * it takes to start them stays as it is. */
 #include "net/layout.h"
 
 /* What another layout must gain, so that row-major data isn't left for nothing. */
 static const double least_share = 0.004, least_seconds = 4e-6;
+/* What an op takes however its tensors lie; and what all must take above that for a search of some milliseconds to be paid
+ * back within a thousand runs. */
+static const double least_op = 2e-6, worth_looking = 10e-6;
 
 static bool is_free(const lamina_layouts *l, int v) {
   const lamina_layout_variable *variable = &l->variables[v];
@@ -24,6 +28,17 @@ static lamina_status total(lamina_layouts *l, double *seconds) {
     LAMINA_TRY(lamina_layout_seconds(l, n, &node));
     *seconds += node;
   }
+  return LAMINA_OK;
+}
+
+/* Could another choice for all of them gain enough? */
+static lamina_status could_gain(lamina_layouts *l, bool *gain) {
+  double above = 0, node;
+  for (int n = 0; n < l->graph->node_count; n++) {
+    LAMINA_TRY(lamina_layout_seconds(l, n, &node));
+    if (node > least_op) above += node - least_op;
+  }
+  *gain = above > worth_looking;
   return LAMINA_OK;
 }
 
@@ -183,14 +198,17 @@ static double bar(double seconds) {
 
 static lamina_status start_anew(lamina_layouts *l, node_seconds *node, uint8_t *best) {
   double plain;
+  bool gain;
+  all_in(l, LAMINA_ORDER_PLAIN);
+  settle_weights(l);
+  copy_choices(l, best);
+  LAMINA_TRY(could_gain(l, &gain));
+  if (!gain) return LAMINA_OK;
+  LAMINA_TRY(total(l, &plain));
+  double least = bar(plain);
   LAMINA_TRY(measure(l, node));
   const int order = cheapest(l, node);
   drop_useless(l, node);
-  all_in(l, LAMINA_ORDER_PLAIN);
-  settle_weights(l);
-  LAMINA_TRY(total(l, &plain));
-  double least = bar(plain);
-  copy_choices(l, best);
   all_in(l, order);
   LAMINA_TRY(keep_better(l, best, &least));
   mix(l, node);
@@ -199,9 +217,12 @@ static lamina_status start_anew(lamina_layouts *l, node_seconds *node, uint8_t *
 
 static lamina_status go_on(lamina_layouts *l, uint8_t *best) {
   double least;
+  bool gain;
+  copy_choices(l, best);
+  LAMINA_TRY(could_gain(l, &gain));
+  if (!gain) return LAMINA_OK;
   LAMINA_TRY(total(l, &least));
   least = bar(least);
-  copy_choices(l, best);
   return keep_better(l, best, &least);
 }
 

@@ -87,6 +87,30 @@ const char *const cases[] = {
     "dropout/backward dy=4099 rng=2 p=0.5 dtype=bf16",
 };
 
+// Blocks that take one tile of shared memory after the other, some of their sums in parts; under the race detector, too.
+const char *const tiles[] = {
+    "copy/forward x=3x70x45/3150,1,70",
+    "transpose/forward x=66x5x130 perm=2,1,0",
+    "sum/forward x=90x300 axes=0",
+    "max/forward x=5x40x300 axes=1 dtype=bf16",
+    "mean/forward x=7x3000 axes=1",
+    "sum/backward dx=40x70 axes=0",
+    "add/backward dy=301x150 db=1x150",
+    "multiply/backward a=150x256 b=1x256 dtype=bf16",
+    "prelu/backward x=6x5x20x20 slope=5",
+    "batch_norm/forward x=150x300",
+    "batch_norm/backward x=150x300 dtype=bf16",
+    "batch_norm/backward x=6x5x20x20",
+    "layer_norm/forward x=9x1000",
+    "layer_norm/backward x=9x1000",
+    "group_norm/backward x=2x6x20x20 groups=3",
+    "softmax/forward x=9x300",
+    "softmax/backward dy=9x300",
+    "softmax_cross_entropy/forward x=9x300 labels=9",
+    "embedding/backward indices=900 dw=3x8",
+    "fc/backward_bias dy=300x129",
+};
+
 class Shape : public testing::TestWithParam<const char *> {};
 
 TEST_P(Shape, EveryCandidateAgrees) {
@@ -116,5 +140,6 @@ std::string name_of(const testing::TestParamInfo<const char *> &info) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Shape, testing::ValuesIn(cases), name_of);
+INSTANTIATE_TEST_SUITE_P(Tiles, Shape, testing::ValuesIn(tiles), name_of);
 
 } // namespace

@@ -125,10 +125,19 @@ TEST_P(FarFromZero, NormsLoseNothing) {
   }
 }
 
+std::string name_of(const testing::TestParamInfo<const char *> &info) {
+  std::string name = std::to_string(info.index) + "_" + info.param;
+  name = name.substr(0, name.find(' '));
+  for (char &c : name)
+    if (c == '/') c = '_';
+  return name;
+}
+
 INSTANTIATE_TEST_SUITE_P(All, FarFromZero,
                          testing::Values("batch_norm/forward x=4x3x16x16", "batch_norm/forward x=3x2x61x61",
                                          "batch_norm/forward x=900x5", "layer_norm/forward x=6x70",
-                                         "layer_norm/forward x=3x512", "group_norm/forward x=2x4x40x41 groups=2"));
+                                         "layer_norm/forward x=3x512", "group_norm/forward x=2x4x40x41 groups=2"),
+                         name_of);
 
 // Sets that a warp, a block and several blocks have; with vectors and without.
 INSTANTIATE_TEST_SUITE_P(
@@ -142,6 +151,7 @@ INSTANTIATE_TEST_SUITE_P(
                     "softmax/forward x=2x40x9", "log_softmax/forward x=3x5003", "max/forward x=5x700",
                     "max/forward x=3x70x65 axes=1", "sum/forward x=3x5000", "relu/forward x=77", "gelu/forward x=40",
                     "max_pool/forward x=2x3x9x11 kernel=3", "max_pool/forward x=1x2x40x40 global=1",
-                    "avg_pool/forward x=2x3x9x11 kernel=3 pad=1", "lrn/forward x=2x9x3x5"));
+                    "avg_pool/forward x=2x3x9x11 kernel=3 pad=1", "lrn/forward x=2x9x3x5"),
+    name_of);
 
 } // namespace

@@ -62,6 +62,12 @@ const char *const cases[] = {
     "pad/backward dy=30x40x3 before=9,13 after=8,17 mode=edge",
     "pad/backward dy=3x31x40 before=0,9,13 after=0,10,12 mode=reflect dtype=bf16",
     "pad/forward x=6x10x64 before=2,3 after=1,2 value=2 dtype=bf16",
+    // windows that go in steps of two, of two and three elements and of others, in planes that are not square
+    "max_pool/backward dx=2x3x13x7 kernel=2,3 stride=2",
+    "max_pool/backward dx=2x3x7x13 kernel=3,2 stride=2 pad=1,0",
+    "max_pool/backward dx=2x3x9x14 kernel=4 stride=2",
+    "max_pool/backward dx=2x3x14x9 kernel=1,3 stride=2",
+    "max_pool/backward dx=2x3x14x9 kernel=3 stride=2 dilation=2",
     // batch axes that are joined to rows or to the depth, summed, or kept, in every place of four
     "matmul/forward a=2x3x4x5x6 b=2x3x4x6x7",
     "matmul/forward a=2x3x4x5x6 b=6x7 dtype=bf16",
@@ -105,7 +111,7 @@ const char *const tiles[] = {
     "layer_norm/backward x=9x1000",
     "group_norm/backward x=2x6x20x20 groups=3",
     "softmax/forward x=9x300",
-    "softmax/backward dy=9x300",
+    "softmax/backward y=9x300 dy=9x300",
     "softmax_cross_entropy/forward x=9x300 labels=9",
     "embedding/backward indices=900 dw=3x8",
     "fc/backward_bias dy=300x129",

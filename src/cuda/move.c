@@ -1,6 +1,8 @@
 /* Engines that move elements: copy and fill. */
 #include "kernels/move.h"
 
+#include <stdio.h>
+
 #include "core/blocks.h"
 #include "cuda/cuda.h"
 #include "kernels/cast.h"
@@ -16,6 +18,11 @@ static lamina_status prepare_copy(lamina_plan *plan) {
   kernel_move *move = cuda_state(plan, sizeof *move);
   if (!move) return LAMINA_OUT_OF_MEMORY;
   *move = kernel_move_plan((int)cuda_size_of(x->dtype), axes.rank, axes.dims, axes.x, axes.y);
+  snprintf(plan->note, sizeof plan->note, "%s, %d bytes at once",
+           move->way == KERNEL_MOVE_TILES  ? "in tiles"
+           : move->way == KERNEL_MOVE_ROWS ? "in rows"
+                                           : "straight",
+           move->way == KERNEL_MOVE_STRAIGHT ? 16 : move->unit);
   return LAMINA_OK;
 }
 

@@ -138,6 +138,42 @@ TEST_P(Workspace, IsThatOfItsParts) {
   lamina_device_close(device);
 }
 
+// How elements are moved, as the plan explains it: a slower way is right, too.
+struct Move {
+  const char *line, *way;
+};
+
+const Move moves[] = {
+    {"copy/forward x=4096:u8", "straight, 16 bytes at once"},
+    {"copy/forward x=48x64/1,48", "in tiles, 4 bytes at once"},
+    {"copy/forward x=20x48x64/3072,1,48 dtype=bf16", "in tiles, 2 bytes at once"},
+    {"copy/forward x=48x20x64/20,1,960 dtype=bf16", "in tiles, 2 bytes at once"},
+    {"copy/forward x=15x64/1,15", "in rows, 4 bytes at once"},
+    {"copy/forward x=64x15/1,64", "in rows, 4 bytes at once"},
+    {"copy/forward x=40x64/66,1", "in rows, 8 bytes at once"},
+    {"copy/forward x=40x64/68,1", "in rows, 16 bytes at once"},
+    {"copy/forward x=40x63/68,1", "in rows, 4 bytes at once"},
+    {"copy/forward x=40x64/0,1:u8", "in rows, 16 bytes at once"},
+    {"copy/forward x=40x64/1,0", "in rows, 4 bytes at once"},
+};
+
+class Moves : public testing::TestWithParam<Move> {};
+
+TEST_P(Moves, AreMadeTheFastestWay) {
+  lamina_device *device = nullptr;
+  ASSERT_EQ(lamina_device_open(test_device(), nullptr, &device), LAMINA_OK) << lamina_last_error();
+  lamina_case c;
+  lamina_plan *plan = nullptr;
+  ASSERT_EQ(parse(GetParam().line, &c), LAMINA_OK) << lamina_last_error();
+  ASSERT_EQ(lamina_plan_open(device, &c.problem, nullptr, &plan), LAMINA_OK) << lamina_last_error();
+  EXPECT_NE(std::string(lamina_plan_explain(plan)).find(GetParam().way), std::string::npos)
+      << GetParam().line << '\n'
+      << lamina_plan_explain(plan);
+  lamina_plan_close(plan);
+  lamina_device_close(device);
+}
+
+const char *line_of(const Move &of) { return of.line; }
 const char *line_of(const Limit &limit) { return limit.taken; }
 const char *line_of(const Parts &of) { return of.line; }
 // What the estimates choose where there are several ways; kernels/ and docs/measured.md say what each is good for.
@@ -191,6 +227,7 @@ template <class Case> std::string name_of(const testing::TestParamInfo<Case> &in
 
 INSTANTIATE_TEST_SUITE_P(All, Limits, testing::ValuesIn(limits), name_of<Limit>);
 INSTANTIATE_TEST_SUITE_P(All, Chosen, testing::ValuesIn(choices), name_of<Choice>);
+INSTANTIATE_TEST_SUITE_P(All, Moves, testing::ValuesIn(moves), name_of<Move>);
 INSTANTIATE_TEST_SUITE_P(All, Workspace, testing::ValuesIn(parts), name_of<Parts>);
 
 } // namespace

@@ -99,6 +99,8 @@ protected:
 TEST_F(PoolShapes, LargeWindows) {
   verify("max_pool/forward x=2x3x20x20 indices=2x3x13x13:i32 kernel=8,8 stride=1,1");
   verify("max_pool/forward x=1x2x30x30 indices=1x2x9x12:i32 kernel=7,7 stride=3,2 dilation=2,3 pad=3,5 ceil_mode=1");
+  verify("max_pool/forward x=1x2x9x12x13 indices=1x2x4x3x4:i32 kernel=6,5,7 stride=1,3,2");
+  verify("avg_pool/forward x=1x2x9x12x13 kernel=6,7,4 stride=1,3,2 pad=2,1,0");
   verify("max_pool/forward x=1x2x66x70 indices=1x2x1x1:i32 global=1");
   verify("min_pool/forward x=1x2x66x70 indices=1x2x1x1:i32 global=1");
   verify("avg_pool/forward x=1x3x20x20 kernel=8,8 stride=1,1 pad=3,3");

@@ -48,6 +48,10 @@ const Limit limits[] = {
      "it takes channels, and planes of all images, of less than 2^31 elements"},
     {"kernel/implicit_gemm", "conv/forward x=1x3x65536x8192 w=1x3x2x2", "conv/forward x=1x4x65536x8192 w=1x4x2x2",
      "it takes tensors of less than 2^31 elements"},
+    {"kernel/few_channels", "conv/forward x=1x1x9x9 w=1x1x3x3", "conv/forward x=1x1x2x9x9 w=1x1x1x3x3 stride=2,1,1",
+     "it takes one and two spatial axes"},
+    {"kernel/few_channels", "conv/forward x=1x4x1x9x9 w=1x4x1x3x3", "conv/forward x=1x1x1x9x9 w=1x1x3x3x3 pad=1",
+     "it takes one and two spatial axes"},
     {"kernel", "conv/matrix w=1x1x1x1 size=65535,32768", "conv/matrix w=1x1x1x1 size=65536,32768", matrix},
 };
 
@@ -97,15 +101,17 @@ const Parts parts[] = {
     {"add/backward dy=40007 db=1", "kernel", 640},
     {"add/backward dy=16x3x40x40 db=3", "kernel", 320},
     {"prelu/backward x=2001x70 slope=70", "kernel", 8704},
-    {"multiply/backward a=600x256 b=1x256 dtype=bf16", "kernel", 0},
+    {"add/backward dy=8192x70 db=1x70", "kernel", 35840}, // 128 parts of 64 rows
+    {"add/backward dy=8193x70 db=1x70", "kernel", 35584}, // 127 of 65
+    {"multiply/backward a=600x256 b=1x256 dy=600x256 db=1x256 dtype=bf16", "kernel", 9216},
     {"sum/forward x=30000 axes=0", "kernel", 128},
     {"sum/forward x=7x3000 axes=1", "kernel", 0},
     {"mean/forward x=3000x7 axes=0", "kernel", 704},
     {"max/forward x=20x300x7 axes=1", "kernel", 0},
-    {"batch_norm/forward x=8x5x20x20", "kernel", 0},
-    {"batch_norm/forward x=700x6", "kernel", 0},
-    {"batch_norm/backward x=700x64 dtype=bf16", "kernel", 0},
-    {"batch_norm/backward x=3x7x9x11", "kernel", 0},
+    {"batch_norm/forward x=8x5x20x20", "kernel/split", 512},
+    {"batch_norm/forward x=700x6", "kernel/split", 2112},
+    {"batch_norm/backward x=700x64 dtype=bf16", "kernel/split", 22528},
+    {"batch_norm/backward x=3x7x9x11", "kernel/split", 256},
     {"layer_norm/forward x=9x2000", "kernel", 0},
     {"fc/backward_bias dy=1024x10", "kernel", 320},
     {"fc/backward_bias dy=700x129", "kernel", 2624},

@@ -114,7 +114,7 @@ __device__ __forceinline__ void over_elements(const kernel_norm &s, bool vectors
   for (int64_t i = first_of_grid() * step; i < n; i += size_of_grid() * step) {
     const int64_t row = quotient(i, s.length);
     int64_t set = rest(row, s.sets), position = i - row * s.length;
-    if (vectors && i + W <= n && position + W <= s.length) {
+    if (vectors && position + W <= s.length) {
       f(std::integral_constant<int, W>{}, i, set, position, table[set]);
       continue;
     }

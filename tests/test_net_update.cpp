@@ -150,6 +150,38 @@ TEST_F(NetUpdate, MakesLargeGradientsInSlices) {
   EXPECT_NE(each.parameter(0).back(), 0);
 }
 
+// On paper, of narrow numbers: each piece's master and moment are where the piece itself is, twice as far in their blocks,
+// and the pieces are all of the parameters.
+TEST_F(NetUpdate, SlicesOfNarrowParametersHaveTheirMasters) {
+  Device device;
+  Net net(device, {1, 8, 8}, LAMINA_BF16);
+  net.fc(140001).add("relu").fc(4);
+  lamina_memory_need need = {};
+  const lamina_training training = options(false, "sgd", &momentum, 0.01);
+  ASSERT_OK(lamina_training_memory(net, &training, &need));
+  const lamina_graph &graph = static_cast<lamina_net *>(net)->executors->graph;
+  const lamina_op_def *op = lamina_op_at(lamina_op_find("sgd/update"));
+  int64_t numbers = 0;
+  int updates = 0;
+  for (int n = 0; n < graph.node_count; n++) {
+    if (graph.nodes[n].op < 0 || lamina_op_at(graph.nodes[n].op) != op) continue;
+    const auto value = [&](const char *name) { return graph.values[graph.nodes[n].arg[lamina_op_arg(op, name)]]; };
+    const lamina_value shadow = value("shadow"), w = value("w"), m = value("m"), g = value("g");
+    EXPECT_EQ(shadow.buffer, LAMINA_BUFFER_PARAMETERS);
+    EXPECT_EQ(w.buffer, LAMINA_BUFFER_MASTERS);
+    EXPECT_EQ(m.buffer, LAMINA_BUFFER_MOMENT1);
+    EXPECT_EQ(w.offset, 2 * shadow.offset);
+    EXPECT_EQ(m.offset, w.offset);
+    for (const lamina_value *each : {&shadow, &g}) EXPECT_EQ(each->desc.dtype, LAMINA_BF16);
+    for (const lamina_value *each : {&w, &m}) EXPECT_EQ(each->desc.dtype, LAMINA_F32);
+    for (const lamina_value *each : {&w, &m, &g})
+      EXPECT_EQ(lamina_desc_count(&each->desc), lamina_desc_count(&shadow.desc));
+    numbers += lamina_desc_count(&w.desc), updates++;
+  }
+  EXPECT_EQ(numbers, lamina_net_parameter_total(net));
+  EXPECT_GT(updates, 4);
+}
+
 // Gradients that were asked for are there until a step that doesn't keep its own.
 TEST_F(NetUpdate, GradientsAreThereWhereTheyAreAskedFor) {
   Device device;

@@ -12,9 +12,10 @@
 
 /* Before a hot function: it is compiled for AVX-512, for AVX2 and for the baseline, and the loader picks. What it calls
  * must be inlined to profit: LAMINA_INLINE. Without contraction into fused operations (ISO C's rule, which we build by)
- * all clones give the same bits. ThreadSanitizer isn't up yet when the loader picks. */
+ * all clones give the same bits. ThreadSanitizer isn't up yet when the loader picks; to AddressSanitizer clones are the
+ * same reads and writes, and compiling it thrice takes minutes. */
 #if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) &&                       \
-    !defined(__SANITIZE_THREAD__)
+    !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
 #define LAMINA_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define LAMINA_CLONES

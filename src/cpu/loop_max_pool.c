@@ -13,14 +13,6 @@
 
 enum { X, Y, INDICES };
 
-/* `relu`: maxima behind one. */
-typedef struct kind {
-  bool min, relu;
-} kind;
-
-/* What a window starts with, as its first element. */
-LAMINA_INLINE float start_of(kind k) { return k.relu ? 0 : lamina_loop_worst(k.min); }
-
 /* What a thread works with. */
 typedef struct scratch {
   lamina_loop_line line;
@@ -54,26 +46,27 @@ static scratch scratch_of(const lamina_loop_pool *s, lamina_loop_room *room) {
 
 /* Pools the input row at x along itself. Where no element beats the padding, the first one wins. */
 LAMINA_INLINE void pool_row(const lamina_loop_pool *s, const void *x, int64_t lanes, const lamina_loop_line *line,
-                            float *best, int32_t *place, bool bf16, bool indices, kind k) {
+                            float *best, int32_t *place, bool bf16, bool indices, bool min, float start) {
   const int64_t n = s->width & -LAMINA_LOOP_VECTOR;
   const float *phases = lamina_loop_lanes_read(s, line, x, lanes, bf16);
-  for (int64_t o = 0; o < n; o++) best[o] = start_of(k);
+  for (int64_t o = 0; o < n; o++) best[o] = start;
   if (indices)
     for (int64_t o = 0; o < n; o++) place[o] = s->first[o];
   for (int64_t c = 0; c < s->kernel[2]; c++)
-    lamina_loop_take(n, phases + s->column[c], NULL, (int32_t)(c * s->dilation[2]), best, place, indices, k.min);
+    lamina_loop_take(n, phases + s->column[c], NULL, (int32_t)(c * s->dilation[2]), best, place, indices, min);
 }
 
 /* Pools the rows that are new and lists all in row-major order; returns how many. */
 LAMINA_INLINE int64_t pool_rows(const lamina_loop_pool *s, const lamina_loop_reach *r, const void *x, int64_t lanes,
-                                const scratch *m, bool bf16, bool indices, kind k) {
+                                const scratch *m, bool bf16, bool indices, bool min, float start) {
   int64_t taps = 0, slice = 0;
   for (int64_t d = r->d0; d < r->d1; d += s->dilation[0], slice++)
     for (int64_t h = r->h0; h < r->h1; h += s->dilation[1], taps++) {
       const int64_t slot = slice * s->ring + (h & (s->ring - 1)), at = slot * s->width;
       const int64_t from = (d * s->x[1] + h) * s->x[2];
       if (m->pooled[slot] != h)
-        pool_row(s, lamina_loop_at(x, from, bf16), lanes, &m->line, m->rows + at, m->places + at, bf16, indices, k);
+        pool_row(s, lamina_loop_at(x, from, bf16), lanes, &m->line, m->rows + at, m->places + at, bf16, indices, min,
+                 start);
       m->pooled[slot] = h;
       m->row[taps] = m->rows + at, m->place[taps] = m->places + at;
       m->offset[taps] = (int32_t)(from - s->pad[2]);
@@ -82,7 +75,7 @@ LAMINA_INLINE int64_t pool_rows(const lamina_loop_pool *s, const lamina_loop_rea
 }
 
 /* Pools the listed rows into best, and the index in the plane: of the window's first element, plus the place. */
-LAMINA_INLINE void join_rows(const lamina_loop_pool *s, int64_t taps, const scratch *m, bool indices, kind k) {
+LAMINA_INLINE void join_rows(const lamina_loop_pool *s, int64_t taps, const scratch *m, bool indices, bool min) {
   const int64_t n = s->width & -LAMINA_LOOP_VECTOR;
   const float *x = m->row[0];
   const int32_t *restrict base = s->base;
@@ -93,22 +86,23 @@ LAMINA_INLINE void join_rows(const lamina_loop_pool *s, int64_t taps, const scra
   if (indices)
     for (int64_t o = 0; o < n; o++) index[o] = place[o] + offset;
   for (int64_t t = 1; t < taps; t++)
-    lamina_loop_take(n, m->row[t], m->place[t], m->offset[t], best, index, indices, k.min);
+    lamina_loop_take(n, m->row[t], m->place[t], m->offset[t], best, index, indices, min);
   if (indices)
     for (int64_t o = 0; o < n; o++) index[o] += base[o];
 }
 
-LAMINA_INLINE void forward_rows(const lamina_loop_pool *s, const lamina_loop_task *t, bool bf16, bool indices, kind k) {
+LAMINA_INLINE void forward_rows(const lamina_loop_pool *s, const lamina_loop_task *t, bool bf16, bool indices, bool min,
+                                float start) {
   const scratch m = scratch_of(s, &(lamina_loop_room){t->scratch, 0});
   lamina_loop_reach r = {0};
-  lamina_loop_line_clear(s, &m.line, lamina_loop_worst(k.min), bf16);
+  lamina_loop_line_clear(s, &m.line, lamina_loop_worst(min), bf16);
   for (int64_t i = 0; i < s->kernel[0] * s->ring; i++) m.pooled[i] = -1;
   lamina_loop_window(s, 0, t->d, &r.d0, &r.d1);
   for (int64_t oh = t->h; oh < t->end; oh++) {
     const int64_t at = (t->d * s->y[1] + oh) * s->y[2];
     lamina_loop_window(s, 1, oh, &r.h0, &r.h1);
-    const int64_t taps = pool_rows(s, &r, t->from, t->lanes, &m, bf16, indices, k);
-    join_rows(s, taps, &m, indices, k);
+    const int64_t taps = pool_rows(s, &r, t->from, t->lanes, &m, bf16, indices, min, start);
+    join_rows(s, taps, &m, indices, min);
     if (bf16) lamina_bf16_write(s->width, m.best, m.bf16);
     for (int64_t p = 0; p < t->lanes; p++)
       memcpy(lamina_loop_to(t->to, at + p * s->y_plane, bf16),
@@ -121,18 +115,18 @@ LAMINA_INLINE void forward_rows(const lamina_loop_pool *s, const lamina_loop_tas
 /* ---- One window at a time --------------------------------------------------------------------------------------- */
 
 LAMINA_INLINE void forward_window(const lamina_loop_pool *s, const lamina_loop_task *t, int64_t oh, int64_t ow,
-                                  bool bf16, kind k) {
+                                  bool bf16, bool min, float start) {
   int64_t d0, d1, h0, h1, w0, w1;
   lamina_loop_window(s, 0, t->d, &d0, &d1);
   lamina_loop_window(s, 1, oh, &h0, &h1);
   lamina_loop_window(s, 2, ow, &w0, &w1);
   int64_t at = (d0 * s->x[1] + h0) * s->x[2] + w0;
-  float best = start_of(k);
+  float best = start;
   for (int64_t d = d0; d < d1; d += s->dilation[0])
     for (int64_t h = h0; h < h1; h += s->dilation[1])
       for (int64_t i = (d * s->x[1] + h) * s->x[2] + w0, end = i + w1 - w0; i < end; i += s->dilation[2]) {
         const float v = lamina_loop_get(t->from, i, bf16);
-        if ((k.min ? !(v >= best) : !(v <= best)) && best == best) best = v, at = i;
+        if ((min ? !(v >= best) : !(v <= best)) && best == best) best = v, at = i;
       }
   const int64_t o = (t->d * s->y[1] + oh) * s->y[2] + ow;
   lamina_loop_set(t->to, o, best, bf16);
@@ -141,23 +135,36 @@ LAMINA_INLINE void forward_window(const lamina_loop_pool *s, const lamina_loop_t
 
 /* ---- Forward ---------------------------------------------------------------------------------------------------- */
 
-#define FORWARD(name, type, bf16, ...)                                                                                 \
-  LAMINA_CLONES static void name##_##type(const lamina_loop_pool *s, const lamina_loop_task *t) {                      \
+/* `start`: what a window starts with, as its first element. */
+#define FORWARD(name, type, bf16, min)                                                                                 \
+  LAMINA_CLONES static void name##_rows_##type(const lamina_loop_pool *s, const lamina_loop_task *t, float start) {    \
     if (t->indices)                                                                                                    \
-      forward_rows(s, t, bf16, true, (kind){__VA_ARGS__});                                                             \
+      forward_rows(s, t, bf16, true, min, start);                                                                      \
     else                                                                                                               \
-      forward_rows(s, t, bf16, false, (kind){__VA_ARGS__});                                                            \
+      forward_rows(s, t, bf16, false, min, start);                                                                     \
   }                                                                                                                    \
-  static void name##_direct_##type(const lamina_loop_pool *s, const lamina_loop_task *t) {                             \
+  static void name##_windows_##type(const lamina_loop_pool *s, const lamina_loop_task *t, float start) {               \
     for (int64_t oh = t->h; oh < t->end; oh++)                                                                         \
-      for (int64_t ow = 0; ow < s->y[2]; ow++) forward_window(s, t, oh, ow, bf16, (kind){__VA_ARGS__});                \
+      for (int64_t ow = 0; ow < s->y[2]; ow++) forward_window(s, t, oh, ow, bf16, min, start);                         \
   }
-#define TYPES(name, ...)                                                                                               \
-  FORWARD(name, f32, false, __VA_ARGS__)                                                                               \
-  FORWARD(name, bf16, true, __VA_ARGS__)
-TYPES(max, .min = false)
-TYPES(min, .min = true)
-TYPES(relu_max, .relu = true)
+FORWARD(max, f32, false, false)
+FORWARD(max, bf16, true, false)
+FORWARD(min, f32, false, true)
+FORWARD(min, bf16, true, true)
+
+/* A minimum, a maximum, and a maximum behind a ReLU: as tasks. */
+#define TASK(name, way, type, of, start)                                                                               \
+  static void name##_##way##_##type(const lamina_loop_pool *s, const lamina_loop_task *t) {                            \
+    of##_##way##_##type(s, t, start);                                                                                  \
+  }
+#define TASKS(name, of, start)                                                                                         \
+  TASK(name, rows, f32, of, start)                                                                                     \
+  TASK(name, rows, bf16, of, start)                                                                                    \
+  TASK(name, windows, f32, of, start)                                                                                  \
+  TASK(name, windows, bf16, of, start)
+TASKS(max_pool, max, lamina_loop_worst(false))
+TASKS(min_pool, min, lamina_loop_worst(true))
+TASKS(relu_max_pool, max, 0)
 
 /* Takes what the loops offer, and adds the comparisons: a line is read, split and pooled, and rows of such are joined. */
 typedef struct offer {
@@ -191,20 +198,20 @@ static lamina_status prepare_forward(lamina_plan *plan) {
 #define RUN(name)                                                                                                      \
   static lamina_status run_##name(const lamina_plan *plan, const lamina_args *args, void *workspace,                   \
                                   lamina_stream *stream) {                                                             \
-    static lamina_loop_task_fn *const tasks[2][2] = {{name##_f32, name##_bf16},                                        \
-                                                     {name##_direct_f32, name##_direct_bf16}};                         \
+    static lamina_loop_task_fn *const tasks[2][2] = {{name##_rows_f32, name##_rows_bf16},                              \
+                                                     {name##_windows_f32, name##_windows_bf16}};                       \
     const lamina_loop_pool *s = plan->state;                                                                           \
     const lamina_loop_pass pass = {.from = args->p[X], .to = args->p[Y], .indices = args->p[INDICES]};                 \
     (void)stream;                                                                                                      \
     return lamina_loop_pool_run(plan, &pass, tasks[s->direct][lamina_loop_is_bf16(plan, X)], workspace);               \
   }
-RUN(max)
-RUN(min)
-RUN(relu_max)
+RUN(max_pool)
+RUN(min_pool)
+RUN(relu_max_pool)
 
 #define FORWARD_ENGINE(op, name)                                                                                       \
   LAMINA_LOOP_ENGINE(op, LAMINA_STRIDES_DENSE), .candidates = candidates, .prepare = prepare_forward,                  \
                                                 .run = run_##name, .release = lamina_loop_pool_close
-const lamina_engine lamina_cpu_loop_max_pool_forward = {FORWARD_ENGINE("max_pool/forward", max)};
-const lamina_engine lamina_cpu_loop_min_pool_forward = {FORWARD_ENGINE("min_pool/forward", min)};
-const lamina_engine lamina_cpu_loop_relu_max_pool_forward = {FORWARD_ENGINE("relu_max_pool/forward", relu_max)};
+const lamina_engine lamina_cpu_loop_max_pool_forward = {FORWARD_ENGINE("max_pool/forward", max_pool)};
+const lamina_engine lamina_cpu_loop_min_pool_forward = {FORWARD_ENGINE("min_pool/forward", min_pool)};
+const lamina_engine lamina_cpu_loop_relu_max_pool_forward = {FORWARD_ENGINE("relu_max_pool/forward", relu_max_pool)};

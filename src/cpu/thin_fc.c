@@ -247,18 +247,25 @@ static const char *refusal(const lamina_problem *p) {
   return p->arg[0].dims[0] > MOST ? "it is for batches of up to 512" : NULL;
 }
 
-/* Multiply-adds, some of which fill vectors up, while the weights are read; the rest is moved before and after. */
+/* Instructions for each multiply-add: a row's element is spread for all vectors, and a vector is loaded for all rows. */
+static double instructions(double rows, double vectors) { return 1 + 1 / vectors + 1 / rows; }
+
+/* Multiply-adds, some of which fill vectors up, in tiles that few examples make small. */
 static double seconds(lamina_device *device, const lamina_problem *problem, const state *s, double share) {
-  double flops, bytes;
-  lamina_problem_work(problem, &flops, &bytes);
-  const double filled = s->forward ? (double)s->width / (double)s->N : 1;
+  const lamina_thin_kernel *kernel = s->kernel;
+  const double N = (double)s->N, rows = N < kernel->rows ? N : kernel->rows;
   const int64_t threads = lamina_device_threads(device), tasks = ceiling(s->forward ? s->O : s->I, s->task);
   const double idle = (double)(ceiling(tasks, threads) * threads) / (double)tasks;
-  const double w = (double)lamina_desc_bytes(&problem->arg[s->w]);
-  const double computing = idle * lamina_cpu_computing(device, flops * filled, share);
-  const double reading = w / device->roofline.read;
-  return (computing > reading ? computing : reading) + lamina_cpu_moving(device, bytes - w + 2 * (double)s->shared) +
-         2e-6;
+  double flops, bytes,
+      each = instructions(rows, kernel->vectors) + 2 / N; /* a vector of w is loaded and stored first */
+  lamina_problem_work(problem, &flops, &bytes);
+  if (s->forward) {
+    flops *= (double)s->width / N;
+    each = instructions(kernel->rows, (double)(s->width / kernel->lanes) / (double)panels_of(s));
+  }
+  each /= instructions(kernel->rows, kernel->vectors); /* share is of whole tiles */
+  return idle * each * lamina_cpu_computing(device, flops, share) +
+         lamina_cpu_moving(device, bytes + 2 * (double)s->shared) + 2e-6;
 }
 
 static void candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,

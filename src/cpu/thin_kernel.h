@@ -29,7 +29,7 @@ typedef struct lamina_thin_kernel {
   const char *name;  /* "avx512", as that of the kernel with lanes that goes with it */
   int rows, vectors; /* of a tile, at most */
   int lanes;         /* floats of a vector */
-  double share;      /* of what multiply-adds can be where its vectors are the widest, for estimates */
+  double share;      /* of what multiply-adds can be where its vectors are the widest, in whole tiles, for estimates */
   void (*tile)(int rows, int vectors, const lamina_thin_tile *tile, const float *a, const float *b, float *c,
                const char *ahead);
 } lamina_thin_kernel;

@@ -290,6 +290,14 @@ static double in_cache(const state *s) {
   return window <= 48 << 10 ? 1 : window <= 512 << 10 ? 0.75 : 0.6;
 }
 
+/* Bytes of weights of which a tile takes a few of each line, where the lines that it goes through don't stay in L1: the
+ * transposed weights of fully connected layers. */
+static double scattered(const state *s) {
+  const double lines = 64 * (double)s->C;
+  const bool alone = s->w_m == 1 && s->w_c >= 16;
+  return alone && lines > 48 << 10 ? lines * (double)(parts(s->M, s->rows) * s->groups_of * s->c.groups) : 0;
+}
+
 static void candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
                        lamina_candidate_fn *each, void *context) {
   const lamina_loop_conv_row *row = engine->user;
@@ -311,7 +319,8 @@ static void candidates(lamina_device *device, const lamina_problem *problem, con
     const double sums = flops * lanes * (rows + 1) / rows / (lamina_lanes_rate(device, i) * in_cache(&s));
     const double packed = lamina_lanes_moving(device, &s.in) + lamina_lanes_moving(device, &s.out) +
                           (s.gate_arg ? lamina_lanes_moving(device, &s.gate) : 0);
-    each(context, kernel->name, (sums + packed) / busy + lamina_lanes_cached(device, bytes) / busy + 2e-6, "");
+    const double read = lamina_lanes_cached(device, bytes + scattered(&s));
+    each(context, kernel->name, (sums + packed + read) / busy + 2e-6, "");
   }
 }
 

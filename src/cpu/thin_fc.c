@@ -264,8 +264,11 @@ static double seconds(lamina_device *device, const lamina_problem *problem, cons
     each = instructions(kernel->rows, (double)(s->width / kernel->lanes) / (double)panels_of(s));
   }
   each /= instructions(kernel->rows, kernel->vectors); /* share is of whole tiles */
-  return idle * each * lamina_cpu_computing(device, flops, share) +
-         lamina_cpu_moving(device, bytes + 2 * (double)s->shared) + 2e-6;
+  const double w = (double)lamina_desc_bytes(&problem->arg[s->w]);
+  const double reading =
+      s->forward ? lamina_cpu_moving(device, w) : lamina_loop_moving(device, w); /* in short pieces */
+  return idle * each * lamina_cpu_computing(device, flops, share) + reading +
+         lamina_cpu_moving(device, bytes - w + 2 * (double)s->shared) + 2e-6;
 }
 
 static void candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,

@@ -131,6 +131,46 @@ TEST_F(NetMasters, AreSaved) {
   EXPECT_NE(std::string(lamina_last_error()).find("\"dtype: bf16\""), std::string::npos) << lamina_last_error();
 }
 
+// Another layout, and back: masters and moments lie as parameters do, in larger elements.
+TEST_F(NetMasters, FollowTheLayout) {
+  Device device;
+  Net net(device, {1, 8, 8}, LAMINA_BF16);
+  net.fc(32).add("relu").fc(4);
+  const lamina_sgd momentum = {0.9, 0};
+  lamina_training training = options();
+  training.optimizer = "sgd", training.optimizer_attrs = &momentum;
+  { Trainer(net, training).steps(3); }
+  lamina_net *inside = net;
+  lamina_param &w = inside->params.list[0];
+  const lamina_buffer buffers[] = {LAMINA_BUFFER_PARAMETERS, LAMINA_BUFFER_MASTERS, LAMINA_BUFFER_MOMENT1};
+  const auto bytes = [&](lamina_buffer b) {
+    return std::string(static_cast<const char *>(inside->block[b]), inside->size[b]);
+  };
+  const auto fetched = [&](lamina_buffer b) {
+    std::vector<float> values(32 * 64);
+    EXPECT_OK(lamina_net_fetch(net, b, 0, values.data()));
+    return values;
+  };
+  std::string before[3];
+  std::vector<float> seen[3];
+  for (int b = 0; b < 3; b++) before[b] = bytes(buffers[b]), seen[b] = fetched(buffers[b]);
+  const std::vector<double> all = net.all();
+  const lamina_desc plain = w.held;
+  w.settled = lamina_blocked(LAMINA_BF16, 2, plain.dims, LAMINA_BLOCK(0, 4));
+  w.settled.align = plain.align;
+  ASSERT_OK(lamina_net_hold(net));
+  EXPECT_EQ(net.all(), all);
+  for (int b = 0; b < 3; b++) {
+    EXPECT_EQ(fetched(buffers[b]), seen[b]);
+    EXPECT_NE(bytes(buffers[b]), before[b]);
+  }
+  net.write(0, net.parameter(0)); // and what is written goes there, too
+  EXPECT_EQ(fetched(LAMINA_BUFFER_PARAMETERS), seen[0]);
+  w.settled = plain;
+  ASSERT_OK(lamina_net_hold(net));
+  for (int b = 0; b < 3; b++) EXPECT_EQ(bytes(buffers[b]), before[b]);
+}
+
 // ---- LeNet-5
 
 struct Curve {

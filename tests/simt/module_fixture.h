@@ -76,9 +76,9 @@ protected:
   }
 
   // The parameters after some steps.
-  std::vector<double> trained(int steps) {
+  std::vector<double> trained(int steps, lamina_dtype dtype = LAMINA_F32) {
     Device device;
-    Net net(device, {1, 28, 28});
+    Net net(device, {1, 28, 28}, dtype);
     build(net);
     Trainer trainer(net, options());
     trainer.steps(steps);

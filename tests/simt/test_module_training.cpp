@@ -21,6 +21,16 @@ TEST_F(Training, EveryOrderOfStreamsGivesTheSameBits) {
   }
 }
 
+TEST_F(Training, MastersAreInOrderToo) {
+  const std::vector<double> expected = trained(4, LAMINA_BF16);
+  for (const unsigned seed : {1u, 2u}) {
+    start(seed);
+    EXPECT_EQ(trained(4, LAMINA_BF16), expected) << "seed " << seed;
+    EXPECT_STREQ(control()->take_reports(), "") << "seed " << seed;
+    EXPECT_STREQ(control()->leaks(), "") << "seed " << seed;
+  }
+}
+
 TEST_F(Training, ACapturedStepGivesTheBitsOfPlainLaunches) {
   const std::vector<double> captured = trained(6);
   const uint64_t launches = control()->counts().launches;
@@ -265,11 +275,16 @@ TEST_F(Devices, OneThatIsLostLeavesTheOthers) {
 
 // ---- Faults -------------------------------------------------------------------------------------------------------
 
-class Faults : public Training, public testing::WithParamInterface<emulated_fault> {
+struct Fault {
+  emulated_fault kind;
+  lamina_dtype dtype; // of the net
+};
+
+class Faults : public Training, public testing::WithParamInterface<Fault> {
 protected:
   enum { STEPS = 3, MORE = 5 }; // in which the fault comes up; after it
 
-  bool stays() const { return GetParam() == EMULATED_RUN || GetParam() == EMULATED_LOST; }
+  bool stays() const { return GetParam().kind == EMULATED_RUN || GetParam().kind == EMULATED_LOST; }
 
   // A call fails once: with a sentence, and done again it is done. False: the device is of no more use.
   template <class Call> bool done(const Call &call) {
@@ -296,7 +311,7 @@ protected:
       lamina_trainer_progress(trainer, &now);
     }
     if (!done([&] { return lamina_trainer_save(trainer, path().c_str()); })) return false;
-    control()->fail(GetParam(), 0);
+    control()->fail(GetParam().kind, 0);
     for (int64_t i = now.total; i < STEPS + MORE && !HasFailure(); i++) EXPECT_OK(lamina_trainer_step(trainer));
     return true;
   }
@@ -304,8 +319,9 @@ protected:
   // Opens a device and trains, with the nth event of its kind failing. Gives the parameters, none where that stays.
   std::vector<double> run(unsigned nth) {
     start(nth % 4);
-    control()->fail(GetParam(), nth);
-    if (GetParam() == EMULATED_LAUNCH) setenv("LAMINA_CUDA_SYNC", "1", 1); // no captures, so that each launch comes up
+    control()->fail(GetParam().kind, nth);
+    if (GetParam().kind == EMULATED_LAUNCH)
+      setenv("LAMINA_CUDA_SYNC", "1", 1); // no captures, so that each launch comes up
     lamina_device *device = nullptr;
     lamina_trainer *trainer = nullptr;
     std::vector<double> parameters;
@@ -313,7 +329,7 @@ protected:
     const bool on = done([&] { return lamina_device_open("cuda:0", nullptr, &device); });
     unsetenv("LAMINA_CUDA_SYNC");
     if (on) {
-      Net net(device, {1, 28, 28});
+      Net net(device, {1, 28, 28}, GetParam().dtype);
       build_small(net);
       if (done([&] { return lamina_trainer_open(net, &training, &trainer); }) && train(trainer)) parameters = net.all();
       lamina_trainer_close(trainer);
@@ -343,13 +359,15 @@ TEST_P(Faults, EachEndsInAStatus) {
   std::printf("%u faults, %u of them failures\n", nth - 1, failures_);
 }
 
-std::string name_of(const testing::TestParamInfo<emulated_fault> &info) {
+std::string name_of(const testing::TestParamInfo<Fault> &info) {
   static const char *const names[] = {"alloc", "launch", "copy", "run", "lost"};
-  return names[info.param];
+  return names[info.param.kind] + std::string(info.param.dtype == LAMINA_BF16 ? "_bf16" : "");
 }
 
 INSTANTIATE_TEST_SUITE_P(Of, Faults,
-                         testing::Values(EMULATED_ALLOC, EMULATED_LAUNCH, EMULATED_COPY, EMULATED_RUN, EMULATED_LOST),
+                         testing::Values(Fault{EMULATED_ALLOC, LAMINA_F32}, Fault{EMULATED_LAUNCH, LAMINA_F32},
+                                         Fault{EMULATED_COPY, LAMINA_F32}, Fault{EMULATED_RUN, LAMINA_F32},
+                                         Fault{EMULATED_LOST, LAMINA_F32}, Fault{EMULATED_ALLOC, LAMINA_BF16}),
                          name_of);
 
 } // namespace

@@ -36,6 +36,9 @@ static int tune_machine(const cli_command *self, const cli_place *place) {
   if (r.measured)
     printf("%s: %.4g GFLOP/s, reads %.3g GB/s, copies %.3g GB/s\n", lamina_device_name(device), r.flops / 1e9,
            r.read / 1e9, r.copy / 1e9);
+  else
+    printf("%s: what it does at best is reckoned from its clocks, not measured; lamina tune RECIPE times its engines\n",
+           lamina_device_name(device));
   lamina_device_close(device);
   return 0;
 }

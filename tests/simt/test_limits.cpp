@@ -44,6 +44,8 @@ const Limit limits[] = {
     {"kernel/gemm", "matmul/forward a=1x2147483647 b=2147483647x1", "matmul/forward a=1x2147483648 b=2147483648x1",
      matrices},
     {"kernel/direct", "conv/forward x=1x1x1073709056 w=1x1x1", "conv/forward x=1x1x1073709057 w=1x1x1", planes},
+    {"kernel/direct", "conv/forward x=2x1x1000000000 w=1x1x1 stride=2",
+     "conv/forward x=3x1x1000000000 w=1x1x1 stride=2", planes},
     {"kernel/direct", "conv/backward_bias dy=1x1x2147483647", "conv/backward_bias dy=2x3x1073741824",
      "it takes channels, and planes of all images, of less than 2^31 elements"},
     {"kernel/implicit_gemm", "conv/forward x=1x3x65536x8192 w=1x3x2x2", "conv/forward x=1x4x65536x8192 w=1x4x2x2",

@@ -75,6 +75,10 @@ const char *const cases[] = {
     "matmul/forward a=2x3x4x5x6 b=6x7 dtype=bf16",
     "matmul/forward a=2x1x4x5x6 b=1x3x4x6x7",
     "matmul/forward a=2x3x1x5x6 b=2x1x4x6x7",
+    "matmul/forward a=3x2x5x6 b=6x7 y=3x2x5x7/35,105,7,1",
+    "matmul/forward a=3x2x5x6/30,90,6,1 b=6x7",
+    "matmul/backward_b a=3x2x5x6/30,90,6,1 dy=3x2x5x7 db=6x7",
+    "matmul/backward_b a=3x2x5x6 dy=3x2x5x7/35,105,7,1 db=6x7",
     "matmul/backward_a dy=2x3x4x5x7 b=1x3x4x7x6 da=2x1x4x5x6 transpose_b=1",
     "matmul/backward_b a=2x3x4x5x6 dy=2x3x4x5x7 db=6x7",
     "matmul/backward_b a=2x3x4x5x6 dy=2x3x4x5x7 db=3x1x6x7",
@@ -91,6 +95,11 @@ const char *const cases[] = {
     "fc_relu/forward x=3x1500 w=20x1500 b=20",
     "relu_fc/backward_data dy=3x1500 w=1500x20 x=3x20 dx=@x",
     "relu_fc/backward_data dy=5x700 w=700x32 x=5x32 dtype=bf16",
+    // to the nearest integer, and what is beyond
+    "cast/forward x=4099 y=4099:i32",
+    "cast/forward x=1003 y=1003:i64 dtype=bf16",
+    "cast/forward x=1003 y=1003:u8",
+    "cast/forward x=1003:i32 y=1003:bf16",
     "dropout/forward x=7x5x3x3 rng=2 p=0.3 channels=1",
     "dropout/backward dy=4099 rng=2 p=0.5 dtype=bf16",
 };

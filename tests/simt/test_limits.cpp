@@ -46,6 +46,10 @@ const Limit limits[] = {
     {"kernel/direct", "conv/forward x=1x1x1073709056 w=1x1x1", "conv/forward x=1x1x1073709057 w=1x1x1", planes},
     {"kernel/direct", "conv/forward x=2x1x1000000000 w=1x1x1 stride=2",
      "conv/forward x=3x1x1000000000 w=1x1x1 stride=2", planes},
+    {"kernel/winograd", "conv/forward x=1x1x9x9 w=1x1x3x3", "conv/forward x=1x1x1x9x9 w=1x1x3x3x3 pad=1",
+     "it takes f32, filters of 3 x 3 in one group"},
+    {"kernel/winograd", "conv/forward x=1x1x1x9x9 w=1x1x1x3x3", "conv/forward x=1x1x2x9x9 w=1x1x1x3x3 stride=2,1,1",
+     "it takes f32, filters of 3 x 3 in one group"},
     {"kernel/direct", "conv/backward_bias dy=1x1x2147483647", "conv/backward_bias dy=2x3x1073741824",
      "it takes channels, and planes of all images, of less than 2^31 elements"},
     {"kernel/implicit_gemm", "conv/forward x=1x3x65536x8192 w=1x3x2x2", "conv/forward x=1x4x65536x8192 w=1x4x2x2",
@@ -128,6 +132,7 @@ const Parts parts[] = {
     {"spectral_pool/backward dx=1x2x6x8x9 size=5,6,7", "kernel", 11264},
     {"embedding/backward indices=5001 dw=3x8", "kernel", 89024},
     {"max_pool/backward dx=1x2x190x190 kernel=2,2", "kernel", 64},
+    {"relu_max_pool/backward dx=1x2x190x190 kernel=2,2", "kernel", 64},
 };
 
 class Workspace : public testing::TestWithParam<Parts> {};

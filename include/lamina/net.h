@@ -98,7 +98,8 @@ typedef struct lamina_load_options {
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_load(lamina_device *device, const char *path,
                                                           const lamina_load_options *options, lamina_net **net);
 /** Writes a checkpoint that lamina_net_load opens: parameters, input shape, and the recipe or the layers as a recipe. Those
- *  of 16-bit numbers are written in f32, but as they are where nobody trained them. A trainer's lamina_trainer_save writes what training needs as well. */
+ *  of 16-bit numbers are written in f32, but as they are where nobody trained them. A trainer's lamina_trainer_save
+ *  writes what training needs as well. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_save(lamina_net *net, const char *path);
 
 /* ---- What it is -------------------------------------------------------------------------------------------------- */
@@ -137,10 +138,10 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_layer(lamina_net *net, int 
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_summary(lamina_net *net, int64_t batch, const char **text);
 /** For each op of the net, planned for this batch, the engine that runs it: a line each. As above. Where a fused op
  *  (conv_relu/forward …) does the work of two, it is listed with the first one's layer (relu_max_pool with the pool); a net
- *  takes it where its engine's estimate is less than that of its parts, unless an engine is asked for by name (LAMINA_ENGINE) for one of them only.
- *  An output that doesn't lie row-major is named with its shape and layout, "y f32[64,96,27,27]_1x16": a net chooses
- *  what the engines together take least time for, by their estimates; its input, its output and what this interface
- *  shows of it are row-major whatever it holds. */
+ *  takes it where its engine's estimate is less than that of its parts, unless an engine is asked for by name
+ *  (LAMINA_ENGINE) for one of them only. An output that doesn't lie row-major is named with its shape and layout, "y
+ *  f32[64,96,27,27]_1x16": a net chooses what the engines together take least time for, by their estimates; its input,
+ *  its output and what this interface shows of it are row-major whatever it holds. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_explain(lamina_net *net, int64_t batch, bool training,
                                                              const char **text);
 
@@ -204,9 +205,10 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_class_weights(lamina_net *n
 
 /* ---- Running ----------------------------------------------------------------------------------------------------- */
 
-/** y: [n, output…] = net(x: [n, input…]), in host memory, of the net's type, x of the input's; inference (no dropout). n = 0 does nothing.
- *  The first call with a new n plans it; plans of a few n are kept. Errors: INVALID before parameters are set;
- *  OUT_OF_MEMORY, which says what is needed, what there is and the largest batch that fits; those of the ops. */
+/** y: [n, output…] = net(x: [n, input…]), in host memory, of the net's type, x of the input's; inference (no dropout).
+ *  n = 0 does nothing. The first call with a new n plans it; plans of a few n are kept. Errors: INVALID before
+ *  parameters are set; OUT_OF_MEMORY, which says what is needed, what there is and the largest batch that fits; those
+ *  of the ops. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_forward(lamina_net *net, int64_t n, const void *x, void *y);
 /** prob: [n, classes] = softmax of the output (or the output, where the net ends in softmax); the net's output must be a
  *  vector. */

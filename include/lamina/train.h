@@ -7,8 +7,8 @@
  * A step takes the next batch, computes the loss and its gradients, and updates the parameters. Everything that changes
  * from step to step lies in one small block of the device's memory that the ops read (rate, number of the step, random
  * state), so plans stay valid and nothing is allocated inside a step. A device that works beside the host is given the
- * next step while it is at one, and its steps are captured where it can do that. At the end of an epoch the net is evaluated on the
- * test data, without dropout.
+ * next step while it is at one, and its steps are captured where it can do that. At the end of an epoch the net is
+ * evaluated on the test data, without dropout.
  *
  * Numbers are f32 or bf16. Of a bf16 net activations and gradients have 16 bits, and so have the parameters that ops read;
  * beside these a trainer keeps them in f32, with its moments, since a step moves most of them by less than the last bit
@@ -123,8 +123,9 @@ LAMINA_API void lamina_trainer_close(lamina_trainer *trainer);
  *  the evaluation failed, those come first in the next call (after a resume, too), before its step if there is one left.
  *  INVALID when all epochs are done.
  *  NOT_FINITE when the loss is NaN or infinite, or the norm that gradients are clipped by (PyTorch's error_if_nonfinite),
- *  with the step and the first layer, parameter or batch that made it; the parameters are then those before that step. A device that works beside the host may tell of it up to two steps later;
- *  they are undone, too. A step that failed isn't done: the next call tries the same batch again. */
+ *  with the step and the first layer, parameter or batch that made it; the parameters are then those before that step.
+ *  A device that works beside the host may tell of it up to two steps later; they are undone, too. A step that failed
+ *  isn't done: the next call tries the same batch again. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_step(lamina_trainer *trainer);
 /** As lamina_trainer_step, on the caller's batch in the place of the next one of the training data: x [batch, input…] as
  *  lamina_batch has it, labels [batch], in host memory, read before this returns. It counts as that step: rate, progress,
@@ -145,10 +146,10 @@ LAMINA_API const lamina_training *lamina_trainer_training(const lamina_trainer *
  *  one is whole. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_save(lamina_trainer *trainer, const char *path);
 /** Goes on where the checkpoint was written, bit for bit. INVALID when it is of another net, or was trained otherwise:
- *  another batch, seed, number of examples, shift, loss, optimizer (with its options), decay, clipping or rate, saying which; CORRUPT
- *  when it was cut or altered. The whole file is checked first, so on these errors the trainer is as before.
- *  What may change: where the data lies, test data and how often it is evaluated, loader threads; and the epochs, by which
- *  a cosine's rate goes on along the new curve. */
+ *  another batch, seed, number of examples, shift, loss, optimizer (with its options), decay, clipping or rate, saying
+ *  which; CORRUPT when it was cut or altered. The whole file is checked first, so on these errors the trainer is as
+ *  before. What may change: where the data lies, test data and how often it is evaluated, loader threads; and the
+ *  epochs, by which a cosine's rate goes on along the new curve. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_trainer_resume(lamina_trainer *trainer, const char *path);
 
 /** What the net's recipe says about training, without the data; zero is what it doesn't say, and all for a net without a

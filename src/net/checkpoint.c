@@ -1,5 +1,6 @@
-/* Checkpoints: safetensors with the parameters by name (a narrow net's in f32 once it has masters, so that nothing is lost), the optimizer's vectors as optimizer.m/NAME, and in the notes
- * what a resumed run needs: recipe, input, step, and the options that it must not change. */
+/* Checkpoints: safetensors with the parameters by name (a narrow net's in f32 once it has masters, so that nothing is
+ * lost), the optimizer's vectors as optimizer.m/NAME, and in the notes what a resumed run needs: recipe, input, step,
+ * and the options that it must not change. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

@@ -158,7 +158,8 @@ int lamina_layer_axes(const lamina_layer *layer);
 /* Is the device's memory the host's? Then a batch needs no copy. */
 bool lamina_net_on_host(const lamina_net *net);
 /* Is it on the built-in CPU, with no engine but its own? What these fail by once they are planned is known, they may run
- * in several threads at once, and a second device is opened that has the same; of a module's or a plug-in's it isn't known. */
+ * in several threads at once, and a second device is opened that has the same; of a module's or a plug-in's it isn't
+ * known. */
 bool lamina_net_on_own_engines(const lamina_net *net);
 /* The executor of this mode and batch; planned when it is asked for first. Its memory is not yet taken. `loss`: NULL in
  * inference; `k`: of the second count of hits. It stays until a few others were asked for. */
@@ -209,7 +210,8 @@ lamina_status lamina_net_fetch(lamina_net *net, lamina_buffer buffer, int index,
 lamina_status lamina_net_store(lamina_net *net, int index, const void *from);
 /* Does it lie as it is seen from outside? */
 bool lamina_param_is_plain(const lamina_param *param);
-/* Brings parameters, their masters, gradients and moments into the layouts that are settled. The net is as it was where memory lacks. */
+/* Brings parameters, their masters, gradients and moments into the layouts that are settled. The net is as it was where
+ * memory lacks. */
 lamina_status lamina_net_hold(lamina_net *net);
 
 /* Forgets all planned graphs: before a layer comes. No trainer may be open. */

@@ -41,8 +41,9 @@ int cli_failed(const cli_command *self, lamina_status status);
 /* The name nearest to `word` in a NULL-terminated list, or NULL where none is near enough to be meant. */
 const char *cli_nearest(const char *word, const char *const *names);
 
-/* Where a recipe is: `word` itself where that is a file, that of the run where it is a run's folder, else WORD.yaml in ./recipes, in a folder `recipes` beside
- * the command, and in the installed one (share/lamina/recipes). Returns 0 or an exit code; the reason is said. */
+/* Where a recipe is: `word` itself where that is a file, that of the run where it is a run's folder, else WORD.yaml in
+ * ./recipes, in a folder `recipes` beside the command, and in the installed one (share/lamina/recipes). Returns 0 or an
+ * exit code; the reason is said. */
 int cli_recipe(const cli_command *self, const char *word, char *path, size_t size);
 
 /* A network and the device that it is on. */
@@ -97,7 +98,8 @@ lamina_status cli_output(const char *path);
  * where it can't be used, with a warning where it is to be tuned; of one that was named the device says so. */
 const char *cli_tune_cache(const cli_place *place, char *path, size_t size);
 
-/* Opens the device and loads the plug-ins; with `tune` it is measured, where its cache doesn't know it. Returns 0 or an exit code; the reason is said. */
+/* Opens the device and loads the plug-ins; with `tune` it is measured, where its cache doesn't know it. Returns 0 or an
+ * exit code; the reason is said. */
 int cli_device(const cli_command *self, const cli_place *place, lamina_device **device);
 /* The same, and the network of a recipe or checkpoint (by path or name). Returns 0 or an exit code; the reason
  * is said. Close it in either case. */

@@ -48,6 +48,7 @@ const char *const cases[] = {
     "add/backward dy=40007 db=1 dtype=bf16",
     "add/backward dy=2001x70 db=1x70",
     "add/backward dy=700x3 db=1x3",
+    "add/backward dy=70x33 db=1x33",
     "multiply/backward a=600x256 b=1x256 dy=600x256 da=600x256 db=1x256 dtype=bf16",
     "multiply/backward a=5x8x9x16 b=5x1x9x1 dy=5x8x9x16 da=5x8x9x16 db=5x1x9x1",
     "multiply/backward a=9x40 b=9x40 dy=9x40 db=9x40",

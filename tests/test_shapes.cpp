@@ -59,6 +59,7 @@ const char *const cases[] = {
     "embedding/backward indices=5001 dw=3x8",
     "embedding/backward indices=2500:i64 dw=400x4 padding=7 dtype=bf16",
     "embedding/backward indices=2100 dw=70000x1",
+    "embedding/backward indices=64 dw=1x8",
     "gather/backward indices=300:u8 dx=3x40x5 axis=1",
     "gather/forward x=5x300x8 indices=64x3 axis=1 dtype=bf16",
     // copies of an edge, and mirrored corners

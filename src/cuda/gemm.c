@@ -2,6 +2,7 @@
  * cost. */
 #include "cuda/gemm.h"
 
+#include <math.h>
 #include <stdio.h>
 
 typedef struct tile {
@@ -116,10 +117,10 @@ static double seconds_of(lamina_device *device, const kernel_gemm *g, const kind
 /* Into how many parts a sum is best divided, each of two steps or more; 1 where it is too short. */
 static int splits_of(lamina_device *device, const kernel_gemm *g, const kind *k, const tile *t, double bytes) {
   int best = 1;
-  double least = 0;
+  double least = INFINITY;
   for (int splits = 2; splits <= MOST_SPLITS && steps_of(g, t) >= 2 * splits; splits++) {
     const double seconds = seconds_of(device, g, k, t, splits, bytes);
-    if (splits == 2 || seconds < least) best = splits, least = seconds;
+    if (seconds < least) best = splits, least = seconds;
   }
   return best;
 }

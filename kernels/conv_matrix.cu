@@ -19,9 +19,9 @@ struct reach {
   __device__ reach(const kernel_conv &c, int a, int o) {
     at = o * c.stride[a] - c.pad[a];
     const int step = c.dilation[a];
-    const int low = at < 0 ? (step - 1 - at) / step : 0;
-    const int high = at < c.x[a] ? min((c.x[a] - 1 - at) / step + 1, c.w[a]) : 0;
-    first = low, count = max(high - low, 0);
+    int low = at < 0 ? (step - 1 - at) / step : 0, high = at < c.x[a] ? (c.x[a] - 1 - at) / step + 1 : 0;
+    if (high > c.w[a]) high = c.w[a];
+    first = low, count = high > low ? high - low : 0;
   }
 };
 

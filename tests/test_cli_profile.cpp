@@ -163,7 +163,7 @@ TEST_F(CliProfile, ARunsFolderIsARecipe) {
   expect_parts(result.out, {"\nout inference batch=3 "});
   mkdir((folder / "empty").c_str(), 0777);
   expect_failure(run({"bench", "./empty"}), {"./empty: there is no recipe.yaml in this folder"});
-  expect_failure(run({"bench", "empty"}), {"there is no recipe \"empty\""});
+  expect_failure(run({"bench", "empty"}), {"empty: there is no recipe.yaml in this folder"});
 }
 
 // ---- Profiles ----------------------------------------------------------------------------------------------------------

@@ -9,8 +9,8 @@
 
 namespace {
 
-const double u =
-    0x1p-8; // what a rounding to bf16 moves a number by, at most, is half of this times it: 8 bits of a number
+// What a rounding to bf16 moves a number by, at most, is half of this times it: 8 bits of a number.
+const double u = 0x1p-8;
 
 double narrow(double x) { return lamina_round(LAMINA_BF16, x); }
 std::vector<double> narrow(std::vector<double> all) {

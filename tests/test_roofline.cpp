@@ -136,7 +136,7 @@ TEST(Roofline, EstimatesAreSharesOfIt) {
     const std::map<std::string, double> now = estimates(measured, words), then = estimates(slower, words);
     ASSERT_EQ(now.size(), then.size());
     EXPECT_FALSE(now.empty()) << words[0];
-    /* Whatever the machine, starting takes 5 us at most, and 3 for each array that an engine turns or reorders. */
+    // Whatever the machine, starting takes 5 us at most, and 3 for each array that an engine turns or reorders.
     const double start = 5e-6 + 3e-6 * (double)(words.size() - 1);
     for (const auto &[engine, seconds] : now)
       EXPECT_NEAR(then.at(engine), 100 * seconds, 100 * start + 1e-4 * then.at(engine)) << words[0] << " by " << engine;

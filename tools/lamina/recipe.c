@@ -81,18 +81,20 @@ static bool of_run(const char *folder, char *path, size_t size) {
   return length < (int)size && is_file(path);
 }
 
+static int no_recipe(const cli_command *self, const char *path, bool folder) {
+  fprintf(stderr, "lamina %s: %s: %s\n", self->name, path,
+          folder ? "there is no recipe.yaml in this folder; expected a recipe, or the folder of a run"
+                 : "there is no such file");
+  return EXIT_FAILED;
+}
+
 int cli_recipe(const cli_command *self, const char *word, char *path, size_t size) {
   folders f;
   int length = snprintf(path, size, "%s", word);
   if (length < (int)size && is_file(path)) return 0;
   if (of_run(word, path, size)) return 0;
-  if (strchr(word, '/')) {
-    const bool folder = access(word, F_OK) == 0;
-    fprintf(stderr, "lamina %s: %s: %s\n", self->name, word,
-            folder ? "there is no recipe.yaml in this folder; expected a recipe, or the folder of a run"
-                   : "there is no such file");
-    return EXIT_FAILED;
-  }
+  const bool folder = access(word, F_OK) == 0;
+  if (strchr(word, '/')) return no_recipe(self, word, folder);
   find_folders(&f);
   for (int i = 0; i < FOLDERS; i++) {
     static const char *const endings[] = {".yaml", ""};
@@ -101,5 +103,5 @@ int cli_recipe(const cli_command *self, const char *word, char *path, size_t siz
       if (length < (int)size && is_file(path)) return 0;
     }
   }
-  return unknown(self, word, &f);
+  return folder ? no_recipe(self, word, true) : unknown(self, word, &f);
 }

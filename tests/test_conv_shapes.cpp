@@ -5,11 +5,10 @@
 
 #include <cstdlib>
 #include <set>
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "lamina/verify.h"
+#include "case.h"
 
 namespace {
 
@@ -85,13 +84,7 @@ const Case cases[] = {
     {"local_conv/backward_weights dy=3x6x7x9 x=3x5x9x11 dw=7x9x6x5x3x3", "kernel"},
 };
 
-std::string name_of(const testing::TestParamInfo<Case> &info) {
-  std::string name = info.param.line;
-  name = name.substr(0, name.find(' '));
-  for (char &c : name)
-    if (c == '/') c = '_';
-  return name + "_" + std::to_string(info.index);
-}
+std::string name_of(const testing::TestParamInfo<Case> &info) { return case_name_of(info.index, info.param.line); }
 
 class ConvShape : public testing::TestWithParam<Case> {};
 
@@ -100,14 +93,8 @@ TEST_P(ConvShape, EveryCandidateAgrees) {
   const bool cpu = !name || std::string(name) == "cpu";
   if (cpu && GetParam().engine)
     GTEST_SKIP() << "an engine of GPUs alone: ctest -R emulated_conv_shapes, or scripts/gpu-check, runs it";
-  std::istringstream stream(GetParam().line);
-  std::vector<std::string> words;
-  for (std::string word; stream >> word;) words.push_back(word);
-  std::vector<const char *> pointers;
-  for (const std::string &word : words) pointers.push_back(word.c_str());
   lamina_case c;
-  ASSERT_EQ(lamina_case_parse(static_cast<int>(pointers.size()), pointers.data(), nullptr, &c), LAMINA_OK)
-      << lamina_last_error();
+  ASSERT_EQ(parse_case(GetParam().line, &c), LAMINA_OK) << lamina_last_error();
   lamina_device *device = nullptr;
   ASSERT_EQ(lamina_device_open(cpu ? "cpu" : name, nullptr, &device), LAMINA_OK) << lamina_last_error();
   lamina_verify_options options = {};

@@ -6,12 +6,11 @@
 #include <cstring>
 #include <limits>
 #include <set>
-#include <sstream>
 #include <string>
 #include <vector>
 
+#include "case.h"
 #include "cpu/lanes_kernel.h"
-#include "lamina/verify.h"
 
 namespace {
 
@@ -25,23 +24,11 @@ struct Device {
   lamina_device *device = nullptr;
 };
 
-lamina_case parse(const std::string &line) {
-  std::istringstream stream(line);
-  std::vector<std::string> words;
-  for (std::string word; stream >> word;) words.push_back(word);
-  std::vector<const char *> pointers;
-  for (const std::string &word : words) pointers.push_back(word.c_str());
-  lamina_case c = {};
-  EXPECT_EQ(lamina_case_parse(static_cast<int>(pointers.size()), pointers.data(), nullptr, &c), LAMINA_OK)
-      << lamina_last_error();
-  return c;
-}
-
 class LanesEngines : public testing::TestWithParam<const char *> {};
 
 TEST_P(LanesEngines, AreRight) {
   const Device d;
-  lamina_case c = parse(GetParam());
+  lamina_case c = case_of(GetParam());
   lamina_verify_options how = {};
   how.engine = "lanes";
   for (const bool exact : {false, true}) {
@@ -88,7 +75,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(LanesEngines, ChooseTheLayout) {
   const Device d;
   for (const int batch : {32, 33}) {
-    lamina_case c = parse("conv/forward x=" + std::to_string(batch) + "x1x9x9 w=6x1x3x3");
+    lamina_case c = case_of("conv/forward x=" + std::to_string(batch) + "x1x9x9 w=6x1x3x3");
     lamina_plan *plan = nullptr;
     lamina_plan_options options = {};
     options.engine = "lanes";
@@ -112,7 +99,7 @@ TEST(LanesEngines, SayWhatTheyDontTake) {
        "it takes data with the batch in the lanes or row-major, all else row-major, without gaps"},
       {"fc/backward_bias dy=16x5", "it takes dy with the batch in the lanes"}};
   for (const auto &line : lines) {
-    const lamina_case c = parse(line[0]);
+    const lamina_case c = case_of(line[0]);
     lamina_candidate list[64];
     int count = 64, seen = 0;
     ASSERT_EQ(lamina_candidates(d.device, &c.problem, nullptr, list, &count), LAMINA_OK) << lamina_last_error();

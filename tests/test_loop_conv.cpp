@@ -3,12 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <sstream>
 #include <string>
 #include <vector>
 
+#include "case.h"
 #include "cpu/gemm_kernel.h"
-#include "lamina/verify.h"
 
 namespace {
 
@@ -53,14 +52,7 @@ TEST(GemmKernel, ThereIsOneEverywhere) {
 
 class LoopConv : public testing::TestWithParam<const char *> {
 protected:
-  void SetUp() override {
-    std::istringstream stream(GetParam());
-    for (std::string word; stream >> word;) words.push_back(word);
-    std::vector<const char *> pointers;
-    for (const std::string &word : words) pointers.push_back(word.c_str());
-    ASSERT_EQ(lamina_case_parse(static_cast<int>(pointers.size()), pointers.data(), nullptr, &c), LAMINA_OK)
-        << lamina_last_error();
-  }
+  void SetUp() override { ASSERT_EQ(parse_case(GetParam(), &c), LAMINA_OK) << lamina_last_error(); }
 
   // The bytes of all outputs with so many threads.
   std::vector<char> run(int threads) {
@@ -91,7 +83,6 @@ protected:
     return bytes;
   }
 
-  std::vector<std::string> words;
   std::string engine = std::string(GetParam()).substr(0, std::string(GetParam()).find(' ')) + ":loop";
   lamina_case c = {};
 };

@@ -9,11 +9,10 @@
 #include <cstring>
 #include <map>
 #include <set>
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "lamina/verify.h"
+#include "case.h"
 #include "on_device.h"
 
 namespace {
@@ -155,16 +154,10 @@ std::vector<const char *> some_layers() {
 class Layer : public testing::TestWithParam<const char *> {};
 
 TEST_P(Layer, ChosenElementsAgree) {
-  std::vector<std::string> words;
-  std::istringstream stream(GetParam());
-  for (std::string word; stream >> word;) words.push_back(word);
-  std::vector<const char *> pointers;
-  for (const std::string &word : words) pointers.push_back(word.c_str());
   lamina_device *device = nullptr;
   lamina_case c;
   ASSERT_EQ(lamina_device_open(test_device(), nullptr, &device), LAMINA_OK) << lamina_last_error();
-  ASSERT_EQ(lamina_case_parse(static_cast<int>(pointers.size()), pointers.data(), nullptr, &c), LAMINA_OK)
-      << lamina_last_error();
+  ASSERT_EQ(parse_case(GetParam(), &c), LAMINA_OK) << lamina_last_error();
   lamina_verify_options options = {};
   options.sample = 150;
   std::set<std::string> engines; // `ref` is left out: it would do the layer whole

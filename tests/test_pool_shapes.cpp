@@ -2,9 +2,10 @@
 // LAMINA_TEST_DEVICE names: "cpu" where it is not set.
 #include <gtest/gtest.h>
 
-#include <sstream>
+#include <string>
 #include <vector>
 
+#include "case.h"
 #include "lamina/lamina.h"
 #include "on_device.h"
 
@@ -19,14 +20,8 @@ protected:
 
   // Every candidate, with normal numbers and, where it can be, exactly.
   void verify(const std::string &line) {
-    std::vector<std::string> words;
-    std::istringstream in(line);
-    for (std::string word; in >> word;) words.push_back(word);
-    std::vector<const char *> list;
-    for (const std::string &word : words) list.push_back(word.c_str());
     lamina_case c;
-    ASSERT_EQ(lamina_case_parse(static_cast<int>(list.size()), list.data(), nullptr, &c), LAMINA_OK)
-        << lamina_last_error();
+    ASSERT_EQ(parse_case(line, &c), LAMINA_OK) << lamina_last_error();
     for (const bool exact : {false, true}) {
       lamina_verdict verdicts[16];
       int count = 16;

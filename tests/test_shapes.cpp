@@ -2,11 +2,10 @@
 // tiles that are turned around, sums in parts, indices that sort in several passes. LAMINA_TEST_DEVICE sets the device.
 #include <gtest/gtest.h>
 
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "lamina/verify.h"
+#include "case.h"
 #include "on_device.h"
 
 namespace {
@@ -144,16 +143,10 @@ const char *const tiles[] = {
 class Shape : public testing::TestWithParam<const char *> {};
 
 TEST_P(Shape, EveryCandidateAgrees) {
-  std::istringstream stream(GetParam());
-  std::vector<std::string> words;
-  for (std::string word; stream >> word;) words.push_back(word);
-  std::vector<const char *> pointers;
-  for (const std::string &word : words) pointers.push_back(word.c_str());
   lamina_device *device = nullptr;
   lamina_case c;
   ASSERT_EQ(lamina_device_open(test_device(), nullptr, &device), LAMINA_OK) << lamina_last_error();
-  ASSERT_EQ(lamina_case_parse(static_cast<int>(pointers.size()), pointers.data(), nullptr, &c), LAMINA_OK)
-      << lamina_last_error();
+  ASSERT_EQ(parse_case(GetParam(), &c), LAMINA_OK) << lamina_last_error();
   lamina_verdict verdicts[16];
   int count = 16;
   EXPECT_EQ(lamina_verify(device, &c, nullptr, verdicts, &count), LAMINA_OK) << lamina_last_error();
@@ -163,15 +156,7 @@ TEST_P(Shape, EveryCandidateAgrees) {
   lamina_device_close(device);
 }
 
-std::string name_of(const testing::TestParamInfo<const char *> &info) {
-  std::string name = std::to_string(info.index) + "_" + info.param;
-  name = name.substr(0, name.find(' '));
-  for (char &c : name)
-    if (c == '/') c = '_';
-  return name;
-}
-
-INSTANTIATE_TEST_SUITE_P(All, Shape, testing::ValuesIn(cases), name_of);
-INSTANTIATE_TEST_SUITE_P(Tiles, Shape, testing::ValuesIn(tiles), name_of);
+INSTANTIATE_TEST_SUITE_P(All, Shape, testing::ValuesIn(cases), case_name);
+INSTANTIATE_TEST_SUITE_P(Tiles, Shape, testing::ValuesIn(tiles), case_name);
 
 } // namespace

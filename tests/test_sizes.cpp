@@ -6,7 +6,7 @@
 #include <tuple>
 #include <vector>
 
-#include "lamina/verify.h"
+#include "case.h"
 
 namespace {
 
@@ -99,17 +99,8 @@ TEST_P(Sizes, EveryCandidateAgrees) {
   lamina_device *device = nullptr;
   ASSERT_EQ(lamina_device_open("cpu", &options, &device), LAMINA_OK) << lamina_last_error();
   for (const std::string &line : lines()) {
-    std::vector<std::string> words = {""};
-    for (const char c : line + " dtype=" + GetParam())
-      if (c == ' ')
-        words.emplace_back();
-      else
-        words.back() += c;
-    std::vector<const char *> pointers;
-    for (const std::string &word : words) pointers.push_back(word.c_str());
     lamina_case c;
-    ASSERT_EQ(lamina_case_parse(static_cast<int>(pointers.size()), pointers.data(), nullptr, &c), LAMINA_OK)
-        << line << ": " << lamina_last_error();
+    ASSERT_EQ(parse_case(line + " dtype=" + GetParam(), &c), LAMINA_OK) << line << ": " << lamina_last_error();
     for (const bool exact : {false, true}) {
       c.exact = exact;
       if (exact && !lamina_case_can_be_exact(&c)) continue;

@@ -2,26 +2,13 @@
 // those that the oracle's test draws, of several panels, depths and tasks.
 #include <gtest/gtest.h>
 
-#include <sstream>
 #include <string>
 #include <vector>
 
+#include "case.h"
 #include "cpu/thin_kernel.h"
-#include "lamina/verify.h"
 
 namespace {
-
-lamina_case parse(const std::string &line) {
-  std::istringstream stream(line);
-  std::vector<std::string> words;
-  for (std::string word; stream >> word;) words.push_back(word);
-  std::vector<const char *> pointers;
-  for (const std::string &word : words) pointers.push_back(word.c_str());
-  lamina_case c = {};
-  EXPECT_EQ(lamina_case_parse(static_cast<int>(pointers.size()), pointers.data(), nullptr, &c), LAMINA_OK)
-      << lamina_last_error();
-  return c;
-}
 
 class Thin : public testing::TestWithParam<const char *> {};
 
@@ -33,7 +20,7 @@ TEST_P(Thin, IsRight) {
     options.threads = threads;
     lamina_device *device = nullptr;
     ASSERT_EQ(lamina_device_open("cpu", &options, &device), LAMINA_OK) << lamina_last_error();
-    lamina_case c = parse(GetParam());
+    lamina_case c = case_of(GetParam());
     lamina_verify_options how = {};
     how.engine = "thin";
     for (const bool exact : {false, true}) {
@@ -59,7 +46,7 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Thin,
 TEST(Thin, RefusesWhatIsNotThin) {
   lamina_device *device = nullptr;
   ASSERT_EQ(lamina_device_open("cpu", nullptr, &device), LAMINA_OK) << lamina_last_error();
-  lamina_case c = parse("fc/forward x=513x2 w=3x2");
+  lamina_case c = case_of("fc/forward x=513x2 w=3x2");
   lamina_candidate list[32];
   int count = 32, found = 0;
   ASSERT_EQ(lamina_candidates(device, &c.problem, nullptr, list, &count), LAMINA_OK) << lamina_last_error();

@@ -6,10 +6,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
-#include <sstream>
 #include <string>
 #include <vector>
 
+#include "case.h"
 #include "lamina/lamina.h"
 
 extern "C" {
@@ -20,21 +20,6 @@ namespace {
 
 constexpr double inf = std::numeric_limits<double>::infinity();
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-
-lamina_status parse(const std::string &text, lamina_case *c) {
-  std::vector<std::string> words;
-  std::istringstream stream(text);
-  for (std::string word; stream >> word;) words.push_back(word);
-  std::vector<const char *> pointers;
-  for (const std::string &word : words) pointers.push_back(word.c_str());
-  return lamina_case_parse(static_cast<int>(pointers.size()), pointers.data(), nullptr, c);
-}
-
-lamina_case case_of(const std::string &text) {
-  lamina_case c;
-  EXPECT_EQ(parse(text, &c), LAMINA_OK) << text << ": " << lamina_last_error();
-  return c;
-}
 
 // ---- Fills ---------------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,8 @@
 
 #include <stddef.h>
 
+#include "cpu/isa.h"
+
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
 #define X86 1
@@ -76,9 +78,6 @@ AVX2 static void avx2_tile(int rows, int64_t k, const float *a, const float *b, 
     CASE(avx2, 6)
   }
 }
-
-static const lamina_gemm_kernel avx512 = {.mr = 12, .nr = 32, .share = 0.69, .tile = avx512_tile};
-static const lamina_gemm_kernel avx2 = {.mr = 6, .nr = 16, .share = 0.65, .tile = avx2_tile};
 #endif
 
 /* Whole tiles, in plain C. */
@@ -93,14 +92,17 @@ static void plain_tile(int rows, int64_t k, const float *a, const float *b, floa
     for (int j = 0; j < 8; j++) c[i * ldc + j] = add ? c[i * ldc + j] + sum[i][j] : sum[i][j];
 }
 
-static const lamina_gemm_kernel plain = {.mr = 4, .nr = 8, .share = 0.5, .tile = plain_tile};
+static const lamina_gemm_kernel kernels[LAMINA_ISAS] = {
+#ifdef X86
+    [LAMINA_AVX512] = {.mr = 12, .nr = 32, .share = 0.69, .tile = avx512_tile},
+    [LAMINA_AVX2] = {.mr = 6, .nr = 16, .share = 0.65, .tile = avx2_tile},
+#endif
+    [LAMINA_PLAIN] = {.mr = 4, .nr = 8, .share = 0.5, .tile = plain_tile},
+};
 
 const lamina_gemm_kernel *lamina_gemm_kernel_at(int index) {
-#ifdef X86
-  if (__builtin_cpu_supports("avx512f") && index-- == 0) return &avx512;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && index-- == 0) return &avx2;
-#endif
-  return index == 0 ? &plain : NULL;
+  const lamina_isa isa = lamina_isa_at(index);
+  return isa == LAMINA_ISAS ? NULL : &kernels[isa];
 }
 
 void lamina_gemm_panels(const lamina_gemm_kernel *kernel, int64_t m, int64_t n, int64_t k, const float *a,

@@ -4,6 +4,7 @@
  *   task   a few blocks of 16 examples, a group, some of its channels out; of each phase the tiles of 4 places
  *   tile   only its own taps: those that lie inside for none of its places are left out, so that of a border no more is
  *          read than what sticks out of a tile (zeros, in a copy of the block in the workspace) */
+#include "cpu/isa.h"
 #include "cpu/lanes.h"
 
 /* A tile's extent along an axis: where its taps begin, and how many there are. */
@@ -130,7 +131,8 @@ static size_t rooms(state *s) {
 static lamina_status open(lamina_plan *plan, bool forward) {
   const lamina_loop_conv_row *row = plan->engine->user;
   lamina_lanes_settle(&plan->problem, data_of(row).arg);
-  state shape = {.c = lamina_loop_conv_of(&plan->problem, row), .kernel = lamina_lanes_kernel_of(plan->variant)};
+  state shape = {.c = lamina_loop_conv_of(&plan->problem, row),
+                 .kernel = lamina_lanes_kernel_at(lamina_isa_index(plan->variant))};
   const size_t axes = lamina_align_up(lamina_loop_axes_size(&shape.c, forward), 16);
   int64_t lines = 0;
   describe(&shape, &plan->problem, row, forward, plan->threads);

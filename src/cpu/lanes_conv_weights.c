@@ -7,6 +7,7 @@
  *
  * At the end lanes and chunks are added. `taps` are those of all channels of a group, rounded up to whole tiles; what is
  * beyond repeats the first tap and is thrown away. */
+#include "cpu/isa.h"
 #include "cpu/lanes.h"
 
 typedef struct state {
@@ -70,7 +71,7 @@ static const int data[] = {0, 1, -1}; /* x and dy may have the batch in the lane
 static lamina_status prepare(lamina_plan *plan) {
   lamina_lanes_settle(&plan->problem, data);
   state shape = {.c = lamina_loop_conv_of(&plan->problem, plan->engine->user),
-                 .kernel = lamina_lanes_kernel_of(plan->variant)};
+                 .kernel = lamina_lanes_kernel_at(lamina_isa_index(plan->variant))};
   describe(&shape, &plan->problem, plan->engine->user, plan->threads);
   shape.size = sizeof shape + (size_t)shape.taps * sizeof *shape.tap;
   state *s = lamina_host_alloc(plan->device, shape.size);

@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#include "cpu/isa.h"
+
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
 #define X86 1
@@ -153,22 +155,17 @@ AVX2 static void avx2_transpose(int rows, int columns, const float *from, int64_
   plain_transpose(rows - i, columns, from + i * from_row, from_row, to + i, to_row, width - i);
 }
 
-static const lamina_lanes_kernel avx512 = {"avx512", 6, 4, 0.9, avx512_tile, avx512_filter, avx512_transpose};
-static const lamina_lanes_kernel avx2 = {"avx2", 3, 2, 0.85, avx2_tile, avx2_filter, avx2_transpose};
 #endif
-static const lamina_lanes_kernel plain = {"plain", 3, 2, 0.5, plain_tile, plain_filter, plain_transpose};
+
+static const lamina_lanes_kernel kernels[LAMINA_ISAS] = {
+#ifdef X86
+    [LAMINA_AVX512] = {"avx512", 6, 4, 0.9, avx512_tile, avx512_filter, avx512_transpose},
+    [LAMINA_AVX2] = {"avx2", 3, 2, 0.85, avx2_tile, avx2_filter, avx2_transpose},
+#endif
+    [LAMINA_PLAIN] = {"plain", 3, 2, 0.5, plain_tile, plain_filter, plain_transpose},
+};
 
 const lamina_lanes_kernel *lamina_lanes_kernel_at(int index) {
-#ifdef X86
-  if (__builtin_cpu_supports("avx512f") && index-- == 0) return &avx512;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && index-- == 0) return &avx2;
-#endif
-  return index == 0 ? &plain : NULL;
-}
-
-const lamina_lanes_kernel *lamina_lanes_kernel_of(const char *name) {
-  const lamina_lanes_kernel *kernel;
-  for (int i = 0; (kernel = lamina_lanes_kernel_at(i)); i++)
-    if (strcmp(kernel->name, name) == 0) break;
-  return kernel;
+  const lamina_isa isa = lamina_isa_at(index);
+  return isa == LAMINA_ISAS ? NULL : &kernels[isa];
 }

@@ -49,8 +49,6 @@ typedef struct lamina_lanes_kernel {
 
 /* Those that this machine runs, the best one first; NULL past the last. */
 const lamina_lanes_kernel *lamina_lanes_kernel_at(int index);
-/* By the name of an engine's variant. */
-const lamina_lanes_kernel *lamina_lanes_kernel_of(const char *name);
 
 #ifdef __cplusplus
 }

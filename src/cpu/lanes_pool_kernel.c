@@ -6,6 +6,7 @@
  *   plain   1                read by itself: for what has few lanes, and for other machines
  *
  * What bounds them is memory. The last lanes are done once more with some before them where they don't fill a vector. */
+#include "cpu/isa.h"
 #include "cpu/lanes_pool.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -63,12 +64,7 @@ enum { BLOCK = 64 }; /* elements of an average that are added up in one go */
     }                                                                                                                  \
   }                                                                                                                    \
   TYPE(name, TARGET, f32, false)                                                                                       \
-  TYPE(name, TARGET, bf16, true)                                                                                       \
-  static const lamina_pool_kernel name = {#name,                                                                       \
-                                          WIDTH,                                                                       \
-                                          name##_share,                                                                \
-                                          {name##_extreme_f32, name##_extreme_bf16},                                   \
-                                          {name##_average_f32, name##_average_bf16}};
+  TYPE(name, TARGET, bf16, true)
 
 #define TYPE(name, TARGET, type, bf16)                                                                                 \
   TARGET static void name##_extreme_##type(const lamina_pool_row *r) {                                                 \
@@ -90,7 +86,6 @@ enum { BLOCK = 64 }; /* elements of an average that are added up in one go */
 /* Without optimisation GCC's gathers and scatters are macros, whose masks lose their sign in here. */
 #pragma GCC diagnostic ignored "-Wsign-conversion"
 #endif
-static const double avx512_share = 0.05;
 
 typedef struct avx512_best {
   __m512 v;
@@ -179,7 +174,6 @@ AVX512 static bool avx512_scatter_row(const lamina_pool_scatter *r) {
 /* ---- AVX2 ------------------------------------------------------------------------------------------------------- */
 
 #define AVX2 __attribute__((target("avx2")))
-static const double avx2_share = 0.025;
 
 typedef struct avx2_best {
   __m256 v, open;
@@ -225,8 +219,6 @@ KERNEL(avx2, AVX2, __m256, 8)
 
 /* ---- Plain C ---------------------------------------------------------------------------------------------------- */
 
-static const double plain_share = 0.0025;
-
 typedef struct plain_best {
   float v;
   int32_t at;
@@ -247,12 +239,19 @@ LAMINA_INLINE void plain_store_indices(int32_t *to, plain_best b) { *to = b.at; 
 
 KERNEL(plain, , float, 1)
 
-const lamina_pool_kernel *lamina_pool_kernel_at(int index) {
+#define ROW(isa, name, width, share)                                                                                   \
+  [isa] = {#name, width, share, {name##_extreme_f32, name##_extreme_bf16}, {name##_average_f32, name##_average_bf16}}
+static const lamina_pool_kernel kernels[LAMINA_ISAS] = {
 #ifdef X86
-  if (__builtin_cpu_supports("avx512f") && index-- == 0) return &avx512;
-  if (__builtin_cpu_supports("avx2") && index-- == 0) return &avx2;
+    ROW(LAMINA_AVX512, avx512, 16, 0.05),
+    ROW(LAMINA_AVX2, avx2, 8, 0.025),
 #endif
-  return index == 0 ? &plain : NULL;
+    ROW(LAMINA_PLAIN, plain, 1, 0.0025),
+};
+
+const lamina_pool_kernel *lamina_pool_kernel_at(int index) {
+  const lamina_isa isa = lamina_isa_at(index);
+  return isa == LAMINA_ISAS ? NULL : &kernels[isa];
 }
 
 lamina_pool_scatter_fn *lamina_pool_scatter_kernel(void) {

@@ -8,6 +8,7 @@
  *
  * A thread has rows of y to itself, or planes of dx or some of their lanes: all sums have one order. */
 #include "core/blocks.h"
+#include "cpu/isa.h"
 #include "cpu/lanes_pool.h"
 
 /* Where the arguments are in an op's row; -1: it has none such. */
@@ -114,12 +115,6 @@ static const char *read_layouts(const lamina_problem *problem, lanes_pool *s) {
   return NULL;
 }
 
-static const lamina_pool_kernel *kernel_named(const char *name) {
-  const lamina_pool_kernel *kernel = NULL;
-  for (int i = 0; (kernel = lamina_pool_kernel_at(i)) && strcmp(kernel->name, name) != 0;) i++;
-  return kernel;
-}
-
 /* ---- Candidates ------------------------------------------------------------------------------------------------- */
 
 static void take_candidate(void *context, const char *variant, double seconds, const char *reason) {
@@ -190,7 +185,7 @@ static void plan_scratch(lamina_plan *plan, lanes_pool *s) {
 static lamina_status prepare(lamina_plan *plan) {
   lanes_pool *s = lamina_host_alloc(plan->device, sizeof *s);
   if (!s) return LAMINA_OUT_OF_MEMORY;
-  *s = (lanes_pool){.at = places_of(plan->op), .kernel = kernel_named(plan->variant)};
+  *s = (lanes_pool){.at = places_of(plan->op), .kernel = lamina_pool_kernel_at(lamina_isa_index(plan->variant))};
   plan->state = s;
   settle(&plan->problem, &s->at);
   const char *reason = read_layouts(&plan->problem, s);

@@ -13,6 +13,7 @@
  *
  * Sums stay with their thread in f32, in an order that depends on I or O only, and leave with bias, ReLU, gate and
  * rounding. w is row-major for both, and so are the others; bf16 is widened where it is copied. */
+#include "cpu/isa.h"
 #include "cpu/lanes_kernel.h"
 #include "cpu/loop.h"
 #include "cpu/thin_kernel.h"
@@ -129,7 +130,7 @@ static void transpose(const state *s, const lamina_lanes_kernel *kernel, const v
 
 /* Columns i … of x to all panels. */
 static void pack(const state *s, const void *x, bool bf16, int64_t i, int n, float *packed) {
-  const lamina_lanes_kernel *kernel = lamina_lanes_kernel_of(s->kernel->name);
+  const lamina_lanes_kernel *kernel = lamina_lanes_kernel_at(lamina_isa_index(s->kernel->name));
   const int64_t lanes = s->kernel->lanes;
   for (int64_t p = 0; p < panels_of(s); p++) {
     const int64_t first = panel_at(s, p), width = (panel_at(s, p + 1) - first) * lanes;
@@ -284,13 +285,13 @@ static void candidates(lamina_device *device, const lamina_problem *problem, con
 }
 
 static lamina_status prepare(lamina_plan *plan) {
-  const state s = state_of(&plan->problem, lamina_thin_kernel_of(plan->variant), plan->threads);
+  const state s = state_of(&plan->problem, lamina_thin_kernel_at(lamina_isa_index(plan->variant)), plan->threads);
   plan->workspace = s.shared + (size_t)plan->threads * s.own;
   return LAMINA_OK;
 }
 
 static lamina_status run(const lamina_plan *plan, const lamina_args *args, void *workspace, lamina_stream *stream) {
-  const state s = state_of(&plan->problem, lamina_thin_kernel_of(plan->variant), plan->threads);
+  const state s = state_of(&plan->problem, lamina_thin_kernel_at(lamina_isa_index(plan->variant)), plan->threads);
   (void)stream;
   (s.forward ? run_forward : run_data)(plan, &s, args, workspace);
   return LAMINA_OK;

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "cpu/isa.h"
+
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
 #define X86 1
@@ -79,8 +81,6 @@ AVX2 static void avx2_tile(int rows, int vectors, const lamina_thin_tile *t, con
   }
 }
 
-static const lamina_thin_kernel avx512 = {"avx512", 6, 4, 16, 0.8, avx512_tile};
-static const lamina_thin_kernel avx2 = {"avx2", 6, 2, 8, 0.85, avx2_tile};
 #endif
 
 /* Vectors of any machine, as GCC and Clang have them. */
@@ -110,18 +110,15 @@ static void plain_tile(int rows, int vectors, const lamina_thin_tile *t, const f
   }
 }
 
-static const lamina_thin_kernel plain = {"plain", 4, 2, 4, 0.5, plain_tile};
+static const lamina_thin_kernel kernels[LAMINA_ISAS] = {
+#ifdef X86
+    [LAMINA_AVX512] = {"avx512", 6, 4, 16, 0.8, avx512_tile},
+    [LAMINA_AVX2] = {"avx2", 6, 2, 8, 0.85, avx2_tile},
+#endif
+    [LAMINA_PLAIN] = {"plain", 4, 2, 4, 0.5, plain_tile},
+};
 
 const lamina_thin_kernel *lamina_thin_kernel_at(int index) {
-#ifdef X86
-  if (__builtin_cpu_supports("avx512f") && index-- == 0) return &avx512;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && index-- == 0) return &avx2;
-#endif
-  return index == 0 ? &plain : NULL;
-}
-
-const lamina_thin_kernel *lamina_thin_kernel_of(const char *name) {
-  const lamina_thin_kernel *kernel;
-  for (int i = 0; (kernel = lamina_thin_kernel_at(i)) && strcmp(kernel->name, name) != 0; i++) {}
-  return kernel;
+  const lamina_isa isa = lamina_isa_at(index);
+  return isa == LAMINA_ISAS ? NULL : &kernels[isa];
 }

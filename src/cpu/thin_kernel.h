@@ -36,8 +36,6 @@ typedef struct lamina_thin_kernel {
 
 /* Those that this machine runs, the best one first; NULL past the last. */
 const lamina_thin_kernel *lamina_thin_kernel_at(int index);
-/* By its name. */
-const lamina_thin_kernel *lamina_thin_kernel_of(const char *name);
 
 #ifdef __cplusplus
 }

@@ -2,11 +2,10 @@
 // Nothing of these sizes is allocated, only asked for. And how many parts a sum is cut into, as the workspace shows it.
 #include <gtest/gtest.h>
 
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "lamina/verify.h"
+#include "case.h"
 #include "on_device.h"
 
 namespace {
@@ -61,21 +60,33 @@ const Limit limits[] = {
     {"kernel", "conv/matrix w=1x1x1x1 size=65535,32768", "conv/matrix w=1x1x1x1 size=65536,32768", matrix},
 };
 
-class Limits : public testing::TestWithParam<Limit> {};
+template <class Parameter> class OnDevice : public testing::TestWithParam<Parameter> {
+protected:
+  void SetUp() override {
+    ASSERT_EQ(lamina_device_open(test_device(), nullptr, &device), LAMINA_OK) << lamina_last_error();
+  }
+  void TearDown() override { lamina_device_close(device); }
 
-lamina_status parse(const char *line, lamina_case *c) {
-  std::istringstream stream(line);
-  std::vector<std::string> words;
-  for (std::string word; stream >> word;) words.push_back(word);
-  std::vector<const char *> pointers;
-  for (const std::string &word : words) pointers.push_back(word.c_str());
-  return lamina_case_parse(static_cast<int>(pointers.size()), pointers.data(), nullptr, c);
-}
+  lamina_device *device = nullptr;
+};
+
+// The parameter is a line, a case.
+template <class Parameter> class OfCase : public OnDevice<Parameter> {
+protected:
+  void SetUp() override {
+    OnDevice<Parameter>::SetUp();
+    ASSERT_EQ(parse_case(this->GetParam().line, &c), LAMINA_OK) << lamina_last_error();
+  }
+
+  lamina_case c = {};
+};
+
+class Limits : public OnDevice<Limit> {};
 
 // What the engine says of a case: "" where it offers itself.
 std::string refusal(lamina_device *device, const char *engine, const char *line) {
   lamina_case c;
-  if (parse(line, &c)) return lamina_last_error();
+  if (parse_case(line, &c)) return lamina_last_error();
   std::vector<lamina_candidate> list(64);
   int count = 64;
   if (lamina_candidates(device, &c.problem, nullptr, list.data(), &count)) return lamina_last_error();
@@ -86,13 +97,10 @@ std::string refusal(lamina_device *device, const char *engine, const char *line)
 }
 
 TEST_P(Limits, AreWhereTheEngineSays) {
-  lamina_device *device = nullptr;
-  ASSERT_EQ(lamina_device_open(test_device(), nullptr, &device), LAMINA_OK) << lamina_last_error();
   const Limit &limit = GetParam();
   EXPECT_EQ(refusal(device, limit.engine, limit.taken), "") << limit.taken;
   EXPECT_EQ(refusal(device, limit.engine, limit.refused).rfind(limit.reason, 0), 0u)
       << limit.refused << ": " << refusal(device, limit.engine, limit.refused);
-  lamina_device_close(device);
 }
 
 // Work that is shared out among blocks, and its workspace in bytes. The limits are those of the emulation: kernels' scaled().
@@ -135,20 +143,15 @@ const Parts parts[] = {
     {"relu_max_pool/backward dx=1x2x190x190 kernel=2,2", "kernel", 64},
 };
 
-class Workspace : public testing::TestWithParam<Parts> {};
+class Workspace : public OfCase<Parts> {};
 
 TEST_P(Workspace, IsThatOfItsParts) {
-  lamina_device *device = nullptr;
-  ASSERT_EQ(lamina_device_open(test_device(), nullptr, &device), LAMINA_OK) << lamina_last_error();
   lamina_plan_options options = {};
   options.engine = GetParam().engine;
-  lamina_case c;
   lamina_plan *plan = nullptr;
-  ASSERT_EQ(parse(GetParam().line, &c), LAMINA_OK) << lamina_last_error();
   ASSERT_EQ(lamina_plan_open(device, &c.problem, &options, &plan), LAMINA_OK) << lamina_last_error();
   EXPECT_EQ(lamina_plan_workspace(plan), GetParam().bytes) << GetParam().line << ", " << lamina_plan_variant(plan);
   lamina_plan_close(plan);
-  lamina_device_close(device);
 }
 
 // How elements are moved, as the plan explains it: a slower way is right, too.
@@ -170,20 +173,15 @@ const Move moves[] = {
     {"copy/forward x=40x64/1,0", "in rows, 4 bytes at once"},
 };
 
-class Moves : public testing::TestWithParam<Move> {};
+class Moves : public OfCase<Move> {};
 
 TEST_P(Moves, AreMadeTheFastestWay) {
-  lamina_device *device = nullptr;
-  ASSERT_EQ(lamina_device_open(test_device(), nullptr, &device), LAMINA_OK) << lamina_last_error();
-  lamina_case c;
   lamina_plan *plan = nullptr;
-  ASSERT_EQ(parse(GetParam().line, &c), LAMINA_OK) << lamina_last_error();
   ASSERT_EQ(lamina_plan_open(device, &c.problem, nullptr, &plan), LAMINA_OK) << lamina_last_error();
   EXPECT_NE(std::string(lamina_plan_explain(plan)).find(GetParam().way), std::string::npos)
       << GetParam().line << '\n'
       << lamina_plan_explain(plan);
   lamina_plan_close(plan);
-  lamina_device_close(device);
 }
 
 const char *line_of(const Move &of) { return of.line; }
@@ -215,27 +213,18 @@ const Choice choices[] = {
     {"matmul/forward a=64x100x64 b=64x64x100 dtype=f16", "kernel/gemm_mma/f16_64x64"},
 };
 
-class Chosen : public testing::TestWithParam<Choice> {};
+class Chosen : public OfCase<Choice> {};
 
 TEST_P(Chosen, IsTheOneForTheShape) {
-  lamina_device *device = nullptr;
-  ASSERT_EQ(lamina_device_open(test_device(), nullptr, &device), LAMINA_OK) << lamina_last_error();
-  lamina_case c;
   lamina_candidate list[64];
   int count = 64;
-  ASSERT_EQ(parse(GetParam().line, &c), LAMINA_OK) << lamina_last_error();
   ASSERT_EQ(lamina_candidates(device, &c.problem, nullptr, list, &count), LAMINA_OK) << lamina_last_error();
   EXPECT_EQ(list[0].engine + std::string("/") + list[0].variant, GetParam().chosen) << GetParam().line;
-  lamina_device_close(device);
 }
 
 const char *line_of(const Choice &of) { return of.line; }
 template <class Case> std::string name_of(const testing::TestParamInfo<Case> &info) {
-  std::string name = std::to_string(info.index) + "_" + line_of(info.param);
-  name = name.substr(0, name.find(' '));
-  for (char &c : name)
-    if (c == '/') c = '_';
-  return name;
+  return case_name_of(info.index, line_of(info.param));
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Limits, testing::ValuesIn(limits), name_of<Limit>);

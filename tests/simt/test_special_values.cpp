@@ -4,11 +4,10 @@
 
 #include <cmath>
 #include <cstdlib>
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "lamina/verify.h"
+#include "case.h"
 
 namespace {
 
@@ -17,13 +16,7 @@ using Values = std::vector<std::vector<uint64_t>>; // of each argument, as it li
 class SpecialValues : public testing::TestWithParam<const char *> {
 protected:
   void SetUp() override {
-    std::istringstream stream(GetParam());
-    std::vector<std::string> words;
-    for (std::string word; stream >> word;) words.push_back(word);
-    std::vector<const char *> pointers;
-    for (const std::string &word : words) pointers.push_back(word.c_str());
-    ASSERT_EQ(lamina_case_parse(static_cast<int>(pointers.size()), pointers.data(), nullptr, &c), LAMINA_OK)
-        << lamina_last_error();
+    ASSERT_EQ(parse_case(GetParam(), &c), LAMINA_OK) << lamina_last_error();
     ASSERT_EQ(lamina_device_open("cpu", nullptr, &cpu), LAMINA_OK) << lamina_last_error();
     ASSERT_EQ(lamina_device_open(std::getenv("LAMINA_TEST_DEVICE"), nullptr, &device), LAMINA_OK)
         << lamina_last_error();
@@ -125,19 +118,11 @@ TEST_P(FarFromZero, NormsLoseNothing) {
   }
 }
 
-std::string name_of(const testing::TestParamInfo<const char *> &info) {
-  std::string name = std::to_string(info.index) + "_" + info.param;
-  name = name.substr(0, name.find(' '));
-  for (char &c : name)
-    if (c == '/') c = '_';
-  return name;
-}
-
 INSTANTIATE_TEST_SUITE_P(All, FarFromZero,
                          testing::Values("batch_norm/forward x=4x3x16x16", "batch_norm/forward x=3x2x61x61",
                                          "batch_norm/forward x=900x5", "layer_norm/forward x=6x70",
                                          "layer_norm/forward x=3x512", "group_norm/forward x=2x4x40x41 groups=2"),
-                         name_of);
+                         case_name);
 
 // Sets that a warp, a block and several blocks have; with vectors and without.
 INSTANTIATE_TEST_SUITE_P(
@@ -152,6 +137,6 @@ INSTANTIATE_TEST_SUITE_P(
                     "max/forward x=3x70x65 axes=1", "sum/forward x=3x5000", "relu/forward x=77", "gelu/forward x=40",
                     "max_pool/forward x=2x3x9x11 kernel=3", "max_pool/forward x=1x2x40x40 global=1",
                     "avg_pool/forward x=2x3x9x11 kernel=3 pad=1", "lrn/forward x=2x9x3x5"),
-    name_of);
+    case_name);
 
 } // namespace

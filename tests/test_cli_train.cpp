@@ -212,6 +212,17 @@ TEST_F(CliTrain, AFinishedRunResumesToItsEnd) {
   EXPECT_EQ(first.out, again.out);
 }
 
+TEST_F(CliTrain, KeepsTheRecipesName) {
+  ASSERT_EQ(run({"train", "net.yaml", "--epochs", "1", "--out", "first", "--quiet"}).code, 0);
+  ASSERT_EQ(run({"train", "--out", "first", "--resume", "--quiet"}).code, 0);
+  EXPECT_NE(read_file(folder / "first/loss.svg").find(">net<"), std::string::npos);
+  ASSERT_EQ(run({"train", "first/", "--quiet"}).code, 0); // its recipe, in a run of the folder's name
+  EXPECT_NE(read_file(folder / "runs/first/loss.svg").find(">first<"), std::string::npos);
+  std::filesystem::copy(folder / "first/recipe.yaml", folder / "recipe.yaml");
+  ASSERT_EQ(run({"train", ".", "--quiet"}).code, 0);
+  EXPECT_TRUE(std::filesystem::exists(folder / "runs/recipe/loss.svg"));
+}
+
 TEST_F(CliTrain, EvalAgreesWithTheTraining) {
   const Result trained = run({"train", "net.yaml", "--quiet"});
   const std::string percent =

@@ -53,17 +53,17 @@ typedef struct lamina_device_options {
   const char *engine;                /**< as LAMINA_ENGINE: "conv/forward:onednn,fc:ref"; NULL: read LAMINA_ENGINE */
   int plan_cache;                    /**< plans kept for the simple path; 0: 256 */
   lamina_module_open_fn *module;     /**< the entry of a module that is linked into the program; NULL: see below */
-  const char
-      *tune_cache;     /**< the file of what tuning found out, see lamina/tune.h; NULL: $LAMINA_TUNE_CACHE, else none;
-                               "": none. What can't be read is an error, and with `tune` what can't be written */
-  bool tune;           /**< times the candidates of problems that the file doesn't know, and adds them */
-  double tune_seconds; /**< that timing the candidates of one problem takes, about; 0: 0.25 */
+  const char *tune_cache;            /**< the file of what tuning found out; "": none; NULL: see below */
+  bool tune;                         /**< times the candidates of problems that the file doesn't know, and adds them */
+  double tune_seconds;               /**< that timing the candidates of one problem takes, about; 0: 0.25 */
 } lamina_device_options;
 
 /** Opens "cpu", or "KIND:INDEX" through options->module, which must be of that kind, else through the module
  *  liblamina-KIND.so, which is looked for in $LAMINA_MODULE_PATH, beside liblamina and in the loader's path.
  *  Environment variables are read here, once; one that can't be understood is INVALID and the sentence lists the
  *  choices. Only an engine in LAMINA_ENGINE that nobody has is said by the first plan: it may still be registered.
+ *  Without a name in `tune_cache` it is LAMINA_TUNE_CACHE's (lamina/tune.h), else there is none. What can't be read is an
+ *  error, and with `tune` what can't be written.
  *  Errors: INVALID for a name or a variable that can't be understood; DEVICE where there is no such module (the
  *  sentence lists the paths tried), it is of another ABI, or there is no such device; OUT_OF_MEMORY. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_device_open(const char *name, const lamina_device_options *options,

@@ -141,9 +141,9 @@ typedef struct lamina_op_def {
   const lamina_attr_def *attrs; /**< fixed for a plan; a change between runs is an argument */
   size_t attr_size;             /**< of the family's descriptor struct */
   const char *const *parts;     /**< a fused op names the ops that it fuses; else NULL */
-  bool
-      by_example; /**< a batch may be cut: what comes out for an example (an index of the first axis) comes of that example
-                        alone, and what has no such axis is a sum over them. (A fused op is so where its parts are) */
+  /** A batch may be cut: what comes out for an example (an index of the first axis) comes of that example alone, and what
+   *  has no such axis is a sum over them. (A fused op is so where its parts are.) */
+  bool by_example;
   /** Validates shapes and attributes and fills in the outputs that are to be inferred. */
   lamina_status (*infer)(lamina_problem *problem);
   /** Doubles of scratch that `prepare` fills; NULL for none. */

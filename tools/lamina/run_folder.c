@@ -67,13 +67,14 @@ void run_folder_close(run_folder *run) {
 }
 
 /* Whole or not at all: a run that goes on writes it again, and may be killed. */
-static lamina_status write_recipe(const run_folder *run, const char *recipe) {
+static lamina_status write_recipe(const run_folder *run, const char *name, const char *recipe) {
   char path[RUN_PATH + 32], temporary[RUN_PATH + 32];
   path_of(run, "recipe.yaml", path, sizeof path);
   path_of(run, "recipe.yaml.tmp", temporary, sizeof temporary);
   FILE *file = fopen(temporary, "we");
   if (!file) return system_error(path, "can't write");
-  bool bad = fputs(recipe, file) < 0 || fflush(file) || fsync(fileno(file));
+  bool bad =
+      fprintf(file, "# %.*s\n%s", (int)strcspn(name, "\n"), name, recipe) < 0 || fflush(file) || fsync(fileno(file));
   bad |= fclose(file) != 0;
   if (!bad && rename(temporary, path) == 0) return LAMINA_OK;
   const lamina_status status = system_error(path, "can't write");
@@ -88,12 +89,22 @@ static lamina_status open_metrics(run_folder *run, const char *mode) {
   return run->metrics ? LAMINA_OK : system_error(path, "can't write");
 }
 
-lamina_status run_folder_begin(run_folder *run, const char *recipe) {
+void run_folder_name(const char *recipe, char *name, size_t size) {
+  char *line = NULL;
+  size_t room = 0;
+  FILE *file = fopen(recipe, "re");
+  const ssize_t n = file ? getline(&line, &room, file) : 0;
+  if (n > 3 && strncmp(line, "# ", 2) == 0) snprintf(name, size, "%.*s", (int)(n - 3), line + 2);
+  free(line);
+  if (file) fclose(file);
+}
+
+lamina_status run_folder_begin(run_folder *run, const char *name, const char *recipe) {
   char previous[RUN_PATH + 32];
   path_of(run, "previous.safetensors", previous, sizeof previous);
   run->kept = rename(run->checkpoint, previous) == 0;
   if (!run->kept && errno != ENOENT) return system_error(run->checkpoint, "can't rename");
-  lamina_status status = recipe ? write_recipe(run, recipe) : LAMINA_OK;
+  lamina_status status = recipe ? write_recipe(run, name, recipe) : LAMINA_OK;
   return status ? status : open_metrics(run, "we");
 }
 
@@ -134,11 +145,11 @@ static lamina_status read_line(run_folder *run, const char *line, int64_t steps)
   return status;
 }
 
-lamina_status run_folder_resume(run_folder *run, const char *recipe, int64_t total, int64_t steps) {
+lamina_status run_folder_resume(run_folder *run, const char *name, const char *recipe, int64_t total, int64_t steps) {
   char *line = NULL;
   size_t room = 0;
   long whole = 0; /* bytes that stay */
-  lamina_status status = recipe ? write_recipe(run, recipe) : LAMINA_OK;
+  lamina_status status = recipe ? write_recipe(run, name, recipe) : LAMINA_OK;
   if (!status) status = open_metrics(run, "a+e");
   if (status) return status;
   rewind(run->metrics);

@@ -40,10 +40,12 @@ typedef enum run_make {
 /* Names the files, makes the folder and tries to write there. */
 lamina_status run_folder_open(run_folder *run, const char *path, run_make how);
 void run_folder_close(run_folder *run);
+/* The name of the recipe, which the first line of a run's recipe.yaml is; it stays as it is where there is none. */
+void run_folder_name(const char *recipe, char *name, size_t size);
 /* Starts the files anew; the checkpoint of an earlier run is kept as previous.safetensors. */
-lamina_status run_folder_begin(run_folder *run, const char *recipe);
+lamina_status run_folder_begin(run_folder *run, const char *name, const char *recipe);
 /* Goes on after `total` steps: what metrics.jsonl says of later ones is cut off, what is left is read. */
-lamina_status run_folder_resume(run_folder *run, const char *recipe, int64_t total, int64_t steps);
+lamina_status run_folder_resume(run_folder *run, const char *name, const char *recipe, int64_t total, int64_t steps);
 /* The JSON line of a record; lives until the next one. */
 lamina_status run_record_line(lamina_json *json, const run_record *record, const char **line);
 lamina_status run_folder_add(run_folder *run, const run_record *record, const char *line);

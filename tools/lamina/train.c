@@ -308,8 +308,8 @@ static lamina_status start_folder(train *t) {
   if (!status && t->options->resume) status = lamina_trainer_resume(t->trainer, t->run.checkpoint);
   if (status) return status;
   lamina_trainer_progress(t->trainer, &now);
-  return t->options->resume ? run_folder_resume(&t->run, recipe, now.total, now.steps)
-                            : run_folder_begin(&t->run, recipe);
+  return t->options->resume ? run_folder_resume(&t->run, t->name, recipe, now.total, now.steps)
+                            : run_folder_begin(&t->run, t->name, recipe);
 }
 
 /* A run goes on with the engines that it began with, whatever has been tuned since: its folder keeps what the choice of
@@ -366,10 +366,14 @@ static int check_options(const cli_command *self, train_options *o) {
   return 0;
 }
 
-/* "recipes/lenet5-mnist.yaml" is called lenet5-mnist. */
+/* "recipes/lenet5-mnist.yaml" is called lenet5-mnist, and "runs/x/recipe.yaml" x. */
 static void name_of(const char *path, char *name, size_t size) {
   const char *slash = strrchr(path, '/'), *from = slash ? slash + 1 : path, *dot = strrchr(from, '.');
   snprintf(name, size, "%.*s", (int)(dot && dot != from ? dot - from : (long)strlen(from)), from);
+  if (!slash || strcmp(from, "recipe.yaml") != 0) return;
+  while (slash > path && slash[-1] == '/') slash--;
+  for (from = slash; from > path && from[-1] != '/';) from--;
+  if (from < slash && *from != '.') snprintf(name, size, "%.*s", (int)(slash - from), from);
 }
 
 static int find_recipe(train *t, int argc, char **argv) {
@@ -382,7 +386,8 @@ static int find_recipe(train *t, int argc, char **argv) {
   }
   if (!o->resume || !o->out) return cli_usage(t->self, "it needs a RECIPE; or --out DIR --resume to go on");
   snprintf(t->recipe, sizeof t->recipe, "%s/recipe.yaml", o->out);
-  name_of(o->out, t->name, sizeof t->name);
+  name_of(t->recipe, t->name, sizeof t->name);
+  run_folder_name(t->recipe, t->name, sizeof t->name);
   return 0;
 }
 

@@ -17,7 +17,11 @@ static inline double lamina_cpu_computing(const lamina_device *device, double fl
 static inline double lamina_cpu_moving(const lamina_device *device, double bytes) {
   return bytes / device->roofline.copy;
 }
-/* The same in our loops, which don't keep all of the memory's lanes full. */
+/* Seconds that reading so many takes, in loops that keep the memory busy. */
+static inline double lamina_cpu_reading(const lamina_device *device, double bytes) {
+  return bytes / device->roofline.read;
+}
+/* As moving, in our loops, which don't keep all of the memory's lanes full. */
 static inline double lamina_loop_moving(const lamina_device *device, double bytes) {
   return lamina_cpu_moving(device, bytes) / 0.6;
 }

@@ -1,0 +1,124 @@
+// The engine of fully connected layers over a few examples, with every instruction set of this machine: shapes beyond
+// those that the oracle's test draws, of several pieces, groups of examples and tasks.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "cpu/dot_kernel.h"
+#include "lamina/lamina.h"
+#include "lamina/verify.h"
+
+namespace {
+
+lamina_case parse(const std::string &line) {
+  std::istringstream stream(line);
+  std::vector<std::string> words;
+  for (std::string word; stream >> word;) words.push_back(word);
+  std::vector<const char *> pointers;
+  for (const std::string &word : words) pointers.push_back(word.c_str());
+  lamina_case c = {};
+  EXPECT_EQ(lamina_case_parse(static_cast<int>(pointers.size()), pointers.data(), nullptr, &c), LAMINA_OK)
+      << lamina_last_error();
+  return c;
+}
+
+lamina_device *open(int threads) {
+  lamina_device_options options = {};
+  options.threads = threads;
+  lamina_device *device = nullptr;
+  EXPECT_EQ(lamina_device_open("cpu", &options, &device), LAMINA_OK) << lamina_last_error();
+  return device;
+}
+
+class Dot : public testing::TestWithParam<const char *> {};
+
+TEST_P(Dot, IsRight) {
+  int kernels = 0;
+  while (lamina_dot_kernel_at(kernels)) kernels++;
+  for (const int threads : {1, 3}) {
+    lamina_device *device = open(threads);
+    lamina_case c = parse(GetParam());
+    lamina_verify_options how = {};
+    how.engine = "dot";
+    for (const bool exact : {false, true}) {
+      lamina_verdict verdicts[4];
+      int count = 4;
+      c.exact = exact;
+      EXPECT_EQ(lamina_verify(device, &c, &how, verdicts, &count), LAMINA_OK) << lamina_last_error();
+      EXPECT_EQ(count, kernels);
+    }
+    lamina_device_close(device);
+  }
+}
+
+// One example, whose rows are cut before their ends; groups of examples, whose rows are in pieces; tails of vectors,
+// lines, pieces and tiles.
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, Dot,
+    testing::Values("fc/forward x=1x1 w=1x1", "fc/forward x=1x617 w=131x617", "fc_relu/forward x=2x272 w=13x272 b=13",
+                    "fc/forward x=3x271 w=100x271 b=100:bf16", "fc_relu/forward x=4x1031:bf16 w=61x1031:bf16 b=61",
+                    "fc_relu/forward x=5x784 w=67x784 b=67", "fc/forward x=7x2049:bf16 w=17x2049 y=7x17",
+                    "fc/forward x=9x1100 w=23x1100:bf16 b=23 y=9x23:bf16", "fc_relu/forward x=16x130 w=7x130:bf16"));
+
+// Runs the case on vectors of f32, which needn't be aligned, without workspace.
+void run(int threads, const std::string &line, lamina_args args) {
+  lamina_device *device = open(threads);
+  lamina_case c = parse(line);
+  for (lamina_desc &desc : c.problem.arg)
+    if (desc.dtype != LAMINA_NONE) desc.align = sizeof(float);
+  lamina_plan_options options = {};
+  options.engine = "dot";
+  lamina_plan *plan = nullptr;
+  ASSERT_EQ(lamina_plan_open(device, &c.problem, &options, &plan), LAMINA_OK) << lamina_last_error();
+  EXPECT_EQ(lamina_plan_workspace(plan), 0U);
+  EXPECT_EQ(lamina_plan_run(plan, &args, nullptr, nullptr), LAMINA_OK) << lamina_last_error();
+  lamina_plan_close(plan);
+  lamina_device_close(device);
+}
+
+TEST(DotBits, AreTheSameWithAllThreadsAndExamples) {
+  enum { N = 7, K = 1234, O = 257 };
+  std::vector<float> x(N * K), w(O * K), b(O), first(N * O), y(N * O);
+  for (size_t i = 0; i < x.size(); i++) x[i] = std::sin(static_cast<float>(i));
+  for (size_t i = 0; i < w.size(); i++) w[i] = std::cos(static_cast<float>(i));
+  run(1, "fc/forward x=7x1234 w=257x1234 b=257", {{x.data(), w.data(), b.data(), first.data()}});
+  for (const int threads : {1, 2, 5})
+    for (const int examples : {1, 4, 5, 7}) {
+      std::fill(y.begin(), y.end(), NAN);
+      run(threads, "fc/forward x=" + std::to_string(examples) + "x1234 w=257x1234 b=257",
+          {{x.data(), w.data(), b.data(), y.data()}});
+      const auto there = static_cast<std::ptrdiff_t>(examples) * O;
+      EXPECT_TRUE(std::equal(y.begin(), y.begin() + there, first.begin()))
+          << threads << " threads, " << examples << " examples";
+    }
+}
+
+TEST(DotRelu, LetsNaNPass) {
+  float x[] = {1, 1, 1}, w[] = {1, NAN, 1, -1, -1, 1}, y[2];
+  run(1, "fc_relu/forward x=1x3 w=2x3", {{x, w, nullptr, y}});
+  EXPECT_TRUE(std::isnan(y[0]));
+  EXPECT_EQ(y[1], 0);
+}
+
+TEST(DotRefusal, IsOfManyExamples) {
+  lamina_device *device = open(1);
+  lamina_case c = parse("fc/forward x=17x2 w=3x2");
+  lamina_candidate list[32];
+  int count = 32, found = 0;
+  ASSERT_EQ(lamina_candidates(device, &c.problem, nullptr, list, &count), LAMINA_OK) << lamina_last_error();
+  for (int i = 0; i < count; i++)
+    if (std::string(list[i].engine) == "dot") {
+      EXPECT_LT(list[i].seconds, 0);
+      EXPECT_STREQ(list[i].reason, "it is for up to 16 examples");
+      found++;
+    }
+  EXPECT_EQ(found, 1);
+  lamina_device_close(device);
+}
+
+} // namespace

@@ -2,7 +2,8 @@
  *
  *   flops        multiply-adds in registers, by the widest vectors there are, on all threads
  *   flops_half   the same of bf16 pairs that are added in f32, where there are instructions for it
- *   read, copy   sums over, and a pass from one to the other of, more memory than the caches hold
+ *   read         dot products of rows that are more memory than the caches hold, several at once, as dot_fc.c reads
+ *   copy         a pass from one half of so much memory to the other
  *   region       a parallel region in which nothing is done
  *
  * Reckoned from what the CPU says of itself, so that estimates are the same each time; or measured, in some 100 ms, when
@@ -22,6 +23,7 @@
 #endif
 
 #include "core/text.h"
+#include "cpu/dot_kernel.h"
 #include "cpu/loop.h"
 
 /* ---- Reckoned ------------------------------------------------------------------------------------------------------ */
@@ -175,7 +177,7 @@ static double burn_rate(burn_fn *burn, double operations, int threads, double se
 
 /* ---- Memory -------------------------------------------------------------------------------------------------------- */
 
-enum { LEAST_BYTES = 64 << 20, MOST_BYTES = 512 << 20, PIECE = 1 << 14 /* elements */ };
+enum { LEAST_BYTES = 64 << 20, MOST_BYTES = 512 << 20, PIECE = 1 << 14 /* elements */, AHEAD = 1024 /* bytes */ };
 
 LAMINA_CLONES static void fill_piece(int64_t n, float *y) {
   for (int64_t i = 0; i < n; i++) y[i] = 1;
@@ -185,15 +187,16 @@ LAMINA_CLONES static void copy_piece(int64_t n, const float *x, float *y) {
   for (int64_t i = 0; i < n; i++) y[i] = x[i] + 1;
 }
 
-LAMINA_CLONES static float sum_piece(int64_t n, const float *x) {
-  float lane[64] = {0}, sum = 0;
-  for (int64_t i = 0; i + 64 <= n; i += 64)
-    for (int64_t j = 0; j < 64; j++) lane[j] += x[i + j];
-  for (int j = 0; j < 64; j++) sum += lane[j];
-  return sum;
+/* Rows, each in its order, with the first of them in the place of the examples. */
+static float read_rows(const float *x) {
+  const lamina_dot_kernel *kernel = lamina_dot_kernel_at(0);
+  const lamina_dot_tile tile = {.k = PIECE, .ldw = PIECE, .ldx = PIECE, .ahead_to = LAMINA_DOT_ROWS, .ahead = AHEAD};
+  float sums[LAMINA_DOT_ROWS * LAMINA_DOT_LANES];
+  kernel->f32(LAMINA_DOT_ROWS, 1, &tile, x, x, sums);
+  return sums[0];
 }
 
-/* Two halves of one block: `read` sums over both, `copy` goes from the first to the second. */
+/* Two halves of one block: `read` goes over both, `copy` from the first to the second. */
 static void memory_rates(float *x, int64_t elements, int threads, double seconds, lamina_roofline *roofline) {
   const int64_t half = elements / 2, pieces = elements / PIECE;
   (void)threads;
@@ -204,8 +207,8 @@ static void memory_rates(float *x, int64_t elements, int threads, double seconds
   do {
     const double start = now();
 #pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t p = 0; p < pieces; p++) {
-      volatile float kept = sum_piece(PIECE, x + p * PIECE);
+    for (int64_t p = 0; p < pieces; p += LAMINA_DOT_ROWS) {
+      volatile float kept = read_rows(x + p * PIECE);
       (void)kept;
     }
     const double middle = now();
@@ -220,7 +223,7 @@ static lamina_status measure_memory(lamina_device *device, double seconds, lamin
   const long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
   size_t size = cache > 0 ? 2 * (size_t)cache : LEAST_BYTES;
   size = size < LEAST_BYTES ? LEAST_BYTES : size > MOST_BYTES ? MOST_BYTES : size;
-  const size_t whole = 2 * PIECE * sizeof(float);
+  const size_t whole = 2 * LAMINA_DOT_ROWS * PIECE * sizeof(float);
   size = size / whole * whole;
   float *x = lamina_alloc(&device->allocator, size);
   if (!x) return LAMINA_OUT_OF_MEMORY;

@@ -70,6 +70,7 @@ typedef struct bench_peaks {
   const bench_clock *clock;
   double seconds; /* that measuring one may take, roughly */
   double copy;    /* bytes a second; 0: not measured yet */
+  double read;    /* bytes a second that the CPU reads; 0: not measured yet, or it is another device */
   double fma;     /* f32 operations a second of the CPU; 0: not measured yet, or it is another device */
   struct {
     const char *op;
@@ -82,7 +83,7 @@ typedef struct bench_peaks {
 } bench_peaks;
 
 /* The seconds that the problem takes at least: its operations at the rate of the device's best product of that type, or
- * its bytes at the rate of its best copy. *compute: it is the operations. Measures what isn't known yet. */
+ * its bytes at the rates of its best copy and reads. *compute: it is the operations. Measures what isn't known yet. */
 lamina_status bench_bound(bench_peaks *peaks, const lamina_problem *problem, double *seconds, bool *compute);
 
 /* ---- Rows ---------------------------------------------------------------------------------------------------------- */

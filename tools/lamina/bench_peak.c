@@ -1,5 +1,6 @@
 /* What the device can do at best, measured with what it has: its largest product and its largest copy that the time is
- * enough for, and on the CPU multiply-adds in registers. So a bound can be beaten by a little, but never by much. */
+ * enough for, and on the CPU multiply-adds in registers and reads. So a bound can be beaten by a little, but never by
+ * much. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,29 +118,20 @@ static int32_t dtype_of(const lamina_problem *problem) {
   return LAMINA_F32;
 }
 
-/* On a device of its own: that of the bench has made plans. */
-static lamina_status measure_fma(int threads, double *rate) {
-  const lamina_device_options options = {.threads = threads};
+/* On a device of its own: that of the bench has made plans. Other devices than the CPU have no such rates. */
+static lamina_status cpu_rates(bench_peaks *peaks) {
+  const lamina_device_options options = {.threads = lamina_device_threads(peaks->device)};
   lamina_device *cpu;
   lamina_roofline most;
+  if (peaks->read > 0 || strcmp(lamina_device_name(peaks->device), "cpu") != 0) return LAMINA_OK;
   lamina_status status = lamina_device_open("cpu", &options, &cpu);
   if (status) return status;
   status = lamina_roofline_measure(cpu, &most);
-  if (!status) *rate = most.flops;
   lamina_device_close(cpu);
-  return status;
-}
-
-/* On the CPU narrower types come to f32 arithmetic, unless a product shows more. */
-static lamina_status fma_rate(bench_peaks *peaks, double *rate) {
-  const bool cpu = strcmp(lamina_device_name(peaks->device), "cpu") == 0;
-  lamina_status status = LAMINA_OK;
-  if (cpu && !(peaks->fma > 0)) {
-    status = measure_fma(lamina_device_threads(peaks->device), &peaks->fma);
-    if (!status) status = tell(peaks, "multiply-adds in f32", "FLOP/s", peaks->fma);
-  }
-  *rate = fmax(*rate, peaks->fma);
-  return status;
+  if (status) return status;
+  peaks->fma = most.flops, peaks->read = most.read;
+  status = tell(peaks, "reads", "B/s", peaks->read);
+  return status ? status : tell(peaks, "multiply-adds in f32", "FLOP/s", peaks->fma);
 }
 
 static lamina_status product_rate(bench_peaks *peaks, const lamina_problem *problem, double *rate) {
@@ -158,7 +150,7 @@ static lamina_status product_rate(bench_peaks *peaks, const lamina_problem *prob
   snprintf(of, sizeof of, "%s %dx%dx%d dtype=%s%s", op, side, side, side, lamina_dtype_name((lamina_dtype)dtype),
            math_words[math]);
   if (!status) status = tell(peaks, of, "FLOP/s", *rate);
-  if (!status) status = fma_rate(peaks, rate);
+  *rate = fmax(*rate, peaks->fma); /* on the CPU narrower types come to f32 arithmetic, unless a product shows more */
   peaks->product[peaks->products].op = op;
   peaks->product[peaks->products].dtype = dtype, peaks->product[peaks->products].math = math;
   peaks->product[peaks->products++].rate = *rate;
@@ -209,13 +201,26 @@ static lamina_status copy_rate(bench_peaks *peaks) {
   }
 }
 
+/* The bytes that come in at the rate of reads, those that go out as if a copy were a read and a write. */
+static double moving(const bench_peaks *peaks, const lamina_problem *problem, double bytes) {
+  const lamina_op_def *op = lamina_op_at(problem->op);
+  const double read = 1 / fmax(peaks->read, peaks->copy), write = 2 / peaks->copy - read;
+  double out = 0;
+  for (int i = 0; op->args[i].name; i++)
+    if (op->args[i].role != LAMINA_IN && problem->arg[i].dtype != LAMINA_NONE)
+      out +=
+          (double)lamina_desc_count(&problem->arg[i]) * (double)lamina_dtype_size((lamina_dtype)problem->arg[i].dtype);
+  return (bytes - out) * read + out * write;
+}
+
 lamina_status bench_bound(bench_peaks *peaks, const lamina_problem *problem, double *seconds, bool *compute) {
   double flops, bytes, rate = 0;
   lamina_problem_work(problem, &flops, &bytes); /* (with fewer operations than bytes, bytes bind on any device) */
   lamina_status status = copy_rate(peaks);
+  if (!status) status = cpu_rates(peaks);
   if (!status && flops > bytes) status = product_rate(peaks, problem, &rate);
   if (status) return status;
-  *seconds = bytes / peaks->copy;
+  *seconds = moving(peaks, problem, bytes);
   *compute = rate > 0 && flops / rate > *seconds;
   if (*compute) *seconds = flops / rate;
   return LAMINA_OK;

@@ -29,7 +29,7 @@ struct broadcast {
       else
         dims[rank] = dims_[d], repeats[rank++] = repeats_[d];
     }
-    if (rank == 0) dims[0] = 1, repeats[rank++] = false;
+    if (rank == 0) dims[rank++] = 1;
   }
   int64_t count(bool repeated) const {
     int64_t n = 1;

@@ -6,6 +6,7 @@
 //   LAUNCH(kernel, grid, block, smem, stream, args…)        an expression: the cudaError_t of the launch as int, 0 is fine
 //   LAUNCH_COOP(…)                                          likewise; the kernel may call grid_sync()
 //   scaled(on_gpu, emulated)            a limit that the emulation lowers, so that its small shapes go beyond it, too
+//   grid_limit(on_gpu)                  of a grid's blocks, likewise
 //
 // A launch evaluates its arguments once and converts them to the kernel's parameter types; above 48 KiB of dynamic shared
 // memory it opts in first. A kernel name with commas goes into parentheses: LAUNCH((tile<64, 32>), …).
@@ -54,6 +55,7 @@ inline int launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t smem, cuda
   extern __shared__ __align__(128) unsigned char dev_dynamic_shared[];                                                 \
   T *name = reinterpret_cast<T *>(dev_dynamic_shared)
 template <class T> constexpr T scaled(T on_gpu, int) { return on_gpu; }
+inline int64_t grid_limit(int64_t on_gpu) { return on_gpu; }
 #define LAUNCH(kernel, ...)      (::dev::launch<false>(kernel, __VA_ARGS__))
 #define LAUNCH_COOP(kernel, ...) (::dev::launch<true>(kernel, __VA_ARGS__))
 

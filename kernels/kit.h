@@ -63,7 +63,9 @@ constexpr int block_size = 256; // of kernels whose threads don't talk
 template <class T> __host__ __device__ constexpr T lesser(T a, T b) { return b < a ? b : a; }
 
 // As many blocks of a grid-stride loop as are wanted, up to `most`.
-inline dim3 grid_of(int64_t wanted, int64_t most = 1 << 20) { return dim3(unsigned(lesser(wanted, scaled(most, 3)))); }
+inline dim3 grid_of(int64_t wanted, int64_t most = 1 << 20) {
+  return dim3(unsigned(lesser(wanted, grid_limit(most)))); // few where kernels are emulated
+}
 // Blocks for n threads' worth of work in such a loop: enough to fill the largest GPUs several times over.
 inline dim3 blocks_for(int64_t n, int per_block = block_size) { return grid_of((n + per_block - 1) / per_block, 8192); }
 

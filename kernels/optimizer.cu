@@ -15,13 +15,13 @@ namespace {
 
 constexpr int most_shared = scaled(512, 5); // segments; more of them stay in global memory
 
-// Where a thread is among the segments: parameters begin … end - 1 have one decay.
+// Where a thread is among the segments: from parameter i on, which only grows, up to end - 1 they have one decay.
 struct place {
-  int64_t begin = 0, end = 0;
+  int64_t end = 0;
   double decay = 0;
 };
 
-// The first segment that ends behind parameter i, and where the one before it ends.
+// The first segment that ends behind parameter i.
 __device__ inline place look_up(const kernel_segments &segments, const int64_t *ends, int64_t n, int64_t i) {
   int64_t low = 0, high = segments.count;
   while (low < high) {
@@ -32,7 +32,6 @@ __device__ inline place look_up(const kernel_segments &segments, const int64_t *
       low = middle + 1;
   }
   place to;
-  to.begin = low > 0 ? ends[low - 1] : 0;
   to.end = low < segments.count ? ends[low] : n;
   to.decay = low < segments.count ? get_real(segments.decay, low) : 0;
   return to;
@@ -57,7 +56,7 @@ __device__ __forceinline__ void each_parameter(const kernel_segments &segments, 
   for (int64_t i0 = 4 * first_of_grid(); i0 < n; i0 += 4 * size_of_grid()) {
     const int64_t last = i0 + 4 < n ? i0 + 4 : n;
     for (int64_t i = i0; i < last;) {
-      if (i < at.begin || i >= at.end) at = look_up(segments, ends, n, i);
+      if (i >= at.end) at = look_up(segments, ends, n, i);
       const bool all = quads && i == i0 && lesser(n, at.end) / 4 > i0 / 4;
       f(i, all ? 4 : 1, at.decay);
       i += all ? 4 : 1;

@@ -81,6 +81,8 @@ const Case cases[] = {
     {"conv/backward_bias dy=5x70x7 dtype=bf16", "kernel/direct", "kernel/direct"},
     {"local_conv/forward x=3x5x9x11 w=7x9x6x5x3x3 b=6x7x9", "kernel"},
     {"local_conv/backward_data dy=3x6x7x9 w=7x9x6x5x3x3 dx=3x5x9x11", "kernel"},
+    {"local_conv/forward x=11x5x4x5 w=2x3x6x5x3x3 b=6x2x3", "kernel"}, // more images than a thread has
+    {"local_conv/backward_data dy=11x6x2x3 w=2x3x6x5x3x3 dx=11x5x4x5", "kernel"},
     {"local_conv/backward_weights dy=3x6x7x9 x=3x5x9x11 dw=7x9x6x5x3x3", "kernel"},
 };
 

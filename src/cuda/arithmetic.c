@@ -21,7 +21,7 @@ static kernel_binary shape_of(const lamina_plan *plan, kernel_function function,
   kernel_binary s = {.function = function, .type = cuda_type(a), .rank = a->rank, .aligned = true};
   for (int i = 0; i < LAMINA_MAX_ARGS; i++) s.aligned &= !cuda_present(&arg[i]) || arg[i].align >= 16;
   if (one_axis(a, b)) {
-    s.rank = 1, s.dims[0] = cuda_count(a), s.repeats[0] = s.dims[0] > 1 && cuda_count(b) == 1;
+    s.rank = 1, s.dims[0] = cuda_count(a), s.repeats[0] = cuda_count(b) == 1;
     return s;
   }
   for (int d = 0; d < a->rank; d++) { /* small: large's axes, or one number for each channel */

@@ -104,6 +104,10 @@ void cuda_move_candidates(lamina_device *device, const lamina_problem *problem, 
                           lamina_candidate_fn *each, void *context);
 /* Are the floating arguments one of the types that kernels take? If not, tells `each` why. */
 bool cuda_takes(const lamina_problem *problem, lamina_candidate_fn *each, void *context);
+/* Has every argument up to 2^31 - 1 elements? If not, tells `each` why. */
+bool cuda_small(const lamina_problem *problem, lamina_candidate_fn *each, void *context);
+/* Both. */
+bool cuda_takes_small(const lamina_problem *problem, lamina_candidate_fn *each, void *context);
 /* Seconds for this much work on the device: what takes longest, and the launch. */
 double cuda_seconds(lamina_device *device, double flops, double bytes);
 /* Bytes of all arguments. */

@@ -34,6 +34,20 @@ bool cuda_takes(const lamina_problem *problem, lamina_candidate_fn *each, void *
   return true;
 }
 
+bool cuda_small(const lamina_problem *problem, lamina_candidate_fn *each, void *context) {
+  const lamina_op_def *op = cuda_host->op_at(problem->op);
+  for (int i = 0; op->args[i].name; i++)
+    if (cuda_present(&problem->arg[i]) && cuda_count(&problem->arg[i]) > INT32_MAX) {
+      each(context, NULL, 0, "it takes up to 2^31 - 1 elements");
+      return false;
+    }
+  return true;
+}
+
+bool cuda_takes_small(const lamina_problem *problem, lamina_candidate_fn *each, void *context) {
+  return cuda_takes(problem, each, context) && cuda_small(problem, each, context);
+}
+
 void cuda_candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
                      lamina_candidate_fn *each, void *context) {
   (void)engine;

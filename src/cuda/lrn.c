@@ -26,11 +26,7 @@ static kernel_lrn lrn_of(const lamina_problem *problem) {
 static void candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
                        lamina_candidate_fn *each, void *context) {
   const bool backward = strcmp(engine->op, "lrn/backward") == 0;
-  if (!cuda_takes(problem, each, context)) return;
-  if (cuda_count(&problem->arg[0]) > INT32_MAX) {
-    each(context, NULL, 0, "it takes up to 2^31 - 1 elements");
-    return;
-  }
+  if (!cuda_takes_small(problem, each, context)) return;
   const kernel_lrn l = lrn_of(problem); /* what is in the workspace is written and read */
   each(context, "",
        cuda_seconds(device, 0, cuda_bytes(problem) + (2.0 + l.axes) * (double)kernel_lrn_workspace(&l, backward)), "");

@@ -83,8 +83,8 @@ static void measure(cuda_device *device) {
   device->multiprocessors = attribute(device, cudaDevAttrMultiProcessorCount);
   device->shared_memory = (size_t)attribute(device, cudaDevAttrMaxSharedMemoryPerBlockOptin);
   cuda_limits(device, &limits);
-  device->bandwidth = limits.bandwidth > 0 ? limits.bandwidth : 1e12; /* a device that keeps it to itself */
-  device->flops = limits.flops > 0 ? limits.flops : 1e13;
+  device->bandwidth = limits.bandwidth ? limits.bandwidth : 1e12; /* a device that keeps it to itself */
+  device->flops = limits.flops ? limits.flops : 1e13;
 }
 
 static lamina_status describe(const cuda_device *device, char *about, size_t size) {

@@ -22,9 +22,7 @@ static bool takes(const lamina_problem *problem, lamina_candidate_fn *each, void
       return false;
     }
   }
-  if (cuda_count(&problem->arg[0]) <= INT32_MAX) return true;
-  each(context, NULL, 0, "it takes up to 2^31 - 1 elements");
-  return false;
+  return cuda_small(problem, each, context);
 }
 
 /* In one kernel a set has one warp or block, and what is read again comes from the cache: good for many sets with long

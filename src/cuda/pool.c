@@ -11,15 +11,10 @@
 
 /* ---- For all pools ----------------------------------------------------------------------------------------------- */
 
-bool cuda_pool_takes(const lamina_problem *problem, int x, int y, bool windows, lamina_candidate_fn *each,
-                     void *context) {
+bool cuda_pool_takes(const lamina_problem *problem, int x, lamina_candidate_fn *each, void *context) {
   const lamina_pool *pool = cuda_attr(problem);
-  if (!cuda_takes(problem, each, context)) return false;
-  if (cuda_count(&problem->arg[x]) > INT32_MAX || cuda_count(&problem->arg[y]) > INT32_MAX) {
-    each(context, NULL, 0, "it takes up to 2^31 - 1 elements");
-    return false;
-  }
-  for (int a = 0; windows && a < problem->arg[x].rank - 2; a++)
+  if (!cuda_takes_small(problem, each, context)) return false;
+  for (int a = 0; a < problem->arg[x].rank - 2; a++)
     if (problem->arg[x].dims[2 + a] + pool->pad[a][0] + pool->pad[a][1] > INT32_C(1) << 30) {
       each(context, NULL, 0, "it takes up to 2^30 elements along an axis, with padding");
       return false;
@@ -50,21 +45,17 @@ kernel_pool cuda_pool_of(const lamina_problem *problem, int x, int y, bool windo
 
 /* ---- Pools ------------------------------------------------------------------------------------------------------- */
 
-#define CANDIDATES(name, wide, narrow, windows)                                                                        \
+#define CANDIDATES(name, takes)                                                                                        \
   static void name##_candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,     \
                                 lamina_candidate_fn *each, void *context) {                                            \
     (void)engine;                                                                                                      \
-    if (cuda_pool_takes(problem, wide, narrow, windows, each, context))                                                \
-      each(context, "", cuda_seconds(device, 0, cuda_bytes(problem)), "");                                             \
+    if (takes) each(context, "", cuda_seconds(device, 0, cuda_bytes(problem)), "");                                    \
   }
-CANDIDATES(forward, 0, 1, true)
-CANDIDATES(drawing, 0, 2, true)
-CANDIDATES(avg_backward, 1, 0, true)
-CANDIDATES(scatter, 2, 0, true)
-CANDIDATES(gated, 3, 1, true)
-CANDIDATES(lp_backward, 0, 1, true)
-CANDIDATES(unpool, 2, 0, false)
-CANDIDATES(unpool_backward, 0, 2, false)
+CANDIDATES(forward, cuda_pool_takes(problem, 0, each, context)) /* and what else has windows over its first argument */
+CANDIDATES(avg_backward, cuda_pool_takes(problem, 1, each, context))
+CANDIDATES(scatter, cuda_pool_takes(problem, 2, each, context))
+CANDIDATES(gated, cuda_pool_takes(problem, 3, each, context))
+CANDIDATES(unpool, cuda_takes_small(problem, each, context))
 
 /* `set` are statements about `p`. */
 #define RUN(name, wide, narrow, windows, set, launch)                                                                  \
@@ -123,10 +114,10 @@ const lamina_engine lamina_cuda_avg_pool_backward = {ENGINE("avg_pool/backward",
 const lamina_engine lamina_cuda_mixed_pool_forward = {ENGINE("mixed_pool/forward", forward, mixed)};
 const lamina_engine lamina_cuda_mixed_pool_backward = {SCATTER("mixed_pool/backward", mixed_backward)};
 const lamina_engine lamina_cuda_lp_pool_forward = {ENGINE("lp_pool/forward", forward, lp)};
-const lamina_engine lamina_cuda_lp_pool_backward = {ENGINE("lp_pool/backward", lp_backward, lp_backward)};
-const lamina_engine lamina_cuda_stochastic_pool_forward = {ENGINE("stochastic_pool/forward", drawing, stochastic)};
+const lamina_engine lamina_cuda_lp_pool_backward = {ENGINE("lp_pool/backward", forward, lp_backward)};
+const lamina_engine lamina_cuda_stochastic_pool_forward = {ENGINE("stochastic_pool/forward", forward, stochastic)};
 const lamina_engine lamina_cuda_stochastic_pool_inference = {
     ENGINE("stochastic_pool/inference", forward, stochastic_inference)};
 const lamina_engine lamina_cuda_stochastic_pool_backward = {SCATTER("stochastic_pool/backward", scatter)};
 const lamina_engine lamina_cuda_max_unpool_forward = {ENGINE("max_unpool/forward", unpool, unpool)};
-const lamina_engine lamina_cuda_max_unpool_backward = {ENGINE("max_unpool/backward", unpool_backward, unpool_backward)};
+const lamina_engine lamina_cuda_max_unpool_backward = {ENGINE("max_unpool/backward", unpool, unpool_backward)};

@@ -5,10 +5,9 @@
 #include "cuda/cuda.h"
 #include "kernels/pool.h"
 
-/* Is the problem, with planes in arguments x and y, one that kernels have numbers for? If not, tells `each` why.
- * `windows`: its descriptor begins with a lamina_pool. */
-bool cuda_pool_takes(const lamina_problem *problem, int x, int y, bool windows, lamina_candidate_fn *each,
-                     void *context);
+/* Is the problem, with windows over argument x, one that kernels have numbers for? If not, tells `each` why.
+ * Its descriptor begins with a lamina_pool. */
+bool cuda_pool_takes(const lamina_problem *problem, int x, lamina_candidate_fn *each, void *context);
 /* The planes of arguments x and y, and the windows. */
 kernel_pool cuda_pool_of(const lamina_problem *problem, int x, int y, bool windows);
 

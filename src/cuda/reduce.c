@@ -50,13 +50,7 @@ static kernel_groups of_kind(const groups *g, bool kind, int first) {
 
 static void candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
                        lamina_candidate_fn *each, void *context) {
-  const lamina_op_def *op = cuda_host->op_at(problem->op);
-  for (int i = 0; op->args[i].name; i++)
-    if (cuda_present(&problem->arg[i]) && cuda_count(&problem->arg[i]) > INT32_MAX) {
-      each(context, NULL, 0, "it takes up to 2^31 - 1 elements");
-      return;
-    }
-  cuda_candidates(device, problem, engine, each, context);
+  if (cuda_small(problem, each, context)) cuda_candidates(device, problem, engine, each, context);
 }
 
 /* ---- Forward ---------------------------------------------------------------------------------------------------- */

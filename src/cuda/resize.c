@@ -23,11 +23,7 @@ static kernel_resize resize_of(const lamina_problem *problem, int x, int y) {
 static void candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
                        lamina_candidate_fn *each, void *context) {
   (void)engine;
-  if (!cuda_takes(problem, each, context)) return;
-  if (cuda_count(&problem->arg[0]) > INT32_MAX || cuda_count(&problem->arg[1]) > INT32_MAX)
-    each(context, NULL, 0, "it takes up to 2^31 - 1 elements");
-  else
-    each(context, "", cuda_seconds(device, 0, cuda_bytes(problem)), "");
+  if (cuda_takes_small(problem, each, context)) each(context, "", cuda_seconds(device, 0, cuda_bytes(problem)), "");
 }
 
 #define RUN(pass, x, y)                                                                                                \

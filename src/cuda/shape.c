@@ -221,21 +221,14 @@ static lamina_status run_pad_backward(const lamina_plan *plan, const lamina_args
 
 /* ---- Rows ------------------------------------------------------------------------------------------------------- */
 
-/* The larger of the two arguments has 32-bit indices. */
-static bool few(const lamina_problem *problem, lamina_candidate_fn *each, void *context) {
-  if (cuda_count(&problem->arg[0]) <= INT32_MAX && cuda_count(&problem->arg[1]) <= INT32_MAX) return true;
-  each(context, NULL, 0, "it takes up to 2^31 - 1 elements");
-  return false;
-}
-
 static void few_move_candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
                                 lamina_candidate_fn *each, void *context) {
-  if (few(problem, each, context)) cuda_move_candidates(device, problem, engine, each, context);
+  if (cuda_small(problem, each, context)) cuda_move_candidates(device, problem, engine, each, context);
 }
 
 static void few_candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
                            lamina_candidate_fn *each, void *context) {
-  if (few(problem, each, context)) cuda_candidates(device, problem, engine, each, context);
+  if (cuda_small(problem, each, context)) cuda_candidates(device, problem, engine, each, context);
 }
 
 #define ENGINE(op, strides, candidates_, ...)                                                                          \

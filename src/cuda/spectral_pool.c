@@ -31,18 +31,13 @@ static double flops_of(const kernel_spectral_pool *p) {
 
 static void candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
                        lamina_candidate_fn *each, void *context) {
-  if (!cuda_takes(problem, each, context)) return;
-  for (int i = 0; i < 2; i++) {
-    if (cuda_count(&problem->arg[i]) > INT32_MAX) {
-      each(context, NULL, 0, "it takes up to 2^31 - 1 elements");
-      return;
-    }
+  if (!cuda_takes_small(problem, each, context)) return;
+  for (int i = 0; i < 2; i++)
     for (int d = 2; d < problem->arg[i].rank; d++)
       if (problem->arg[i].dims[d] > INT32_C(1) << 20) {
         each(context, NULL, 0, "it takes up to 2^20 elements along an axis");
         return;
       }
-  }
   const kernel_spectral_pool p = pool_of(problem, is_backward(engine->op));
   const double bytes = cuda_bytes(problem) + 2 * (double)kernel_spectral_pool_workspace(&p);
   each(context, "", cuda_seconds(device, flops_of(&p), bytes), "");

@@ -48,6 +48,10 @@ cudaError_t copy(void *to, size_t to_pitch, const void *from, size_t from_pitch,
     return refuse(cudaErrorInvalidValue, "%s: a pitch below the width", name);
   if (!box.width || !box.height) return done(cudaSuccess);
   if (strike(EMULATED_COPY)) return refuse(cudaErrorUnknown, "%s", name);
+  if (S->recording) {
+    S->records.push_back("copy " + std::to_string(box.width * box.height));
+    return cudaSuccess;
+  }
   if (!to || !from) return refuse(cudaErrorInvalidValue, "%s: a null pointer", name);
   const Where w_to = where(to, extent(to_pitch, box)), w_from = where(from, extent(from_pitch, box));
   if (const cudaError_t e = check_copy(w_to, w_from, kind, name)) return e;
@@ -96,6 +100,10 @@ cudaError_t set(void *p, int value, size_t n, cudaStream_t stream, bool async, c
   if (const cudaError_t e = get_stream(stream, &s)) return e;
   if (!n) return done(cudaSuccess);
   if (strike(EMULATED_COPY)) return refuse(cudaErrorUnknown, "%s", name);
+  if (S->recording) {
+    S->records.push_back("fill " + std::to_string(n));
+    return cudaSuccess;
+  }
   if (!async)
     if (const cudaError_t e = refuse_if_capturing(name)) return e;
   const Where w = where(p, n);

@@ -59,6 +59,7 @@ void reset(unsigned seed, int devices, size_t memory) {
   simt::config.order = static_cast<simt::Order>(seed % 3);
   simt::config.async = static_cast<simt::Async>(seed % 3);
   simt::config.seed = seed;
+  simt::config.small_grids = true;
   current_device = 0;
   last_error = cudaSuccess;
 }
@@ -221,6 +222,17 @@ const emulated_control control = {
       S->free_waits = yes != 0;
     },
     [] { return static_cast<int>(simt::detects_races()); },
+    [] {
+      Api api;
+      S->recording = true;
+      simt::config.small_grids = false;
+    },
+    [] {
+      Api api;
+      std::vector<std::string> taken;
+      taken.swap(S->records);
+      return lines(taken);
+    },
 };
 
 } // namespace

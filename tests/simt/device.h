@@ -156,7 +156,8 @@ struct State {
   emulated_fault fault = EMULATED_ALLOC;
   unsigned fault_in = 0; // events; 0: none
   bool struck = false;
-  std::vector<std::string> reports;
+  std::vector<std::string> reports, records;
+  bool recording = false;
   std::map<const void *, Kernel> kernels;
   const Work *running = nullptr;
   template <class T> using Handles = std::map<T *, std::unique_ptr<T>>;

@@ -69,6 +69,25 @@ cudaError_t check_shape(const Launch &l) {
   return cudaSuccess;
 }
 
+// "name <<<grid, block, shared memory>>>(integers)".
+std::string text_of(const Launch &l) {
+  const auto size = [](dim3 d) {
+    std::string text = std::to_string(d.x);
+    if (d.y > 1 || d.z > 1) text += "x" + std::to_string(d.y);
+    return d.z > 1 ? text + "x" + std::to_string(d.z) : text;
+  };
+  std::string name = l.name, integers;
+  if (name[0] == '(') name = name.substr(1, name.size() - 2);
+  for (size_t i = 0; i < l.arg_count; i++) {
+    if (!l.args[i].integer) continue;
+    int64_t value = 0;
+    memcpy(&value, l.args[i].at, l.args[i].size);
+    if (l.args[i].size == 4) value = static_cast<int32_t>(value);
+    integers += (integers.empty() ? "" : ", ") + std::to_string(value);
+  }
+  return name + " <<<" + size(l.grid) + ", " + size(l.block) + ", " + std::to_string(l.smem) + ">>>(" + integers + ")";
+}
+
 cudaError_t queue_launch(const Launch &l, std::shared_ptr<void> call) {
   ENTER();
   cudaStream_t s;
@@ -80,6 +99,10 @@ cudaError_t queue_launch(const Launch &l, std::shared_ptr<void> call) {
   const unsigned threads = l.block.x * l.block.y * l.block.z;
   if (threads > 1 && threads % 32) report("%s: %u threads are not made of whole warps", l.name, threads);
   if (strike(EMULATED_LAUNCH)) return refuse(cudaErrorLaunchOutOfResources, "%s", l.name);
+  if (S->recording) {
+    S->records.push_back(text_of(l));
+    return cudaSuccess;
+  }
   const WorkP w = make_work(l.name, 3);
   std::string why;
   if (check_args(l, s->device, w->uses, why)) {

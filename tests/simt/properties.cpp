@@ -68,6 +68,11 @@ static int driver_version() {
   const char *text = getenv("EMULATED_DRIVER");
   return text ? atoi(text) : CUDART_VERSION;
 }
+// EMULATED_CLOCKS=0: a device that keeps its clocks to itself, as some do.
+static bool tells_clocks() {
+  const char *text = getenv("EMULATED_CLOCKS");
+  return !text || atoi(text);
+}
 cudaError_t cudaGetDeviceCount(int *n) {
   Api api;
   if (driver_version() < CUDART_VERSION) return done(cudaErrorInsufficientDriver);
@@ -151,8 +156,8 @@ cudaError_t cudaDeviceGetAttribute(int *v, cudaDeviceAttr a, int d) {
   case cudaDevAttrComputeCapabilityMajor: *v = p.major; break;
   case cudaDevAttrComputeCapabilityMinor: *v = p.minor; break;
   case cudaDevAttrL2CacheSize: *v = p.l2CacheSize; break;
-  case cudaDevAttrClockRate: *v = 1980000; break;
-  case cudaDevAttrMemoryClockRate: *v = 2619000; break;
+  case cudaDevAttrClockRate: *v = tells_clocks() ? 1980000 : 0; break;
+  case cudaDevAttrMemoryClockRate: *v = tells_clocks() ? 2619000 : 0; break;
   case cudaDevAttrGlobalMemoryBusWidth: *v = p.memoryBusWidth; break;
   case cudaDevAttrAsyncEngineCount: *v = p.asyncEngineCount; break;
   case cudaDevAttrConcurrentKernels:

@@ -42,6 +42,18 @@ TEST_P(Emulated, WrongUsesAreTold) {
   EXPECT_EQ(cudaErrorInvalidValue, cudaFree(d));
   EXPECT_TRUE(reported("freed device allocation"));
 }
+TEST_P(Emulated, WhatIsOnlyRecordedDoesNotRun) {
+  float *const nowhere = reinterpret_cast<float *>(uintptr_t(1) << 40);
+  control->only_record();
+  EXPECT_EQ(0, add_one(nowhere, 1000, nullptr));
+  EXPECT_EQ(0, rotate_blocks(nowhere, 5, nullptr));
+  OK(cudaMemcpyAsync(nowhere, nowhere + 8, 24, cudaMemcpyDeviceToDevice, nullptr));
+  OK(cudaMemsetAsync(nowhere, 0, 20, nullptr));
+  EXPECT_EQ(0, reverse_shared(nowhere, 128, nullptr));
+  EXPECT_STREQ(control->take_records(), "add_kernel <<<16, 64, 0>>>(1000)\nrotate_kernel <<<5, 32, 0>>>()\ncopy 24\n"
+                                        "fill 20\nshared_kernel <<<1, 32, 128>>>()\n");
+  EXPECT_STREQ(control->take_records(), "");
+}
 TEST_P(Emulated, BlocksAreWholeWarps) {
   EXPECT_EQ(0, half_a_warp(nullptr));
   EXPECT_TRUE(reported("48 threads are not made of whole warps"));

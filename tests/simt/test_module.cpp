@@ -1,4 +1,5 @@
 // The CUDA module on the emulated device: what it says of devices and memory, streams and events, and of errors.
+#include "case.h"
 #include "module_fixture.h"
 
 namespace {
@@ -35,6 +36,24 @@ TEST_F(Emulated, NoDriverTooOldAOneAndNoGpuAreSentencesOfTheirOwn) {
   start(0, 0);
   EXPECT_ERROR(lamina_device_open("cuda:0", nullptr, &device), LAMINA_DEVICE,
                "there is an NVIDIA driver, but no GPU that it can use");
+}
+
+// Then estimates rest on numbers of the module's own: they are finite, and more work takes longer.
+TEST_F(Emulated, ADeviceMayKeepItsClocksToItself) {
+  const Environment untold("EMULATED_CLOCKS", "0");
+  lamina_device *device = open();
+  const auto seconds = [&](const char *line) {
+    const lamina_case c = case_of(line);
+    lamina_candidate first;
+    int count = 1;
+    EXPECT_OK(lamina_candidates(device, &c.problem, nullptr, &first, &count));
+    return first.seconds;
+  };
+  EXPECT_NEAR(seconds("relu/forward x=1000000"), 11e-6, 1e-6); // 8 MB at 1 TB/s, and 3 us
+  EXPECT_NEAR(seconds("spectral_pool/forward x=8x64x64x64 size=32,32"),
+              seconds("spectral_pool/forward x=8x32x64x64 size=32,32") * 2, 4e-6);
+  EXPECT_LT(seconds("matmul/forward a=1024x1024 b=1024x1024"), 1e-3);
+  lamina_device_close(device);
 }
 
 TEST_F(Emulated, AVariableThatCannotBeUnderstoodNamesTheChoices) {

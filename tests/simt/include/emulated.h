@@ -9,8 +9,8 @@
  *
  * A process that never asks is told on stderr. It exits with 86 where something was reported that nobody took, and with 87
  * where something leaked. The environment: EMULATED_SEED, EMULATED_DEVICES, EMULATED_MEMORY (bytes), EMULATED_FAIL
- * (alloc:3), EMULATED_DRIVER (its CUDA version, 12040; 0: none), EMULATED_VERBOSE=1 (why a call was
- * refused), EMULATED_LEAKS=0, EMULATED_COUNTS=1 (at exit). */
+ * (alloc:3), EMULATED_DRIVER (its CUDA version, 12040; 0: none), EMULATED_CLOCKS=0 (which it doesn't tell),
+ * EMULATED_VERBOSE=1 (why a call was refused), EMULATED_LEAKS=0, EMULATED_COUNTS=1 (at exit). */
 #ifndef EMULATED_H
 #define EMULATED_H
 
@@ -54,6 +54,12 @@ typedef struct emulated_control {
   void (*free_waits)(int yes);
   /* Whether kernels' races are told: only the library that was built for it can. */
   int (*detects_races)(void);
+  /* From now on, until the next reset, launches, copies and fills are only written down: they may name any address, and
+   * nothing runs. Grids are as large as on the GPU. */
+  void (*only_record)(void);
+  /* What was written down since it was last taken, a line each: "scatter<T> <<<12x3, 256, 4096>>>(128, 5)", with those
+   * arguments that are integers, "copy 4096", "fill 64". Valid until the next call. */
+  const char *(*take_records)(void);
 } emulated_control;
 
 const emulated_control *emulated_device_control(void);

@@ -13,11 +13,11 @@
 
 namespace emulated {
 
-// A copied argument, for the check of where its pointers point to.
+// A copied argument, for the check of where its pointers point to, and for records.
 struct Arg {
   const void *at;
   size_t size;
-  bool pointer;
+  bool pointer, integer;
 };
 
 struct Launch {
@@ -50,7 +50,9 @@ int launch_call(const char *name, bool cooperative, dim3 grid, dim3 block, size_
       [](const auto &...a) {
         struct {
           Arg list[sizeof...(a) + 1];
-        } all{{{&a, sizeof a, std::is_pointer_v<std::decay_t<decltype(a)>>}..., {nullptr, 0, false}}};
+        } all{{{&a, sizeof a, std::is_pointer_v<std::decay_t<decltype(a)>>,
+                std::is_integral_v<std::decay_t<decltype(a)>>}...,
+               {nullptr, 0, false, false}}};
         return all;
       },
       call->args);

@@ -83,6 +83,7 @@ struct Config {
   Order order = Order::forward;
   Async async = Async::late;
   unsigned seed = 1;
+  bool small_grids = true; // so that small shapes step over them
 };
 extern Config config;
 
@@ -186,6 +187,7 @@ static constexpr int warpSize = 32;
       ::simt::shared_static(&simt_tag_##name, sizeof(::simt::same<__VA_ARGS__>), #name))
 #define DYN_SHARED(T, name) T *name = static_cast<T *>(::simt::shared_dynamic())
 template <class T> constexpr T scaled(T, int emulated) { return emulated; }
+inline int64_t grid_limit(int64_t on_gpu) { return ::simt::config.small_grids ? 3 : on_gpu; }
 #define LAUNCH(kernel, ...)      (::emulated::launch(#kernel, false, kernel, __VA_ARGS__))
 #define LAUNCH_COOP(kernel, ...) (::emulated::launch(#kernel, true, kernel, __VA_ARGS__))
 

@@ -183,8 +183,7 @@ template <class F> int by_size(const kernel_lrn &l, F f) {
 
 lines lines_of(const kernel_lrn &l) {
   const int n = l.n[0], count = l.count / n, wanted = 1 << 18, least = 16;
-  int parts = l.in_place || count >= wanted ? 1 : (wanted + count - 1) / count;
-  if (parts > (n + least - 1) / least) parts = (n + least - 1) / least;
+  const int parts = l.in_place ? 1 : lesser((wanted - 1) / count + 1, (n - 1) / least + 1);
   lines lines{n, l.inner[0], (n + parts - 1) / parts, uint32_t(count), 0, divider(count), divider(l.inner[0])};
   lines.threads = int64_t(count) * ((n + lines.part - 1) / lines.part);
   return lines;

@@ -40,7 +40,7 @@ const Limit limits[] = {
     {"kernel", "lp_pool/backward dx=1x1x1073741820 kernel=9 stride=9 pad=2:2",
      "lp_pool/backward dx=1x1x1073741820 kernel=9 stride=9 pad=3:2", half},
     {"kernel", "max_unpool/forward x=1x1x9 indices=1x1x9:i32 y=1x1x2147483647",
-     "max_unpool/forward x=1x1x9 indices=1x1x9:i32 y=1x2x1073741824", up_to},
+     "max_unpool/forward x=1x2x9 indices=1x2x9:i32 y=1x2x1073741824", up_to},
     {"kernel", "spectral_pool/forward x=1x1x3x1048576 size=1,1048575", "spectral_pool/forward x=1x1x3x1048577 size=1,3",
      "it takes up to 2^20 elements along an axis"},
     {"kernel", "resize/forward x=2147483647x1x1 size=1", "resize/forward x=1x2x3 size=1073741824", up_to},

@@ -1,4 +1,6 @@
 /* What the module's engines share. */
+#include <math.h>
+
 #include "cuda/cuda.h"
 
 double cuda_bytes(const lamina_problem *problem) {
@@ -12,7 +14,7 @@ double cuda_bytes(const lamina_problem *problem) {
 double cuda_seconds(lamina_device *device, double flops, double bytes) {
   const cuda_device *cuda = cuda_device_of(device);
   const double launch = 3e-6, compute = flops / cuda->flops, memory = bytes / cuda->bandwidth;
-  return launch + (compute > memory ? compute : memory);
+  return launch + fmax(compute, memory);
 }
 
 bool cuda_takes(const lamina_problem *problem, lamina_candidate_fn *each, void *context) {

@@ -111,7 +111,7 @@ static double seconds_of(lamina_device *device, const kernel_gemm *g, const kind
   const double compute = alone * turns * steps * step, waiting = waves * steps * latency;
   const double parts = splits > 1 ? 2.0 * sizeof(float) * splits * elements_of(g) : 0;
   const double memory = cuda_seconds(device, 0, bytes + parts) + (splits > 1 ? cuda_seconds(device, 0, 0) : 0);
-  return memory + ends + (compute > waiting ? compute : waiting);
+  return memory + ends + fmax(compute, waiting);
 }
 
 /* Into how many parts a sum is best divided, each of two steps or more; 1 where it is too short. */

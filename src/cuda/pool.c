@@ -22,7 +22,7 @@ bool cuda_pool_takes(const lamina_problem *problem, int x, lamina_candidate_fn *
   return true;
 }
 
-/* A stride that is larger than any axis, or a dilation without a second element, is as good as a smaller one. */
+/* A stride beyond the axis, or a dilation without a second element, is as good as a smaller one. */
 static int at_most(int64_t n, int64_t most) { return (int)(n < most ? n : most); }
 
 kernel_pool cuda_pool_of(const lamina_problem *problem, int x, int y, bool windows) {
@@ -35,8 +35,9 @@ kernel_pool cuda_pool_of(const lamina_problem *problem, int x, int y, bool windo
     const int to = 3 - axes + a;
     p.x[to] = (int)wide->dims[2 + a], p.y[to] = (int)narrow->dims[2 + a];
     if (!windows) continue;
-    p.kernel[to] = (int)pool->kernel[a], p.stride[to] = at_most(pool->stride[a], INT32_C(1) << 30);
+    p.kernel[to] = (int)pool->kernel[a];
     p.pad[to] = (int)pool->pad[a][0], p.pad_after[to] = (int)pool->pad[a][1];
+    p.stride[to] = at_most(pool->stride[a], p.x[to] + p.pad[to] + p.pad_after[to]);
     p.dilation[to] = pool->kernel[a] > 1 ? (int)pool->dilation[a] : 1;
   }
   p.count_pad = windows && pool->count_pad;

@@ -4,7 +4,7 @@
 //   SHARED(tile, float[2][16][64]);     static shared memory, 16-byte aligned
 //   DYN_SHARED(float, buffer);          float *buffer, the launch's dynamic shared memory, 128-byte aligned
 //   LAUNCH(kernel, grid, block, smem, stream, args…)        an expression: the cudaError_t of the launch as int, 0 is fine
-//   LAUNCH_COOP(…)                                          likewise; the kernel may call grid_sync()
+//   LAUNCH_COOP(…)                                          likewise; the kernel may call grid_sync(), of grid.h
 //   scaled(on_gpu, emulated)            a limit that the emulation lowers, so that its small shapes go beyond it, too
 //   grid_limit(on_gpu)                  of a grid's blocks, likewise
 //
@@ -22,7 +22,6 @@
 #ifndef __CUDACC__
 #include "simt.h"
 #else
-#include <cooperative_groups.h>
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
@@ -60,8 +59,6 @@ inline int64_t grid_limit(int64_t on_gpu) { return on_gpu; }
 #define LAUNCH_COOP(kernel, ...) (::dev::launch<true>(kernel, __VA_ARGS__))
 
 #define DEV_FN __device__ __forceinline__
-
-DEV_FN void grid_sync() { cooperative_groups::this_grid().sync(); }
 
 // The address of shared memory as PTX wants it.
 DEV_FN uint32_t smem_u32(const void *p) { return static_cast<uint32_t>(__cvta_generic_to_shared(p)); }

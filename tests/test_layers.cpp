@@ -348,13 +348,16 @@ TEST(Headers, OfOpsGiveTheWholeContract) {
 
 // ---- What kernels call ----------------------------------------------------------------------------------------------
 
-// test_lanes says of each wrapper of kernels/dev.h what a lane gets, here and on a GPU. (smem_u32 is part of the others.)
+// test_lanes says of each wrapper of kernels/dev.h and grid.h what a lane gets, here and on a GPU. (Others have smem_u32.)
 TEST(Kernels, EveryWrapperIsShownLaneByLane) {
-  static const std::regex wrapper("(?:DEV_(?:MMA|LDMATRIX_X[24])\\(|.*\\bDEV_FN \\w+ )(\\w+)[(,].*");
+  static const std::regex wrapper(
+      "(?:DEV_(?:MMA|LDMATRIX_X[24])\\(|.*\\b(?:DEV_FN|__forceinline__) \\w+ )(\\w+)[(,].*");
   std::string shown;
   int found = 0;
   for (const std::string &line : lines_of(root / "tests/simt/lanes.cu")) shown += line + "\n";
-  for (const std::string &line : lines_of(root / "kernels/dev.h")) {
+  std::vector<std::string> wrappers = lines_of(root / "kernels/dev.h");
+  for (const std::string &line : lines_of(root / "kernels/grid.h")) wrappers.push_back(line);
+  for (const std::string &line : wrappers) {
     std::smatch match;
     if (!std::regex_match(line, match, wrapper) || match[1] == "smem_u32" || match[1] == "name") continue;
     EXPECT_TRUE(std::regex_search(shown, std::regex("\\b" + match[1].str() + "\\b(<[^>]*>)?\\(")))

@@ -1,6 +1,6 @@
 #include "lanes.h"
 
-#include "dev.h"
+#include "grid.h"
 
 namespace {
 

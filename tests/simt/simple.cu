@@ -1,6 +1,6 @@
 #include "simple.h"
 
-#include "dev.h"
+#include "grid.h"
 
 namespace {
 

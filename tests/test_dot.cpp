@@ -5,27 +5,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <sstream>
 #include <string>
 #include <vector>
 
+#include "case.h"
 #include "cpu/dot_kernel.h"
 #include "lamina/lamina.h"
-#include "lamina/verify.h"
 
 namespace {
-
-lamina_case parse(const std::string &line) {
-  std::istringstream stream(line);
-  std::vector<std::string> words;
-  for (std::string word; stream >> word;) words.push_back(word);
-  std::vector<const char *> pointers;
-  for (const std::string &word : words) pointers.push_back(word.c_str());
-  lamina_case c = {};
-  EXPECT_EQ(lamina_case_parse(static_cast<int>(pointers.size()), pointers.data(), nullptr, &c), LAMINA_OK)
-      << lamina_last_error();
-  return c;
-}
 
 lamina_device *open(int threads) {
   lamina_device_options options = {};
@@ -42,7 +29,7 @@ TEST_P(Dot, IsRight) {
   while (lamina_dot_kernel_at(kernels)) kernels++;
   for (const int threads : {1, 3}) {
     lamina_device *device = open(threads);
-    lamina_case c = parse(GetParam());
+    lamina_case c = case_of(GetParam());
     lamina_verify_options how = {};
     how.engine = "dot";
     for (const bool exact : {false, true}) {
@@ -68,7 +55,7 @@ INSTANTIATE_TEST_SUITE_P(
 // Runs the case on vectors of f32, which needn't be aligned, without workspace.
 void run(int threads, const std::string &line, lamina_args args) {
   lamina_device *device = open(threads);
-  lamina_case c = parse(line);
+  lamina_case c = case_of(line);
   for (lamina_desc &desc : c.problem.arg)
     if (desc.dtype != LAMINA_NONE) desc.align = sizeof(float);
   lamina_plan_options options = {};
@@ -107,7 +94,7 @@ TEST(DotRelu, LetsNaNPass) {
 
 TEST(DotRefusal, IsOfManyExamples) {
   lamina_device *device = open(1);
-  lamina_case c = parse("fc/forward x=17x2 w=3x2");
+  lamina_case c = case_of("fc/forward x=17x2 w=3x2");
   lamina_candidate list[32];
   int count = 32, found = 0;
   ASSERT_EQ(lamina_candidates(device, &c.problem, nullptr, list, &count), LAMINA_OK) << lamina_last_error();

@@ -8,6 +8,7 @@
  * A sum is a vector until its last piece, in an order that depends on I only, and leaves with bias, ReLU and rounding. w
  * is read as it lies; x, where it is bf16, is widened first, once for all rows. */
 #include "cpu/dot_kernel.h"
+#include "cpu/isa.h"
 #include "cpu/loop.h"
 
 enum {
@@ -135,13 +136,13 @@ static void candidates(lamina_device *device, const lamina_problem *problem, con
 }
 
 static lamina_status prepare(lamina_plan *plan) {
-  const state s = state_of(&plan->problem, lamina_dot_kernel_of(plan->variant), plan->threads);
+  const state s = state_of(&plan->problem, lamina_dot_kernel_at(lamina_isa_index(plan->variant)), plan->threads);
   plan->workspace = s.x16 ? (size_t)(s.N * s.I) * sizeof(float) : 0;
   return LAMINA_OK;
 }
 
 static lamina_status run(const lamina_plan *plan, const lamina_args *args, void *workspace, lamina_stream *stream) {
-  state s = state_of(&plan->problem, lamina_dot_kernel_of(plan->variant), plan->threads);
+  state s = state_of(&plan->problem, lamina_dot_kernel_at(lamina_isa_index(plan->variant)), plan->threads);
   (void)stream;
   s.x = s.x16 ? workspace : args->p[X];
   s.w = args->p[W], s.b = args->p[B], s.y = args->p[Y];

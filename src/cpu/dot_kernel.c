@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "cpu/bf16.h"
+#include "cpu/isa.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
@@ -120,7 +121,6 @@ TILE(avx512_bf16, AVX512, FOUR(avx512_bf16))
 AVX512 static void avx512_total(int64_t count, const float *sums, float *totals) {
   for (int64_t i = 0; i < count; i++) totals[i] = _mm512_reduce_add_ps(_mm512_loadu_ps(sums + 16 * i));
 }
-static const lamina_dot_kernel avx512 = {"avx512", 4, 16, 0.3, avx512_f32_tile, avx512_bf16_tile, avx512_total};
 
 AVX2 INLINE __m256 avx2_read_bf16(const uint16_t *x) {
   return _mm256_castsi256_ps(
@@ -141,7 +141,6 @@ AVX2 static void avx2_total(int64_t count, const float *sums, float *totals) {
     totals[i] = _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
   }
 }
-static const lamina_dot_kernel avx2 = {"avx2", 2, 8, 0.4, avx2_f32_tile, avx2_bf16_tile, avx2_total};
 #endif
 
 /* ---- Any machine, with vectors as GCC and Clang have them -------------------------------------------------------- */
@@ -171,18 +170,16 @@ TILE(plain_bf16, , TWO(plain_bf16))
 static void plain_total(int64_t count, const float *sums, float *totals) {
   for (int64_t i = 0; i < count; i++, sums += 4) totals[i] = (sums[0] + sums[2]) + (sums[1] + sums[3]);
 }
-static const lamina_dot_kernel plain = {"plain", 2, 4, 0.4, plain_f32_tile, plain_bf16_tile, plain_total};
+
+static const lamina_dot_kernel kernels[LAMINA_ISAS] = {
+#ifdef X86
+    [LAMINA_AVX512] = {"avx512", 4, 16, 0.3, avx512_f32_tile, avx512_bf16_tile, avx512_total},
+    [LAMINA_AVX2] = {"avx2", 2, 8, 0.4, avx2_f32_tile, avx2_bf16_tile, avx2_total},
+#endif
+    [LAMINA_PLAIN] = {"plain", 2, 4, 0.4, plain_f32_tile, plain_bf16_tile, plain_total},
+};
 
 const lamina_dot_kernel *lamina_dot_kernel_at(int index) {
-#ifdef X86
-  if (__builtin_cpu_supports("avx512f") && index-- == 0) return &avx512;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && index-- == 0) return &avx2;
-#endif
-  return index == 0 ? &plain : NULL;
-}
-
-const lamina_dot_kernel *lamina_dot_kernel_of(const char *name) {
-  const lamina_dot_kernel *kernel;
-  for (int i = 0; (kernel = lamina_dot_kernel_at(i)) && strcmp(kernel->name, name) != 0; i++) {}
-  return kernel;
+  const lamina_isa isa = lamina_isa_at(index);
+  return isa == LAMINA_ISAS ? NULL : &kernels[isa];
 }

@@ -44,8 +44,6 @@ typedef struct lamina_dot_kernel {
 
 /* Those that this machine runs, the best one first; NULL past the last. */
 const lamina_dot_kernel *lamina_dot_kernel_at(int index);
-/* By its name. */
-const lamina_dot_kernel *lamina_dot_kernel_of(const char *name);
 
 #ifdef __cplusplus
 }

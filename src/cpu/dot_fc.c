@@ -27,6 +27,7 @@ typedef struct state {
   int64_t N, I, O;
   int64_t groups;  /* that the examples fall into */
   int64_t element; /* of w, in bytes */
+  bool alone;      /* one thread; w is in its cache by then, so that nothing is asked for */
   int64_t task;    /* rows of w */
   bool relu, x16, b16, y16;
   const void *w, *b;
@@ -44,7 +45,8 @@ static state state_of(const lamina_problem *p, const lamina_dot_kernel *kernel, 
   state s = {.kernel = kernel, .tile = w16 ? kernel->bf16 : kernel->f32, .element = w16 ? 2 : 4};
   s.N = p->arg[X].dims[0], s.O = p->arg[W].dims[0], s.I = p->arg[W].dims[1];
   s.groups = ceiling(s.N, kernel->examples);
-  s.task = ceiling(ceiling(s.O, TASKS * (int64_t)threads), LAMINA_DOT_ROWS) * LAMINA_DOT_ROWS;
+  s.alone = s.N * s.I * s.O < ALONE;
+  s.task = s.alone ? s.O : ceiling(ceiling(s.O, TASKS * (int64_t)threads), LAMINA_DOT_ROWS) * LAMINA_DOT_ROWS;
   s.relu = strcmp(lamina_op_at(p->op)->name, "fc_relu/forward") == 0;
   s.x16 = p->arg[X].dtype == LAMINA_BF16, s.b16 = p->arg[B].dtype == LAMINA_BF16;
   s.y16 = p->arg[Y].dtype == LAMINA_BF16;
@@ -96,7 +98,8 @@ static void run_tile(const state *s, int64_t o, int rows, bool next) {
   const int64_t ahead = s->groups > 1 ? PIECE : AHEAD;
   for (int64_t k = 0, n; k < s->I; k += n) {
     n = piece_of(s, k);
-    add_piece(s, o, rows, k, n, k + n < s->I ? ahead : next ? (rows * s->I - k) * s->element : 0, sums);
+    const int64_t jump = next ? (rows * s->I - k) * s->element : 0;
+    add_piece(s, o, rows, k, n, s->alone ? 0 : k + n < s->I ? ahead : jump, sums);
   }
   leave(s, o, rows, sums);
 }
@@ -146,7 +149,7 @@ static lamina_status run(const lamina_plan *plan, const lamina_args *args, void 
   (void)stream;
   s.x = s.x16 ? workspace : args->p[X];
   s.w = args->p[W], s.b = args->p[B], s.y = args->p[Y];
-#pragma omp parallel if (s.N * s.I * s.O >= ALONE)
+#pragma omp parallel if (!s.alone)
   {
     if (s.x16) {
 #pragma omp for schedule(static)

@@ -173,7 +173,7 @@ static void plain_total(int64_t count, const float *sums, float *totals) {
 
 static const lamina_dot_kernel kernels[LAMINA_ISAS] = {
 #ifdef X86
-    [LAMINA_AVX512] = {"avx512", 4, 16, 0.3, avx512_f32_tile, avx512_bf16_tile, avx512_total},
+    [LAMINA_AVX512] = {"avx512", 4, 16, 0.32, avx512_f32_tile, avx512_bf16_tile, avx512_total},
     [LAMINA_AVX2] = {"avx2", 2, 8, 0.4, avx2_f32_tile, avx2_bf16_tile, avx2_total},
 #endif
     [LAMINA_PLAIN] = {"plain", 2, 4, 0.4, plain_f32_tile, plain_bf16_tile, plain_total},

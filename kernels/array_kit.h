@@ -29,16 +29,10 @@ template <class T> struct alignas(4 * sizeof(T)) quad { T v[4]; };
 
 template <class T> __device__ __forceinline__ four get_quad(const void *data, int64_t i) {
   const quad<T> from = static_cast<const quad<T> *>(data)[i];
-  four to;
-#pragma unroll
-  for (int j = 0; j < 4; j++) to.v[j] = to_f32(from.v[j]);
-  return to;
+  return {{to_f32(from.v[0]), to_f32(from.v[1]), to_f32(from.v[2]), to_f32(from.v[3])}};
 }
 template <class T> __device__ __forceinline__ void put_quad(void *data, int64_t i, const four &from) {
-  quad<T> to;
-#pragma unroll
-  for (int j = 0; j < 4; j++) to.v[j] = as<T>(from.v[j]);
-  static_cast<quad<T> *>(data)[i] = to;
+  static_cast<quad<T> *>(data)[i] = {{as<T>(from.v[0]), as<T>(from.v[1]), as<T>(from.v[2]), as<T>(from.v[3])}};
 }
 
 // Elements i … i + 3, i a multiple of 4, of an array that lies on_quads.

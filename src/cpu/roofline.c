@@ -97,11 +97,8 @@ void lamina_cpu_reckon(int threads, lamina_roofline *roofline) {
 
 /* ---- Arithmetic ---------------------------------------------------------------------------------------------------- */
 
-enum {
-  LEAST_RUNS = 32,
-  ROUNDS = 4096,
-  CHAINS = 12
-}; /* enough sums to hide the latency, few enough for the registers */
+/* CHAINS: enough sums to hide the latency, few enough for the registers. */
+enum { LEAST_RUNS = 32, ROUNDS = 4096, CHAINS = 12 };
 
 /* Each does ROUNDS * CHAINS vectors of work and returns what came out, so that nothing is left out. */
 typedef float burn_fn(float seed);

@@ -96,6 +96,33 @@ TEST_P(SpecialValues, ComeOutWhereTheReferenceHasThem) {
     for (const int64_t place : {int64_t(0), int64_t(1), count / 2 + 1, count - 1}) try_with(place, bad);
 }
 
+// -0 is no less than 0: of equals the first one wins, whichever of a team's threads found it.
+class ZerosOfBothSigns : public SpecialValues {};
+
+TEST_P(ZerosOfBothSigns, TheFirstOneIsTheLargest) {
+  const int64_t count = lamina_desc_count(&desc(0));
+  for (const int64_t place : {int64_t(1), count / 2 + 1, count - 1}) {
+    Values want = inputs(0, -0.0);
+    for (int64_t i = 0; i < count; i++) lamina_store(dtype(0), want[0].data(), i, i == place ? 0.0 : -0.0);
+    Values got = want;
+    run(cpu, "ref", want);
+    run(device, nullptr, got);
+    for (int a = 0; op()->args[a].name; a++)
+      for (int64_t i = 0; is_out(a) && i < lamina_desc_count(&desc(a)); i++)
+        ASSERT_EQ(lamina_load(dtype(a), got[static_cast<size_t>(a)].data(), i),
+                  lamina_load(dtype(a), want[static_cast<size_t>(a)].data(), i))
+            << op()->args[a].name << " at " << i << ", with 0 at " << place;
+  }
+}
+
+// By a thread, a warp and a block to a window.
+INSTANTIATE_TEST_SUITE_P(All, ZerosOfBothSigns,
+                         testing::Values("max_pool/forward x=2x3x9x11 indices=2x3x3x3 kernel=3",
+                                         "max_pool/forward x=1x2x9x9 indices=1x2x1x1 global=1",
+                                         "max_pool/forward x=1x2x40x40 indices=1x2x1x1 global=1",
+                                         "min_pool/forward x=1x2x40x40 indices=1x2x1x1 global=1"),
+                         case_name);
+
 // Numbers far from 0, which are exact: what norms make of them is as near as it is of their distances, a few sums off.
 class FarFromZero : public SpecialValues {};
 

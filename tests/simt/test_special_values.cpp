@@ -117,10 +117,10 @@ TEST_P(ZerosOfBothSigns, TheFirstOneIsTheLargest) {
 
 // By a thread, a warp and a block to a window.
 INSTANTIATE_TEST_SUITE_P(All, ZerosOfBothSigns,
-                         testing::Values("max_pool/forward x=2x3x9x11 indices=2x3x3x3 kernel=3",
-                                         "max_pool/forward x=1x2x9x9 indices=1x2x1x1 global=1",
-                                         "max_pool/forward x=1x2x40x40 indices=1x2x1x1 global=1",
-                                         "min_pool/forward x=1x2x40x40 indices=1x2x1x1 global=1"),
+                         testing::Values("max_pool/forward x=2x3x9x11 indices=2x3x3x3:i32 kernel=3",
+                                         "max_pool/forward x=1x2x9x9 indices=1x2x1x1:i32 global=1",
+                                         "max_pool/forward x=1x2x40x40 indices=1x2x1x1:i32 global=1",
+                                         "min_pool/forward x=1x2x40x40 indices=1x2x1x1:i32 global=1"),
                          case_name);
 
 // Numbers far from 0, which are exact: what norms make of them is as near as it is of their distances, a few sums off.

@@ -78,6 +78,7 @@ const Case cases[] = {
     {"conv/backward_weights x=2x12x40x41 dw=12x1x3x3 groups=12 pad=1", "kernel/direct", "kernel/direct"},
     {"conv/backward_weights x=2x6x40x41 dw=10x3x3x5 groups=2 stride=2,1 pad=1:2,0", "kernel/direct", "kernel/direct"},
     {"conv/backward_bias dy=3x5x60x61", "kernel/direct", "kernel/direct"},
+    {"conv/backward_bias dy=2x3x97x101", "kernel/direct", "kernel/direct"},
     {"conv/backward_bias dy=5x70x7 dtype=bf16", "kernel/direct", "kernel/direct"},
     {"local_conv/forward x=3x5x9x11 w=7x9x6x5x3x3 b=6x7x9", "kernel"},
     {"local_conv/backward_data dy=3x6x7x9 w=7x9x6x5x3x3 dx=3x5x9x11", "kernel"},

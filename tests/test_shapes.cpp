@@ -131,6 +131,8 @@ const char *const tiles[] = {
     "softmax_cross_entropy/forward x=9x300 labels=9",
     "softmax_cross_entropy/backward prob=9x300 labels=9 dx=9x300",
     "softmax_cross_entropy/forward x=9x67 labels=9",
+    "softmax_cross_entropy/forward x=40x3 labels=40 weights=3", // class 0 among them, in the mean
+    "concat/forward x0=0x3 x1=4x3 axis=0",
     "hinge/forward x=9x67 labels=9",
     "hinge/backward x=9x67 labels=9 dx=9x67",
     "hinge/backward x=9x48 labels=9 dx=9x48",

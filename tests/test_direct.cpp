@@ -7,39 +7,17 @@
 #include <limits>
 #include <string>
 
-#include "case.h"
 #include "cpu/direct_kernel.h"
+#include "one_engine.h"
 
 namespace {
-
-struct Device {
-  explicit Device(int threads = 2) {
-    lamina_device_options options = {};
-    options.threads = threads;
-    EXPECT_EQ(lamina_device_open("cpu", &options, &device), LAMINA_OK) << lamina_last_error();
-  }
-  ~Device() { lamina_device_close(device); }
-  lamina_device *device = nullptr;
-};
 
 class Direct : public testing::TestWithParam<const char *> {};
 
 TEST_P(Direct, IsRight) {
   int kernels = 0;
   while (lamina_direct_kernel_at(kernels)) kernels++;
-  for (const int threads : {1, 3}) {
-    const Device d(threads);
-    lamina_case c = case_of(GetParam());
-    lamina_verify_options how = {};
-    how.engine = "direct";
-    for (const bool exact : {false, true}) {
-      lamina_verdict verdicts[4];
-      int count = 4;
-      c.exact = exact;
-      EXPECT_EQ(lamina_verify(d.device, &c, &how, verdicts, &count), LAMINA_OK) << lamina_last_error();
-      EXPECT_EQ(count, kernels);
-    }
-  }
+  for (const int threads : {1, 3}) expect_right("direct", GetParam(), threads, kernels);
 }
 
 // Columns of whole tiles and of parts; channels in of several rounds and with a rest, channels out with an odd block and
@@ -82,7 +60,7 @@ TEST(DirectEngine, ChoosesLayouts) {
       const lamina_desc before = c.problem.arg[i];
       c.problem.arg[i] = lamina_blocked(LAMINA_F32, before.rank, before.dims, LAMINA_LAYOUT_ANY);
     }
-    ASSERT_EQ(lamina_plan_open(d.device, &c.problem, &options, &plan), LAMINA_OK) << lamina_last_error();
+    ASSERT_EQ(lamina_plan_open(d, &c.problem, &options, &plan), LAMINA_OK) << lamina_last_error();
     for (const int i : {0, 1, 3}) {
       const lamina_desc *got = &lamina_plan_problem(plan)->arg[i];
       const lamina_desc want =
@@ -95,7 +73,6 @@ TEST(DirectEngine, ChoosesLayouts) {
 }
 
 TEST(DirectEngine, SaysWhatItDoesntTake) {
-  const Device d;
   const char *const lines[][2] = {
       {"conv/forward x=1x3x9x9:f16 w=16x3x3x3", "it takes f32 and bf16"},
       {"conv/forward x=1x3x9x9x9 w=16x3x3x3x3", "it takes one or two spatial axes"},
@@ -105,19 +82,7 @@ TEST(DirectEngine, SaysWhatItDoesntTake) {
        "it takes weights that are strided or have channels out in blocks of 16"},
       {"conv/forward x=1x16x9x9 w=16x16x3x3 b=16_0x16", "it takes a bias without blocks"},
       {"conv/forward x=1x1x65536x65536 w=1x1x1x1", "an image is too large for its tables"}};
-  for (const auto &line : lines) {
-    const lamina_case c = case_of(line[0]);
-    lamina_candidate list[64];
-    int count = 64, seen = 0;
-    ASSERT_EQ(lamina_candidates(d.device, &c.problem, nullptr, list, &count), LAMINA_OK) << lamina_last_error();
-    for (int i = 0; i < count; i++)
-      if (std::string(list[i].engine) == "direct") {
-        EXPECT_LT(list[i].seconds, 0);
-        EXPECT_STREQ(list[i].reason, line[1]) << line[0];
-        seen++;
-      }
-    EXPECT_EQ(seen, 1) << line[0];
-  }
+  for (const auto &line : lines) expect_refused("direct", line[0], line[1]);
 }
 
 TEST(DirectKernels, LetNaNThroughARelu) {

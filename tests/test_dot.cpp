@@ -8,39 +8,17 @@
 #include <string>
 #include <vector>
 
-#include "case.h"
 #include "cpu/dot_kernel.h"
-#include "lamina/lamina.h"
+#include "one_engine.h"
 
 namespace {
-
-lamina_device *open(int threads) {
-  lamina_device_options options = {};
-  options.threads = threads;
-  lamina_device *device = nullptr;
-  EXPECT_EQ(lamina_device_open("cpu", &options, &device), LAMINA_OK) << lamina_last_error();
-  return device;
-}
 
 class Dot : public testing::TestWithParam<const char *> {};
 
 TEST_P(Dot, IsRight) {
   int kernels = 0;
   while (lamina_dot_kernel_at(kernels)) kernels++;
-  for (const int threads : {1, 3}) {
-    lamina_device *device = open(threads);
-    lamina_case c = case_of(GetParam());
-    lamina_verify_options how = {};
-    how.engine = "dot";
-    for (const bool exact : {false, true}) {
-      lamina_verdict verdicts[4];
-      int count = 4;
-      c.exact = exact;
-      EXPECT_EQ(lamina_verify(device, &c, &how, verdicts, &count), LAMINA_OK) << lamina_last_error();
-      EXPECT_EQ(count, kernels);
-    }
-    lamina_device_close(device);
-  }
+  for (const int threads : {1, 3}) expect_right("dot", GetParam(), threads, kernels);
 }
 
 // One example, whose rows are cut before their ends; groups of examples, whose rows are in pieces; tails of vectors,
@@ -54,7 +32,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 // Runs the case on vectors of f32, which needn't be aligned, without workspace.
 void run(int threads, const std::string &line, lamina_args args) {
-  lamina_device *device = open(threads);
+  const Device device(threads);
   lamina_case c = case_of(line);
   for (lamina_desc &desc : c.problem.arg)
     if (desc.dtype != LAMINA_NONE) desc.align = sizeof(float);
@@ -65,7 +43,6 @@ void run(int threads, const std::string &line, lamina_args args) {
   EXPECT_EQ(lamina_plan_workspace(plan), 0U);
   EXPECT_EQ(lamina_plan_run(plan, &args, nullptr, nullptr), LAMINA_OK) << lamina_last_error();
   lamina_plan_close(plan);
-  lamina_device_close(device);
 }
 
 TEST(DotBits, AreTheSameWithAllThreadsAndExamples) {
@@ -92,20 +69,6 @@ TEST(DotRelu, LetsNaNPass) {
   EXPECT_EQ(y[1], 0);
 }
 
-TEST(DotRefusal, IsOfManyExamples) {
-  lamina_device *device = open(1);
-  lamina_case c = case_of("fc/forward x=17x2 w=3x2");
-  lamina_candidate list[32];
-  int count = 32, found = 0;
-  ASSERT_EQ(lamina_candidates(device, &c.problem, nullptr, list, &count), LAMINA_OK) << lamina_last_error();
-  for (int i = 0; i < count; i++)
-    if (std::string(list[i].engine) == "dot") {
-      EXPECT_LT(list[i].seconds, 0);
-      EXPECT_STREQ(list[i].reason, "it is for up to 16 examples");
-      found++;
-    }
-  EXPECT_EQ(found, 1);
-  lamina_device_close(device);
-}
+TEST(DotRefusal, IsOfManyExamples) { expect_refused("dot", "fc/forward x=17x2 w=3x2", "it is for up to 16 examples"); }
 
 } // namespace

@@ -9,38 +9,18 @@
 #include <string>
 #include <vector>
 
-#include "case.h"
 #include "cpu/lanes_kernel.h"
+#include "one_engine.h"
 
 namespace {
-
-struct Device {
-  explicit Device(int threads = 2) {
-    lamina_device_options options = {};
-    options.threads = threads;
-    EXPECT_EQ(lamina_device_open("cpu", &options, &device), LAMINA_OK) << lamina_last_error();
-  }
-  ~Device() { lamina_device_close(device); }
-  lamina_device *device = nullptr;
-};
 
 class LanesEngines : public testing::TestWithParam<const char *> {};
 
 TEST_P(LanesEngines, AreRight) {
-  const Device d;
-  lamina_case c = case_of(GetParam());
-  lamina_verify_options how = {};
-  how.engine = "lanes";
-  for (const bool exact : {false, true}) {
-    lamina_verdict verdicts[4];
-    int count = 4;
-    c.exact = exact;
-    ASSERT_EQ(lamina_verify(d.device, &c, &how, verdicts, &count), LAMINA_OK) << lamina_last_error();
-    const bool variants = !std::strstr(GetParam(), "bias") && !std::strstr(GetParam(), "fc/backward_weights");
-    int kernels = 0;
-    while (lamina_lanes_kernel_at(kernels)) kernels++;
-    EXPECT_EQ(count, variants ? kernels : 1);
-  }
+  const bool variants = !std::strstr(GetParam(), "bias") && !std::strstr(GetParam(), "fc/backward_weights");
+  int kernels = 0;
+  while (lamina_lanes_kernel_at(kernels)) kernels++;
+  expect_right("lanes", GetParam(), 2, variants ? kernels : 1);
 }
 
 // Forward and data: tiles of 2 x 2, of 1 x 4, of 1 x 2 and of single places of several blocks, cut off at the end; strides,

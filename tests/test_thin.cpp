@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "case.h"
 #include "cpu/thin_kernel.h"
+#include "one_engine.h"
 
 namespace {
 
@@ -15,23 +15,7 @@ class Thin : public testing::TestWithParam<const char *> {};
 TEST_P(Thin, IsRight) {
   int kernels = 0;
   while (lamina_thin_kernel_at(kernels)) kernels++;
-  for (const int threads : {1, 3}) {
-    lamina_device_options options = {};
-    options.threads = threads;
-    lamina_device *device = nullptr;
-    ASSERT_EQ(lamina_device_open("cpu", &options, &device), LAMINA_OK) << lamina_last_error();
-    lamina_case c = case_of(GetParam());
-    lamina_verify_options how = {};
-    how.engine = "thin";
-    for (const bool exact : {false, true}) {
-      lamina_verdict verdicts[4];
-      int count = 4;
-      c.exact = exact;
-      EXPECT_EQ(lamina_verify(device, &c, &how, verdicts, &count), LAMINA_OK) << lamina_last_error();
-      EXPECT_EQ(count, kernels);
-    }
-    lamina_device_close(device);
-  }
+  for (const int threads : {1, 3}) expect_right("thin", GetParam(), threads, kernels);
 }
 
 // Forward: panels of examples, of which the last is cut off; data: panels of columns, several to a task.
@@ -44,20 +28,7 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Thin,
                                          "relu_fc/backward_data dy=8x67 w=67x617:bf16 x=8x617 dx=@x"));
 
 TEST(Thin, RefusesWhatIsNotThin) {
-  lamina_device *device = nullptr;
-  ASSERT_EQ(lamina_device_open("cpu", nullptr, &device), LAMINA_OK) << lamina_last_error();
-  lamina_case c = case_of("fc/forward x=513x2 w=3x2");
-  lamina_candidate list[32];
-  int count = 32, found = 0;
-  ASSERT_EQ(lamina_candidates(device, &c.problem, nullptr, list, &count), LAMINA_OK) << lamina_last_error();
-  for (int i = 0; i < count; i++)
-    if (std::string(list[i].engine) == "thin") {
-      EXPECT_LT(list[i].seconds, 0);
-      EXPECT_STREQ(list[i].reason, "it is for batches of up to 512");
-      found++;
-    }
-  EXPECT_EQ(found, 1);
-  lamina_device_close(device);
+  expect_refused("thin", "fc/forward x=513x2 w=3x2", "it is for batches of up to 512");
 }
 
 } // namespace

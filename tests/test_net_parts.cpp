@@ -244,6 +244,25 @@ TEST(NetParts, ExamplesThatKnowOfEachOtherStayTogether) {
   EXPECT_FALSE(in_parts(trainer));
 }
 
+TEST(NetParts, AreToldOfWithTheirEngines) {
+  const Examples data(64, 1, 6, 4);
+  const Device device(cpu, 2);
+  Net net(device, {1, 6, 6});
+  ASSERT_OK(lamina_net_init(build(net), 3));
+  const Trainer trainer(net, options(data, 40));
+  ASSERT_TRUE(in_parts(trainer));
+  const char *text = nullptr;
+  ASSERT_OK(lamina_net_explain(net, 40, true, &text));
+  const std::string says = text;
+  EXPECT_EQ(says.rfind("in 2 parts, each on a thread of its own; of 32 examples:\n0.conv ", 0), 0u) << says;
+  const size_t together = says.find("\nall together:\n");
+  ASSERT_NE(together, std::string::npos) << says;
+  EXPECT_LT(says.find("fc/backward_weights"), together) << says;
+  EXPECT_GT(says.find("sgd/update"), together) << says;
+  ASSERT_OK(lamina_net_explain(net, 1, true, &text));
+  EXPECT_EQ(std::string(text).rfind("0.conv ", 0), 0u) << "one example is no part\n" << text;
+}
+
 TEST(NetParts, TakeTheMemoryThatWasPredicted) {
   const Examples data(64, 1, 6, 4);
   const Device device(cpu, 2);

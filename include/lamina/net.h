@@ -141,7 +141,8 @@ LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_summary(lamina_net *net, in
  *  takes it where its engine's estimate is less than that of its parts, unless an engine is asked for by name
  *  (LAMINA_ENGINE) for one of them only. An output that doesn't lie row-major is named with its shape and layout, "y
  *  f32[64,96,27,27]_1x16": a net chooses what the engines together take least time for, by their estimates; its input,
- *  its output and what this interface shows of it are row-major whatever it holds. */
+ *  its output and what this interface shows of it are row-major whatever it holds. Of a small net that the CPU trains in
+ *  parts, side by side, the engines are those of the largest part, as the first line says, and those of the update. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_net_explain(lamina_net *net, int64_t batch, bool training,
                                                              const char **text);
 

@@ -222,6 +222,11 @@ void lamina_parts_close(lamina_net *net, lamina_parts *parts) {
   lamina_free(net->allocator, parts);
 }
 
+const lamina_executor *lamina_parts_larger(const lamina_parts *parts, int *count) {
+  *count = parts->count;
+  return parts->executors[0];
+}
+
 /* ---- Memory ----------------------------------------------------------------------------------------------------- */
 
 size_t lamina_parts_size(const lamina_parts *parts) { return parts ? parts->size : 0; }

@@ -1,7 +1,7 @@
 /* Nets for people: a table of layers, and which engine runs each op. */
 #include "core/problem.h"
 #include "core/text.h"
-#include "net/net.h"
+#include "net/parts.h"
 
 /* Only the arena's own values take memory: views and what works in place lie on others. */
 static int64_t own_bytes(const lamina_graph *graph, const lamina_node_op *node) {
@@ -110,6 +110,30 @@ static void put_layouts(lamina_text *text, const lamina_graph *graph, const lami
   }
 }
 
+/* A line for each op from node `first` on. */
+static void put_engines(lamina_text *text, const lamina_net *net, const lamina_graph *graph, int first) {
+  for (int n = first; n < graph->node_count; n++) {
+    const lamina_node_op *node = &graph->nodes[n];
+    if (node->op < 0) continue;
+    const char *why = lamina_plan_explain(node->plan);
+    lamina_text_print(text, "%-16s %-32s %.*s", node->layer >= 0 ? net->layers[node->layer].name : "-",
+                      lamina_op_at(node->op)->name, (int)strcspn(why, "\n"), why);
+    put_layouts(text, graph, node);
+    lamina_text_put(text, "\n");
+  }
+}
+
+/* A batch in parts goes by the parts' own plans up to the update. */
+static void put_parts(lamina_text *text, const lamina_net *net, const lamina_executor *executor) {
+  int count;
+  const lamina_graph *part = &lamina_parts_larger(executor->parts, &count)->graph;
+  lamina_text_print(text, "in %d parts, each on a thread of its own; of %lld examples:\n", count,
+                    (long long)part->batch);
+  put_engines(text, net, part, 0);
+  lamina_text_put(text, "all together:\n");
+  put_engines(text, net, &executor->graph, executor->update);
+}
+
 lamina_status lamina_net_explain(lamina_net *net, int64_t batch, bool training, const char **text) {
   LAMINA_NOT_NULL(net, "net");
   LAMINA_NOT_NULL(text, "text");
@@ -119,14 +143,9 @@ lamina_status lamina_net_explain(lamina_net *net, int64_t batch, bool training, 
   LAMINA_TRY(lamina_net_criterion(net, NULL, NULL, &criterion));
   LAMINA_TRY(
       lamina_net_executor(net, training ? LAMINA_MODE_TRAIN : LAMINA_MODE_INFER, batch, &criterion, 0, &executor));
-  for (int n = 0; n < executor->graph.node_count; n++) {
-    const lamina_node_op *node = &executor->graph.nodes[n];
-    if (node->op < 0) continue;
-    const char *why = lamina_plan_explain(node->plan);
-    lamina_text_print(&lines, "%-16s %-32s %.*s", node->layer >= 0 ? net->layers[node->layer].name : "-",
-                      lamina_op_at(node->op)->name, (int)strcspn(why, "\n"), why);
-    put_layouts(&lines, &executor->graph, node);
-    lamina_text_put(&lines, "\n");
-  }
+  if (executor->parts)
+    put_parts(&lines, net, executor);
+  else
+    put_engines(&lines, net, &executor->graph, 0);
   return keep_text(net, &lines, text);
 }

@@ -166,6 +166,9 @@ TEST(Net, ALayerThatDoesNotFitNamesItselfTheOneBeforeAndItsShape) {
   EXPECT_ERROR(lamina_net_add(net, "fc", nullptr), LAMINA_INVALID, "2.fc: units is missing; expected 1 to 2147483648");
   EXPECT_ERROR(lamina_net_add(net, "Relu", nullptr), LAMINA_INVALID,
                "there is no layer \"Relu\"; did you mean \"relu\"?");
+  EXPECT_EQ(lamina_net_add(net, "q", nullptr), LAMINA_INVALID);
+  for (const char *part : {"there is no layer \"q\"; there are ", "relu, ", "conv, ", "embedding"})
+    EXPECT_NE(std::string(lamina_last_error()).find(part), std::string::npos) << lamina_last_error();
   lamina_reshape_layer shape = {{3, 5}};
   EXPECT_ERROR(lamina_net_add(net, "reshape", &shape), LAMINA_INVALID,
                "2.reshape: f32[1,4,2,2] can't become f32[1,3,5]: the number of elements differs; before it comes "

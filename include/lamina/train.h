@@ -97,7 +97,7 @@ typedef struct lamina_training {
                       *   and before the optimizer and its weight decay see them; default, and below 0: none */
   double clip_value; /**< elements of gradients are clipped to -clip_value … clip_value, before their norm is taken;
                       *   default, and below 0: none. In a recipe: `clip_norm: 1`, `clip_value: 0.5` under `train` */
-  int64_t batch;     /**< default 64 */
+  int64_t batch;     /**< default 64; of fewer examples than that: all of them */
   int64_t epochs;    /**< default 10 */
   uint64_t seed;     /**< of initial parameters, order, shift and dropout; default 1 */
   int64_t top_k;     /**< also count labels among the k best; default 5, at most the classes */

@@ -11,8 +11,10 @@ static lamina_status unknown_kind(const char *kind) {
   const char *names[128] = {NULL};
   for (int i = 0; i < 127 && lamina_layer_at(i); i++) names[i] = lamina_layer_at(i)->name;
   const char *near = lamina_nearest(kind, names);
-  return lamina_error(LAMINA_INVALID, "there is no layer \"%s\"%s%s%s", kind, near ? "; did you mean \"" : "",
-                      near ? near : "", near ? "\"?" : "");
+  char all[768] = "";
+  if (near) return lamina_error(LAMINA_INVALID, "there is no layer \"%.40s\"; did you mean \"%s\"?", kind, near);
+  for (int i = 0; names[i]; i++) lamina_append(all, sizeof all, "%s%s", i ? ", " : "", names[i]);
+  return lamina_error(LAMINA_INVALID, "there is no layer \"%.40s\"; there are %s", kind, all);
 }
 
 /* ---- Names ------------------------------------------------------------------------------------------------------ */

@@ -102,6 +102,16 @@ TEST_F(Cli, DoctorFindsTheProcessor) {
   EXPECT_EQ(json.out.rfind("{\"checks\":[{\"check\":\"cpu\",\"ok\":true,", 0), 0u) << json.out;
 }
 
+TEST_F(Cli, DoctorFailsWhereTheProcessorCannotBeUsed) {
+  setenv("LAMINA_THREADS", "none", 1);
+  const Result words = run({"doctor"}), json = run({"doctor", "--json"});
+  unsetenv("LAMINA_THREADS");
+  EXPECT_EQ(words.code, 1);
+  EXPECT_EQ(words.out.rfind("--   cpu      LAMINA_THREADS is \"none\"", 0), 0u) << words.out;
+  EXPECT_EQ(json.code, 1);
+  EXPECT_EQ(json.out.rfind("{\"checks\":[{\"check\":\"cpu\",\"ok\":false,", 0), 0u) << json.out;
+}
+
 TEST_F(Cli, RecipesAreFoundByPathAndByName) {
   std::filesystem::create_directory(folder / "recipes");
   write_file(folder / "recipes/mine.yaml", "input: [4]\nnet: [{fc: 3}]\n");

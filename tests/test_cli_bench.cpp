@@ -159,6 +159,8 @@ TEST_F(CliBench, BadResultsAreSentencesWithTheirLine) {
   expect_failure(run({"bench", "--compare", "none", "good"}), {"none: No such file"});
   expect_failure(run({"bench", "--compare", ".", "good"}), {".: Is a directory"});
   expect_failure(run({"bench", "--compare", "good"}), {"--compare got 1 files; expected two"}, 2);
+  for (const char *option : {"--shapes=good", "--training", "--json=x", "--warm", "--seconds=1", "--set=dtype=bf16"})
+    expect_failure(run({"bench", "--compare", "good", "good", option}), {"two files and no other option"}, 2);
 }
 
 // On $LAMINA_TEST_DEVICE, where that is set: with events as the clock.

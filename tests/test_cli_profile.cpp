@@ -135,11 +135,13 @@ TEST_F(CliProfile, WhatANetDoesNotTakeIsSaid) {
 TEST_F(CliProfile, AFileThatCannotBeWrittenEndsTheCommandBeforeTheWork) {
   for (const char *option : {"--profile=none/x.json", "--json=none/x.json", "--csv=none/x.json"}) {
     const Result result = run({"bench", "tiny.yaml", "--inference", option, "--seconds", "0"});
-    expect_failure(result, {"none/x.json: No such file"});
+    expect_failure(result, {"none/x.json: can't be written: No such file"});
     EXPECT_EQ(result.out, "");
   }
+  for (const char *option : {"--json=", "--csv=", "--profile="})
+    expect_failure(run({"bench", "tiny.yaml", "--inference", option, "--seconds", "0"}), {"has no name"});
   const Result trained = run({"train", "xo", "--out", "out", "--profile=none/x.json"});
-  expect_failure(trained, {"none/x.json: No such file"});
+  expect_failure(trained, {"none/x.json: can't be written: No such file"});
   EXPECT_EQ(trained.out.find("epoch"), std::string::npos) << trained.out;
   EXPECT_NE(access((folder / "out/metrics.jsonl").c_str(), F_OK), 0);
 }
@@ -236,7 +238,7 @@ TEST_F(CliProfile, ATrainingHasOne) {
   EXPECT_EQ(read_trace(read_file(folder / "here.json"), &runs).size(), ops.size());
   with = words;
   with.push_back("--profile=none/x.json");
-  expect_failure(run(with), {"none/x.json: No such file"});
+  expect_failure(run(with), {"none/x.json: can't be written: No such file"});
 }
 
 } // namespace

@@ -159,9 +159,16 @@ static int check_options(bench *b, int argc) {
   return cli_usage(b->self, "--seconds is \"%s\"; expected 0 to 86400", b->seconds_text);
 }
 
+static int compare(const bench *b, int argc, char **argv) {
+  const bool more = b->file || b->filters || b->dtype || b->engine || b->seconds_text || b->warm || b->set_count ||
+                    b->training || b->inference || b->batch || b->turns || b->profile || b->csv || b->json;
+  if (argc != 2) return cli_usage(b->self, "--compare got %d files; expected two, A.json B.json", argc);
+  if (more) return cli_usage(b->self, "--compare measures nothing; expected two files and no other option");
+  return bench_compare(b->self, argv[1], argv[2]);
+}
+
 static int run(bench *b, int argc, char **argv) {
-  if (b->compare && argc != 2) return cli_usage(b->self, "--compare got %d files; expected two, A.json B.json", argc);
-  if (b->compare) return bench_compare(b->self, argv[1], argv[2]);
+  if (b->compare) return compare(b, argc, argv);
   const bool net = is_net(b, argc, argv);
   int error = check_options(b, argc);
   if (!error) error = check_net(b, net);

@@ -7,6 +7,7 @@
 
 typedef struct report {
   lamina_json *json; /* NULL: for people */
+  bool no_cpu;       /* without it nothing works */
 } report;
 
 static void say(report *r, bool good, const char *what, const char *sentence) {
@@ -60,6 +61,7 @@ static void check_cpu(report *r, bool measure) {
   const lamina_device_options options = {.tune_cache = cli_tune_cache(&here, cache, sizeof cache)};
   if (lamina_device_open("cpu", &options, &cpu)) {
     say(r, false, "cpu", lamina_last_error());
+    r->no_cpu = true;
     return;
   }
   say(r, true, "cpu", lamina_device_about(cpu));
@@ -111,7 +113,7 @@ static int print_json(const cli_command *self, bool measure) {
   check_all(&r, measure);
   if (!(status = lamina_json_line(r.json, &line))) puts(line);
   lamina_json_close(r.json);
-  return status ? cli_failed(self, status) : 0;
+  return status ? cli_failed(self, status) : r.no_cpu ? EXIT_FAILED : 0;
 }
 
 int run_doctor(const cli_command *self, int argc, char **argv) {
@@ -123,6 +125,7 @@ int run_doctor(const cli_command *self, int argc, char **argv) {
   if (error) return error < 0 ? 0 : error;
   if (argc) return cli_usage(self, "\"%s\" is one word too many", argv[1]);
   if (json) return print_json(self, measure);
-  check_all(&(report){0}, measure);
-  return 0;
+  report r = {0};
+  check_all(&r, measure);
+  return r.no_cpu ? EXIT_FAILED : 0;
 }

@@ -116,6 +116,10 @@ TEST_F(Compare, BadInputIsASentence) {
   run("--python /bin/false", 1);
   EXPECT_EQ(err, "bench/compare: /bin/false is no Python with PyTorch; bench/peers/setup makes one, --python names "
                  "another\n");
+  write_file(folder / "python", "#!/bin/sh\nexit 0\n");
+  ASSERT_EQ(chmod((folder / "python").c_str(), 0700), 0);
+  run("--python " + (folder / "python") + " --lamina " + (folder / "none"), 1);
+  EXPECT_EQ(err, "bench/compare: " + (folder / "none") + " can't be run; expected the command, lamina\n");
 }
 
 // In each round all take a turn, and another in the other order. The slower layout is left after the first round.

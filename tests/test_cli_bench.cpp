@@ -210,7 +210,7 @@ TEST(BenchShapes, AreAllUnderstood) {
     }
   }
   closedir(folder);
-  EXPECT_GE(files, 7);
+  EXPECT_GE(files, 8);
 }
 
 } // namespace

@@ -245,6 +245,10 @@ TEST(Grammar, MistakesAreNamed) {
   EXPECT_EQ(refusal("conv/forward x=1x1x3x3 w=1x1x1x1 pad=1,x"),
             "pad=1,x: expected a number for each spatial axis, such as 2,2, or before:after, such as 0:1,2:2");
   EXPECT_EQ(refusal("conv/forward x=1x1x3x3 w=1x1x1x1 groups=two"), "groups=two: expected a whole number");
+  for (const char *zero : {"stride=0", "stride=2,0", "groups=0"})
+    EXPECT_EQ(refusal("conv/forward x=1x1x3x3 w=1x1x1x1 " + std::string(zero)),
+              std::string(zero) + ": expected anything but 0, which stands for the preset, 1");
+  EXPECT_EQ(refusal("lrn/forward x=1x3x2x2 k=0"), "k=0: expected anything but 0, which stands for the preset, 1");
   EXPECT_EQ(refusal("max_pool/forward x=1x1x4 kernel=2 ceil_mode=yes"), "ceil_mode=yes: expected 0 or 1");
   EXPECT_EQ(refusal("softmax_cross_entropy/forward x=5x3 labels=5 reduction=men"),
             "reduction=men: it is no choice; did you mean mean?");

@@ -188,6 +188,14 @@ static lamina_status expected(const lamina_attr_def *attr, const char *text, con
   return lamina_error(LAMINA_INVALID, "%s=%s: expected %s", attr->name, text, what);
 }
 
+/* A zero field is the preset, where nothing says that zero is meant; who writes a 0 means one. */
+static lamina_status refuse_zero(const lamina_attr_def *attr, const char *text, double value) {
+  char what[96];
+  if (attr->has || value != 0 || !(attr->preset != 0)) return LAMINA_OK;
+  snprintf(what, sizeof what, "anything but 0, which stands for the preset, %g", attr->preset);
+  return expected(attr, text, what);
+}
+
 static lamina_status read_choice(reading *r, const lamina_attr_def *attr, const char *text) {
   char choices[256] = "";
   const int choice = find(attr->choices, text);
@@ -208,6 +216,7 @@ static lamina_status read_axes(reading *r, int n, const char *text) {
   do {
     if (axes == AXES || !take_number(&at, true, &value[axes][0])) axes = -1;
     if (axes >= 0) value[axes][1] = value[axes][0];
+    if (axes >= 0) LAMINA_TRY(refuse_zero(attr, text, (double)value[axes][0]));
     if (axes >= 0 && pads && *at == ':' && (at++, !take_number(&at, true, &value[axes][1]))) axes = -1;
     if (axes < 0)
       return expected(attr, text,
@@ -254,11 +263,11 @@ static lamina_status read_attr(reading *r, int n, const char *text) {
   case LAMINA_ATTR_INT:
     if (!lamina_read_int(text, &number)) return expected(attr, text, "a whole number");
     put_int(r, attr->offset, number);
-    return LAMINA_OK;
+    return refuse_zero(attr, text, (double)number);
   case LAMINA_ATTR_REAL:
     if (!lamina_read_real(text, &real)) return expected(attr, text, "a number");
     memcpy(r->c->problem.attr + attr->offset, &real, sizeof real);
-    return LAMINA_OK;
+    return refuse_zero(attr, text, real);
   case LAMINA_ATTR_BOOL:
     number = strcmp(text, "1") == 0 || strcmp(text, "true") == 0;
     if (!number && strcmp(text, "0") != 0 && strcmp(text, "false") != 0) return expected(attr, text, "0 or 1");

@@ -18,9 +18,8 @@ extern "C" {
 
 enum {
   LAMINA_DOT_ROWS = 6,
-  LAMINA_DOT_EXAMPLES = 4, /* of the kernel that takes the most */
-  LAMINA_DOT_LANES = 16,   /* likewise */
-  LAMINA_DOT_LINE = 64     /* bytes: where k is cut, it is after a multiple of them */
+  LAMINA_DOT_LANES = 16, /* of the kernel that has the most */
+  LAMINA_DOT_LINE = 64   /* bytes: where k is cut, it is after a multiple of them */
 };
 
 typedef struct lamina_dot_tile {

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "pattern.h"
 #include "temporary.h"
 
 struct Result {
@@ -91,6 +92,13 @@ inline int count_lines(const std::string &text) {
 inline std::string last_line(const std::string &text) {
   const size_t end = text.size() - 1, start = text.rfind('\n', end - 1);
   return text.size() < 2 ? text : text.substr(start == std::string::npos ? 0 : start + 1, end - (start + 1));
+}
+
+// metrics.jsonl without what depends on the clock.
+inline std::string without_clock(const std::string &metrics) {
+  std::string rest;
+  Pattern(",\"images_per_second\":[^,}]*,\"seconds\":[^,}]*").count(metrics, &rest);
+  return rest;
 }
 
 // The command failed with one sentence on standard error that has all these parts in it.

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <csignal>
 #include <random>
-#include <regex>
 
 #include "command.h"
 
@@ -26,11 +25,7 @@ const char recipe[] = "input: [1, 9, 9]\n"
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-// metrics.jsonl without what depends on the clock.
-std::string metrics(const std::string &folder) {
-  static const std::regex clock(",\"images_per_second\":[^,}]*,\"seconds\":[^,}]*");
-  return std::regex_replace(read_file(folder + "/metrics.jsonl"), clock, "");
-}
+std::string metrics(const std::string &folder) { return without_clock(read_file(folder + "/metrics.jsonl")); }
 
 // Starts the words and kills them after so many seconds; whether they were still running.
 bool kill_after(double seconds, const Words &words, const std::string &folder) {

@@ -74,11 +74,11 @@
 #define TWO(name)  CASES(name, 1) CASES(name, 2)
 #define FOUR(name) TWO(name) CASES(name, 3) CASES(name, 4)
 
-/* The first `part` of up to 16 numbers, widened, and zeros. */
-INLINE void first_f32(const float *x, int part, float *all) {
+/* The first `part` of up to 16 numbers, widened, and zeros. (Ends only; inlined, it is what takes most time to compile.) */
+static __attribute__((noinline)) void first_f32(const float *x, int part, float *all) {
   for (int i = 0; i < LAMINA_DOT_LANES; i++) all[i] = i < part ? x[i] : 0;
 }
-INLINE void first_bf16(const uint16_t *x, int part, float *all) {
+static __attribute__((noinline)) void first_bf16(const uint16_t *x, int part, float *all) {
   for (int i = 0; i < LAMINA_DOT_LANES; i++) all[i] = i < part ? lamina_bf16_to_f32(x[i]) : 0;
 }
 /* Defines the two as vectors. */

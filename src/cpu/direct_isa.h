@@ -10,9 +10,8 @@
  */
 #define VECTORS (LAMINA_DIRECT_BLOCK / WIDTH)
 
-TARGET static inline __attribute__((always_inline)) void NAME(sums)(const int blocks, const int columns,
-                                                                    const bool bf16, const lamina_direct_tile *t,
-                                                                    const float *x, const void *w, float *y) {
+TARGET INLINE void NAME(sums)(const int blocks, const int columns, const bool bf16, const lamina_direct_tile *t,
+                              const float *x, const void *w, float *y) {
   const int vectors = blocks * VECTORS;
   const int32_t *const tap = t->tap;
   const int64_t taps = t->taps, size = bf16 ? 2 : 4;

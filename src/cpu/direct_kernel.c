@@ -13,14 +13,14 @@
 #include <string.h>
 
 #include "cpu/isa.h"
+#include "cpu/unroll.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
 #define X86 1
 #endif
 
-#define UNROLL _Pragma("GCC unroll 16")
-#define TO_L2  2 /* of __builtin_prefetch */
+#define TO_L2 2 /* of __builtin_prefetch */
 
 #define CASES_2(blocks) CASE(blocks, 1) CASE(blocks, 2)
 #define CASES_6(blocks) CASES_2(blocks) CASE(blocks, 3) CASE(blocks, 4) CASE(blocks, 5) CASE(blocks, 6)
@@ -34,12 +34,12 @@
 #define AVX512 __attribute__((target("avx512f")))
 #define AVX2   __attribute__((target("avx2,fma")))
 
-AVX512 static inline __attribute__((always_inline)) __m512 widen_avx512(const uint16_t *w) {
+AVX512 INLINE __m512 widen_avx512(const uint16_t *w) {
   return _mm512_castsi512_ps(
       _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)w)), 16));
 }
 /* By its load, once for all multiplications: the compiler would rather spread it in each of them. */
-AVX512 static inline __attribute__((always_inline)) __m512 spread_avx512(const float *x) {
+AVX512 INLINE __m512 spread_avx512(const float *x) {
   __m512 v = _mm512_set1_ps(*x);
   __asm__("" : "+v"(v));
   return v;
@@ -63,7 +63,7 @@ AVX512 static inline __attribute__((always_inline)) __m512 spread_avx512(const f
   __asm__("vfmadd231ps %1%{1to16%}, %2, %0" : "+v"(sum) : "m"(*(x)), "v"(w)) /* (the compiler wouldn't, for two) */
 #include "cpu/direct_isa.h"
 
-AVX2 static inline __attribute__((always_inline)) __m256 widen_avx2(const uint16_t *w) {
+AVX2 INLINE __m256 widen_avx2(const uint16_t *w) {
   return _mm256_castsi256_ps(
       _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)w)), 16));
 }
@@ -90,17 +90,15 @@ AVX2 static inline __attribute__((always_inline)) __m256 widen_avx2(const uint16
 /* Vectors of any machine, as GCC and Clang have them. */
 typedef float floats __attribute__((vector_size(16)));
 typedef int32_t masks __attribute__((vector_size(16)));
-static inline __attribute__((always_inline)) floats load(const float *x) {
+INLINE floats load(const float *x) {
   floats v;
   memcpy(&v, x, sizeof v);
   return v;
 }
-static inline __attribute__((always_inline)) void store(float *y, floats v) { memcpy(y, &v, sizeof v); }
-static inline __attribute__((always_inline)) floats spread(const float *x) { return (floats){*x, *x, *x, *x}; }
-static inline __attribute__((always_inline)) floats held(floats v) { return (floats)(~(v <= (floats){0}) & (masks)v); }
-static inline __attribute__((always_inline)) floats widen(const uint16_t *w) {
-  return (floats)((masks){w[0], w[1], w[2], w[3]} << 16);
-}
+INLINE void store(float *y, floats v) { memcpy(y, &v, sizeof v); }
+INLINE floats spread(const float *x) { return (floats){*x, *x, *x, *x}; }
+INLINE floats held(floats v) { return (floats)(~(v <= (floats){0}) & (masks)v); }
+INLINE floats widen(const uint16_t *w) { return (floats)((masks){w[0], w[1], w[2], w[3]} << 16); }
 
 #define NAME(x) plain_##x
 #define TARGET

@@ -14,15 +14,14 @@
 
 #include "cpu/bf16.h"
 #include "cpu/isa.h"
+#include "cpu/unroll.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
 #define X86 1
 #endif
 
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
-#define TO_L1  3 /* of __builtin_prefetch */
+#define TO_L1 3 /* of __builtin_prefetch */
 
 /* Defines NAME, with all loops over registers unrolled where rows and examples are constants. READ and PART read a vector
  * of w, PART its first elements and zeros. */

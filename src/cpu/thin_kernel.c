@@ -12,20 +12,19 @@
 #include <string.h>
 
 #include "cpu/isa.h"
+#include "cpu/unroll.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
 #define X86 1
 #endif
 
-#define UNROLL _Pragma("GCC unroll 16")
-#define TO_L2  2 /* of __builtin_prefetch */
+#define TO_L2 2 /* of __builtin_prefetch */
 
 /* Defines NAME_sums, with all loops over registers unrolled where rows and vectors are constants. */
 #define KERNEL(name, target, VECTOR, WIDTH, ROWS, VECTORS, LOAD, STORE, SPREAD, MULTIPLY_ADD)                          \
-  target static inline                                                                                                 \
-      __attribute__((always_inline)) void name##_sums(const int rows, const int vectors, const lamina_thin_tile *t,    \
-                                                      const float *a, const float *b, float *c, const char *ahead) {   \
+  target INLINE void name##_sums(const int rows, const int vectors, const lamina_thin_tile *t, const float *a,         \
+                                 const float *b, float *c, const char *ahead) {                                        \
     VECTOR sum[ROWS][VECTORS], right[VECTORS];                                                                         \
     UNROLL for (int i = 0; i < rows; i++) UNROLL for (int v = 0; v < vectors; v++) sum[i][v] =                         \
         t->add ? LOAD(c + i * t->ldc + v * WIDTH) : SPREAD(0);                                                         \
@@ -85,13 +84,13 @@ AVX2 static void avx2_tile(int rows, int vectors, const lamina_thin_tile *t, con
 
 /* Vectors of any machine, as GCC and Clang have them. */
 typedef float floats __attribute__((vector_size(16)));
-static inline __attribute__((always_inline)) floats load(const float *x) {
+INLINE floats load(const float *x) {
   floats v;
   memcpy(&v, x, sizeof v);
   return v;
 }
-static inline __attribute__((always_inline)) void store(float *y, floats v) { memcpy(y, &v, sizeof v); }
-static inline __attribute__((always_inline)) floats spread(float s) { return (floats){s, s, s, s}; }
+INLINE void store(float *y, floats v) { memcpy(y, &v, sizeof v); }
+INLINE floats spread(float s) { return (floats){s, s, s, s}; }
 #define MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
 
 KERNEL(plain, , floats, 4, 4, 2, load, store, spread, MULTIPLY_ADD)

@@ -51,6 +51,23 @@ INSTANTIATE_TEST_SUITE_P(
         "fc/backward_weights x=80x65_0x16 dy=80x37_0x16", "fc/backward_weights x=48x31 dy=48x13_0x16",
         "fc/backward_weights x=9x70 dy=9x3"));
 
+// Windows that tile their plane, with some of it left over, gated or not, and others; each instruction set has its own way.
+TEST(LanesPools, GoBackWithEveryInstructionSet) {
+  int kernels = 0;
+  while (lamina_lanes_kernel_at(kernels)) kernels++;
+  for (const char *text : {
+           "max_pool/backward dy=32x3x5x4_0x16 indices=32x3x5x4_0x16:i32 dx=32x3x10x9_0x16 kernel=2,2",
+           "max_pool/backward dy=2x32x3x4_1x16 indices=2x32x3x4_1x16:i32 dx=2x32x11x9_1x16 kernel=3,2 dtype=bf16",
+           "relu_max_pool/backward y=16x2x3x4_0x16 dy=16x2x3x4_0x16 indices=16x2x3x4_0x16:i32 dx=16x2x3x12_0x16 "
+           "kernel=1,3",
+           "relu_max_pool/backward y=16x2x6_0x16 dy=16x2x6_0x16 indices=16x2x6_0x16:i32 dx=16x2x13_0x16 kernel=2 "
+           "dtype=bf16",
+           "min_pool/backward dy=16x2x2x3x4_0x16 indices=16x2x2x3x4_0x16:i32 dx=16x2x2x6x8_0x16 kernel=1,2,2",
+           "max_pool/backward dy=16x2x2x3x4_0x16 indices=16x2x2x3x4_0x16:i32 dx=16x2x4x6x8_0x16 kernel=2,2,2",
+       })
+    expect_right("lanes", text, 2, kernels);
+}
+
 // What was left open gets the batch in the lanes, or stays plain where that is no multiple of 16.
 TEST(LanesEngines, ChooseTheLayout) {
   const Device d;

@@ -42,6 +42,15 @@ typedef bool lamina_pool_scatter_fn(const lamina_pool_scatter *row);
 /* The widest that this machine has: for 16 lanes; NULL: none. */
 lamina_pool_scatter_fn *lamina_pool_scatter_kernel(void);
 
+/* Do the windows tile their plane, with nothing between them and nothing twice? Elements behind the last may be left. */
+bool lamina_pool_tiles(const lamina_loop_pool *pool);
+/* What a row of such windows, the first of which begins at place `first`, hands to dx: all of it is written. lanes is a
+ * multiple of 16, and they lie side by side; `cleared` and `plane` don't matter. False where an index is beyond its own
+ * window: then what was written is of no use. */
+typedef bool lamina_pool_fill_fn(const lamina_pool_scatter *row, const lamina_loop_pool *pool, int64_t first);
+/* Number `index` of those that this machine has, the widest first; NULL past the last. */
+lamina_pool_fill_fn *lamina_pool_fill_at(int index);
+
 /* How rows are pooled with one instruction set. */
 typedef struct lamina_pool_kernel {
   const char *name;

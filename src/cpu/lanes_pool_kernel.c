@@ -22,20 +22,39 @@ enum { BLOCK = 64 }; /* elements of an average that are added up in one go */
     for (int64_t h_ = h0; h_ < h1; h_ += (s)->dilation[1])                                                             \
       for (int64_t row_ = (d_ * (s)->x[1] + h_) * (s)->x[2], i = row_ + (w0); i < row_ + (w1); i += (s)->dilation[2])
 
+enum { SMALL = 16 };
+#define ROLLED _Pragma("GCC unroll 1") /* else all that SMALL elements need is made ready for each window */
+
+/* The elements of a window of a plane that is wholly inside, from its first one, where there are few; else 0. */
+LAMINA_INLINE int64_t list_window(const lamina_loop_pool *s, int64_t at[SMALL]) {
+  int64_t count = 0;
+  if (s->kernel[0] > 1 || s->kernel[1] > SMALL || s->kernel[2] > SMALL || s->kernel[1] * s->kernel[2] > SMALL) return 0;
+  for (int64_t h = 0; h < s->kernel[1]; h++)
+    for (int64_t w = 0; w < s->kernel[2]; w++) at[count++] = h * s->dilation[1] * s->x[2] + w * s->dilation[2];
+  return count;
+}
+
 /* Defines NAME_extreme_TYPE and NAME_average_TYPE from what NAME_load … do with a vector. */
 #define KERNEL(name, TARGET, FLOATS, WIDTH)                                                                            \
   TARGET LAMINA_INLINE void name##_extreme(const lamina_pool_row *r, const bool bf16, const bool indices) {            \
     const lamina_loop_pool *s = r->pool;                                                                               \
     const float worst = r->relu ? 0 : -INFINITY;                                                                       \
-    int64_t d0, d1, h0, h1, w0, w1;                                                                                    \
+    int64_t d0, d1, h0, h1, w0, w1, at[SMALL];                                                                         \
     lamina_loop_window(s, 0, r->d, &d0, &d1);                                                                          \
     lamina_loop_window(s, 1, r->h, &h0, &h1);                                                                          \
+    const bool whole = d1 > d0 && h1 - h0 > (s->kernel[1] - 1) * s->dilation[1];                                       \
+    const int64_t small = whole ? list_window(s, at) : 0;                                                              \
     for (int64_t w = 0; w < s->y[2]; w++) {                                                                            \
       lamina_loop_window(s, 2, w, &w0, &w1);                                                                           \
+      const int64_t first = (d0 * s->x[1] + h0) * s->x[2] + w0;                                                        \
+      const int64_t count = w1 - w0 > (s->kernel[2] - 1) * s->dilation[2] ? small : 0;                                 \
       for (int64_t l = 0; l < r->lanes; l += WIDTH) {                                                                  \
         const int64_t lane = l + WIDTH <= r->lanes ? l : r->lanes - WIDTH;                                             \
-        name##_best best = name##_start(worst, (d0 * s->x[1] + h0) * s->x[2] + w0);                                    \
-        EACH_OF_WINDOW(s, w0, w1)                                                                                      \
+        name##_best best = name##_start(worst, first);                                                                 \
+        ROLLED for (int64_t e = 0; e < count; e++) best =                                                              \
+            name##_take(best, name##_turn(name##_load(r->x, (first + at[e]) * r->lanes + lane, bf16), r->min),         \
+                        first + at[e], indices);                                                                       \
+        if (!count) EACH_OF_WINDOW(s, w0, w1)                                                                          \
         best = name##_take(best, name##_turn(name##_load(r->x, i * r->lanes + lane, bf16), r->min), i, indices);       \
         name##_store(r->y, w * r->lanes + lane, name##_turn(best.v, r->min), bf16);                                    \
         if (indices) name##_store_indices(r->indices + w * r->lanes + lane, best);                                     \

@@ -4,7 +4,7 @@
  * forward   a row of y at a time, straight from the windows, in vectors along the lanes (lanes_pool_kernel.c).
  * backward  dx in one go: rows are cleared just before the first window that reaches them, then each dy is added where its
  *           index says, or to its window of an average. An index beyond the cleared rows clears up to there first. bf16 is
- *           added up in f32.
+ *           added up in f32. Windows that tile the plane write a row at once (lanes_pool_tiles.c).
  *
  * A thread has rows of y to itself, or planes of dx or some of their lanes: all sums have one order. */
 #include "core/blocks.h"
@@ -47,7 +47,8 @@ typedef struct lanes_pool {
   places at;
   pooled y, indices, gate;
   const lamina_pool_kernel *kernel;
-  lamina_pool_scatter_fn *scatter; /* for whole rows of windows; NULL: a lane after the other */
+  lamina_pool_fill_fn *fill;       /* whole rows of windows are written where their indices let them; NULL: never */
+  lamina_pool_scatter_fn *scatter; /* or added at once; NULL: a lane after the other */
   size_t scratch;                  /* bytes that a thread works with */
 } lanes_pool;
 
@@ -142,15 +143,16 @@ static void candidates(lamina_device *device, const lamina_problem *problem, con
   const double turned = count * (s.y.plain + s.indices.plain + s.gate.plain);
   const double moving =
       lamina_loop_moving(device, bytes) + 1e-6 + lamina_cpu_computing(device, turned, s.at.forward ? 0.005 : 0.002);
-  if (s.at.forward) {
-    const lamina_pool_kernel *kernel;
-    for (int i = 0; (kernel = lamina_pool_kernel_at(i)); i++)
-      if (kernel->width <= s.lanes)
-        each(context, kernel->name, moving + lamina_cpu_computing(device, elements, kernel->share), "");
-  } else {
-    const double added = s.at.average ? lamina_cpu_computing(device, elements, 0.02)
-                                      : lamina_cpu_computing(device, count, s.lanes % 16 ? 0.002 : 0.005);
-    each(context, "", moving + added, "");
+  const lamina_pool_kernel *kernel;
+  if (s.at.average && !s.at.forward) {
+    each(context, "", moving + lamina_cpu_computing(device, elements, 0.02), "");
+    return;
+  }
+  for (int i = 0; (kernel = lamina_pool_kernel_at(i)); i++) {
+    const double added = lamina_cpu_computing(device, count, s.lanes % 16 || i ? 0.002 : 0.005);
+    const double pooled = lamina_cpu_computing(device, elements, kernel->share);
+    if (s.at.forward ? kernel->width <= s.lanes : !i || s.lanes % 16 == 0)
+      each(context, kernel->name, moving + (s.at.forward ? pooled : added * (1 << i)), "");
   }
 }
 
@@ -169,6 +171,7 @@ static bool scatters(const lanes_pool *s, bool bf16) {
 static void plan_scratch(lamina_plan *plan, lanes_pool *s) {
   const size_t element = lamina_loop_is_bf16(plan, s->at.x) ? 2 : 4;
   const int64_t wanted = 2 * (int64_t)plan->threads, row = s->sizes.y[2] * s->lanes;
+  const int isa = lamina_isa_index(plan->variant);
   s->group = s->lanes, s->groups = 1;
   if (s->at.forward) {
     if (s->y.plain) s->scratch += lamina_align_up((size_t)row * element, 64);
@@ -176,7 +179,10 @@ static void plan_scratch(lamina_plan *plan, lanes_pool *s) {
   } else {
     if ((s->sizes.planes < wanted || element == 2) && s->lanes > LEAST_GROUP) s->group = LEAST_GROUP;
     s->groups = (s->lanes + s->group - 1) / s->group;
-    if (!s->at.average && scatters(s, element == 2)) s->scatter = lamina_pool_scatter_kernel();
+    if (!s->at.average && s->lanes % 16 == 0 && !s->y.plain && !s->indices.plain && !s->gate.plain &&
+        lamina_pool_tiles(&s->sizes))
+      s->fill = lamina_pool_fill_at(isa);
+    if (!s->at.average && !isa && scatters(s, element == 2)) s->scatter = lamina_pool_scatter_kernel();
     if (element == 2) s->scratch = lamina_align_up((size_t)(s->sizes.x_plane * s->group) * 4, 64);
   }
   plan->workspace = s->scratch * (size_t)plan->threads;
@@ -308,9 +314,9 @@ LAMINA_INLINE void add_to_window(const lanes_pool *s, const task *t, const int64
   }
 }
 
-/* The row of windows from window `o` on; false where it must be done a lane after the other. */
-static bool scatter_row(const lanes_pool *s, const task *t, int64_t o, bool bf16) {
-  const lamina_pool_scatter row = {
+/* The row of windows from window `o` on. */
+static lamina_pool_scatter row_of(const lanes_pool *s, const task *t, int64_t o, bool bf16) {
+  return (lamina_pool_scatter){
       .dy_place = s->y.plain ? 1 : s->lanes,
       .gate_place = s->gate.plain ? 1 : s->lanes,
       .indices_place = s->indices.plain ? 1 : s->lanes,
@@ -328,7 +334,23 @@ static bool scatter_row(const lanes_pool *s, const task *t, int64_t o, bool bf16
       .plane = s->sizes.x_plane,
       .bf16 = bf16,
   };
-  return s->scatter(&row);
+}
+
+/* Writes what the row of windows from window `o` on covers, if no sum is there yet; `place` is its first element. */
+static bool fill_row(const lanes_pool *s, task *t, int64_t o, int64_t place, bool bf16) {
+  const lamina_loop_pool *z = &s->sizes;
+  if (!s->fill || t->lanes % 16) return false;
+  clear_to(t, place);
+  const lamina_pool_scatter row = row_of(s, t, o, bf16);
+  if (t->cleared > place || !s->fill(&row, z, place)) return false;
+  t->cleared = place + z->kernel[1] * z->x[2];
+  return true;
+}
+
+/* Adds it; false where it must be done a lane after the other. */
+static bool scatter_row(const lanes_pool *s, const task *t, int64_t o, bool bf16) {
+  const lamina_pool_scatter row = row_of(s, t, o, bf16);
+  return s->scatter && s->scatter(&row);
 }
 
 LAMINA_INLINE void backward_lanes(const lanes_pool *s, task *t, int64_t lanes, bool bf16, bool average, bool gated) {
@@ -338,8 +360,9 @@ LAMINA_INLINE void backward_lanes(const lanes_pool *s, task *t, int64_t lanes, b
     lamina_loop_window(z, 0, o[0], &first[0], &end[0]);
     for (o[1] = 0; o[1] < z->y[1]; o[1]++) {
       lamina_loop_window(z, 1, o[1], &first[1], &end[1]);
+      const bool filled = !average && fill_row(s, t, at, (first[0] * z->x[1] + first[1]) * z->x[2], bf16);
       clear_to(t, ((end[0] - 1) * z->x[1] + end[1]) * z->x[2]);
-      if (!average && s->scatter && scatter_row(s, t, at, bf16)) {
+      if (filled || (!average && scatter_row(s, t, at, bf16))) {
         at += z->y[2];
         continue;
       }

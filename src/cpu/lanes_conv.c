@@ -9,12 +9,15 @@
 
 /* A tile's extent along an axis: where its taps begin, and how many there are. */
 typedef struct span {
-  int64_t i;            /* its first position in the phase */
+  int64_t i, last;      /* its first position in the phase; how far its last one is from there */
   int64_t count, in, r; /* taps; the input that the first one sees from that position; its place in the filter */
+  int64_t x, w, y;      /* where they are in a block's input, a filter, a block's output */
 } span;
 
 typedef struct line {             /* a phase of an axis */
   int64_t spans, in_step, r_step; /* from one tap to the next */
+  int64_t x_tap, w_tap;           /* the same where they lie */
+  int64_t x, y;                   /* and from one position to the next */
   span *span;
 } line;
 
@@ -24,8 +27,11 @@ typedef struct state {
   lamina_loop_conv c;
   int64_t C, M, w_g, w_m, w_c; /* channels of a group, in and out; steps of the filter */
   int64_t w[3], extent[3];     /* its spatial steps; positions of a tile */
-  int64_t together, groups_of; /* blocks of a tile; how many such there are */
-  int64_t rows, splits;        /* channels out of a tile; parts of the channels out for tasks */
+  struct {
+    int64_t block, row, column;
+  } place[LAMINA_LANES_PLACES]; /* of the tile's */
+  int64_t together, groups_of;  /* blocks of a tile; how many such there are */
+  int64_t rows, splits;         /* channels out of a tile; parts of the channels out for tasks */
   lamina_loop_axis axis[3];
   line *line[3];
   lamina_lanes_side in, out, gate;
@@ -58,7 +64,7 @@ static void open_spans(const lamina_loop_axis *axis, const lamina_loop_phase *ph
     int64_t from = 0, end = phase->taps;
     while (from < end && !reaches(axis, first, positions, tap[from].offset)) from++;
     while (end > from && !reaches(axis, first, positions, tap[end - 1].offset)) end--;
-    to->span[t] = (span){.i = first, .count = end - from};
+    to->span[t] = (span){.i = first, .last = positions - 1, .count = end - from};
     if (from == end) continue;
     to->span[t].in = first * axis->step + tap[from].offset;
     to->span[t].r = tap[from].r;
@@ -67,6 +73,20 @@ static void open_spans(const lamina_loop_axis *axis, const lamina_loop_phase *ph
       if (-low > border[0]) border[0] = -low;
       if (high - (axis->in - 1) > border[1]) border[1] = high - (axis->in - 1);
     }
+  }
+}
+
+/* Where everything of an axis lies, now that the input's border is known. */
+static void place_lines(state *s, int a) {
+  const lamina_lanes_side *in = &s->in, *out = &s->out;
+  int64_t x = LAMINA_LANES, y = LAMINA_LANES;
+  for (int b = 2; b > a; b--) x *= in->lo[b] + in->size[b] + in->hi[b], y *= out->size[b];
+  for (int64_t f = 0; f < s->axis[a].phases; f++) {
+    line *l = &s->line[a][f];
+    l->x_tap = l->in_step * x, l->w_tap = l->r_step * s->w[a];
+    l->x = s->axis[a].step * x, l->y = s->axis[a].every * y;
+    for (span *t = l->span; t < l->span + l->spans; t++)
+      t->x = (t->in + in->lo[a]) * x, t->w = t->r * s->w[a], t->y = s->axis[a].phase[f].first * y + t->i * l->y;
   }
 }
 
@@ -161,6 +181,12 @@ static lamina_status open(lamina_plan *plan, bool forward) {
     s->in.lo[a] = border[0], s->in.hi[a] = border[1];
   }
   add_border(&s->in);
+  for (int a = 0; a < 3; a++) place_lines(s, a);
+  for (int p = 0; p < LAMINA_LANES_PLACES; p++) {
+    const int64_t plane = p / s->extent[2];
+    s->place[p].block = plane / s->extent[1];
+    s->place[p].row = plane % s->extent[1], s->place[p].column = p % s->extent[2];
+  }
   s->own = rooms(s);
   plan->workspace = (size_t)plan->threads * s->own;
   return LAMINA_OK;
@@ -194,34 +220,21 @@ static void add_loop(lamina_lanes_tile *tile, int *level, int64_t count, int64_t
   --*level;
 }
 
-static void run_tile(const task *t, const line *const *lines, const int64_t *phase, const span *const *at) {
+static void run_tile(const task *t, const line *const *lines, const span *const *at) {
   const state *s = t->s;
-  const lamina_lanes_side *in = &s->in;
-  const int64_t width = in->lo[2] + in->size[2] + in->hi[2], height = in->lo[1] + in->size[1] + in->hi[1];
-  const int64_t x_step[3] = {height * width * LAMINA_LANES, width * LAMINA_LANES, LAMINA_LANES};
-  const int64_t y_step[3] = {s->out.size[1] * s->out.size[2] * LAMINA_LANES, s->out.size[2] * LAMINA_LANES,
-                             LAMINA_LANES};
   lamina_lanes_tile tile = {
       .count = {1, 1, 1, 1}, .w_row = s->w_m, .y_row = s->out.area * LAMINA_LANES, .relu = s->relu};
-  int64_t x = 0, w = 0, y = 0;
   int level = 3;
-  for (int a = 2; a >= 0; a--) {
-    const lamina_loop_axis *axis = &s->axis[a];
-    x += (at[a]->in + in->lo[a]) * x_step[a];
-    w += at[a]->r * s->w[a];
-    y += (axis->phase[phase[a]].first + at[a]->i * axis->every) * y_step[a];
-    add_loop(&tile, &level, at[a]->count, lines[a]->in_step * x_step[a], lines[a]->r_step * s->w[a]);
-  }
-  const int64_t plane = in->padded * LAMINA_LANES;
-  add_loop(&tile, &level, s->C, plane, s->w_c);
+  for (int a = 2; a >= 0; a--) add_loop(&tile, &level, at[a]->count, lines[a]->x_tap, lines[a]->w_tap);
+  add_loop(&tile, &level, s->C, s->in.padded * LAMINA_LANES, s->w_c);
   for (int p = 0; p < LAMINA_LANES_PLACES; p++) {
-    const int64_t column = p % s->extent[2], row = p / s->extent[2] % s->extent[1];
-    const int64_t block = p / (s->extent[2] * s->extent[1]);
-    const int64_t i = least(row, s->axis[1].phase[phase[1]].count - 1 - at[1]->i);
-    const int64_t j = least(column, s->axis[2].phase[phase[2]].count - 1 - at[2]->i), n = least(block, t->blocks - 1);
-    tile.at[p] = i * s->axis[1].step * x_step[1] + j * s->axis[2].step * x_step[2] + n * t->x_block;
-    tile.to[p] = i * s->axis[1].every * y_step[1] + j * s->axis[2].every * y_step[2] + n * t->y_block;
+    const int64_t n = least(s->place[p].block, t->blocks - 1);
+    const int64_t i = least(s->place[p].row, at[1]->last), j = least(s->place[p].column, at[2]->last);
+    tile.at[p] = i * lines[1]->x + j * lines[2]->x + n * t->x_block;
+    tile.to[p] = i * lines[1]->y + j * lines[2]->y + n * t->y_block;
   }
+  const int64_t x = at[0]->x + at[1]->x + at[2]->x, w = at[0]->w + at[1]->w + at[2]->w;
+  const int64_t y = at[0]->y + at[1]->y + at[2]->y;
   for (int64_t m = t->m; m < t->end; m += s->rows) {
     const int64_t to = y + m * tile.y_row;
     s->kernel->tile((int)least(s->rows, t->end - m), &tile, t->x + x, t->w + w + m * s->w_m, t->b ? t->b + m : NULL,
@@ -240,7 +253,7 @@ static void run_tiles(const task *t) {
           for (i[1] = 0; i[1] < lines[1]->spans; i[1]++)
             for (i[2] = 0; i[2] < lines[2]->spans; i[2]++) {
               const span *at[3] = {&lines[0]->span[i[0]], &lines[1]->span[i[1]], &lines[2]->span[i[2]]};
-              run_tile(t, lines, f, at);
+              run_tile(t, lines, at);
             }
       }
 }

@@ -2,7 +2,7 @@
  * places in f32 lanes, those in f64. */
 #include "cpu/lanes.h"
 
-enum { DY, DB, PLACES = 64 }; /* places that are summed in f32 */
+enum { DY, DB, PLACES = 64, ROWS = 4 }; /* places that are summed in f32, and at once */
 static const int data[] = {DY, -1};
 
 typedef struct sizes {
@@ -19,10 +19,13 @@ LAMINA_CLONES static double sum_plane(int64_t area, const float *dy) {
   double sum = 0;
   for (int64_t first = 0; first < area; first += PLACES) {
     const int64_t end = area - first < PLACES ? area : first + PLACES;
-    float lane[LAMINA_LANES] = {0};
-    for (int64_t i = first; i < end; i++)
+    float lane[ROWS * LAMINA_LANES] = {0}; /* sums enough that none waits for the one before */
+    int64_t i = first;
+    for (; i + ROWS <= end; i += ROWS)
+      for (int j = 0; j < ROWS * LAMINA_LANES; j++) lane[j] += dy[i * LAMINA_LANES + j];
+    for (; i < end; i++)
       for (int j = 0; j < LAMINA_LANES; j++) lane[j] += dy[i * LAMINA_LANES + j];
-    for (int half = LAMINA_LANES / 2; half > 0; half /= 2) /* some 10 roundings in all */
+    for (int half = ROWS * LAMINA_LANES / 2; half > 0; half /= 2) /* some 10 roundings in all */
       for (int j = 0; j < half; j++) lane[j] += lane[j + half];
     sum += (double)lane[0];
   }

@@ -41,7 +41,7 @@ struct broadcast {
 
 // Some axes, and how far apart their elements lie in a tensor.
 struct places {
-  int rank = 0;
+  int rank = 0, zero = 0; // no padding: records of launches have what is in here
   divider size[KERNEL_MAX_RANK];
   int64_t stride[KERNEL_MAX_RANK] = {};
 
@@ -93,8 +93,9 @@ inline places members(const broadcast &s, bool repeated, int many) {
 struct sums {
   int64_t outputs, units, each;
   int parts;
-  int width;    // terms of a unit, or, for columns, outputs that a thread has
-  bool columns; // sum_columns, not sum_rows
+  int width;   // terms of a unit, or, for columns, outputs that a thread has
+  int columns; // sum_columns, not sum_rows
+  int zero;    // see places
   places output, unit;
 };
 

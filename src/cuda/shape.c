@@ -21,11 +21,9 @@ typedef struct steps {
   step step[LAMINA_PARTS];
 } steps;
 
-/* Adds a move of `dims`, unless these are empty; x and y are the arguments as they are seen. */
+/* Adds a move of `dims`; x and y are the arguments as they are seen. */
 static void add_step(steps *s, int from, const lamina_desc *x, int64_t from_at, int to, const lamina_desc *y,
                      int64_t to_at, const int64_t *dims) {
-  for (int d = 0; d < x->rank; d++)
-    if (dims[d] == 0) return;
   s->step[s->count++] = (step){
       .move = kernel_move_plan((int)cuda_size_of(x->dtype), x->rank, dims, x->strides, y->strides),
       .from = from,
@@ -68,7 +66,7 @@ static lamina_status prepare_join(lamina_plan *plan, int whole, int first, int64
   for (int k = 0; k < LAMINA_PARTS; before += sizes[k++]) {
     const lamina_desc *part = &arg[first + k];
     const int64_t at = before * all->strides[axis];
-    if (!cuda_present(part)) continue;
+    if (!cuda_present(part) || cuda_count(part) == 0) continue;
     if (whole < first)
       add_step(s, whole, all, at, first + k, part, 0, part->dims);
     else
@@ -100,12 +98,12 @@ static lamina_status prepare_split_backward(lamina_plan *plan) {
 /* Where parts are left out there are zeros. */
 static lamina_status run_split_backward(const lamina_plan *plan, const lamina_args *args, void *workspace,
                                         lamina_stream *stream) {
-  const lamina_split *s = cuda_attr(&plan->problem);
-  const lamina_desc *arg = plan->problem.arg, *dx = &arg[LAMINA_PARTS];
-  const size_t bytes = (size_t)cuda_count(dx) * cuda_size_of(dx->dtype);
-  bool gaps = false;
-  for (int k = 0; k < LAMINA_PARTS; k++) gaps |= !cuda_present(&arg[k]) && s->sizes[k] > 0;
+  const lamina_desc *dx = &plan->problem.arg[LAMINA_PARTS];
+  int64_t gaps = cuda_count(dx);
+  for (const lamina_desc *part = plan->problem.arg; part < dx; part++)
+    if (cuda_present(part)) gaps -= cuda_count(part);
   if (gaps) {
+    const size_t bytes = (size_t)cuda_count(dx) * cuda_size_of(dx->dtype);
     const cudaError_t error = cudaMemsetAsync(args->p[LAMINA_PARTS], 0, bytes, cuda_stream_of(stream));
     if (error) return cuda_launched(plan, (int)error);
   }

@@ -49,7 +49,9 @@ dim3 blocks(int n) { return dim3(static_cast<unsigned>(n + 63) / 64); }
 
 int fill_value(float *y, float v, int n, cudaStream_t s) { return LAUNCH(fill_kernel, blocks(n), 64, 0, s, y, v, n); }
 int add_one(float *y, int n, cudaStream_t s) { return LAUNCH(add_kernel, blocks(n), 64, 0, s, y, n); }
-int copy_view(View from, View to, cudaStream_t s) { return LAUNCH(view_kernel, blocks(to.n), 64, 0, s, from, to); }
+int copy_view(View from, View to, cudaStream_t s) {
+  return LAUNCH(view_kernel, blocks(static_cast<int>(to.n)), 64, 0, s, from, to);
+}
 int write_past(float *y, int at, cudaStream_t s) { return LAUNCH(past_kernel, 1, 32, 0, s, y, at); }
 int reverse_shared(float *y, size_t smem, cudaStream_t s) { return LAUNCH(shared_kernel, 1, 32, smem, s, y); }
 int bad_grid(float *y, cudaStream_t s) { return LAUNCH(add_kernel, 0, 64, 0, s, y, 1); }

@@ -3,10 +3,11 @@
 #define SIMPLE_H
 
 #include <cuda_runtime.h>
+#include <stdint.h>
 
 struct View {
   float *p;
-  int n;
+  int64_t n;
 };
 int fill_value(float *y, float v, int n, cudaStream_t s);
 int add_one(float *y, int n, cudaStream_t s);

@@ -53,6 +53,13 @@ TEST_P(Emulated, WhatIsOnlyRecordedDoesNotRun) {
   EXPECT_STREQ(control->take_records(), "add_kernel <<<16, 64, 0>>>(1000)\nrotate_kernel <<<5, 32, 0>>>()\ncopy 24\n"
                                         "fill 20\nshared_kernel <<<1, 32, 128>>>()\n");
   EXPECT_STREQ(control->take_records(), "");
+  const auto view = [&](float *p, int64_t n) {
+    EXPECT_EQ(0, copy_view({p, n}, {nowhere, n}, nullptr));
+    return std::string(control->take_records());
+  };
+  EXPECT_EQ(view(nowhere, 9), view(nowhere, 9));
+  EXPECT_NE(view(nowhere, 9), view(nowhere, 8));
+  EXPECT_NE(view(nowhere, 9), view(nowhere + 1, 9));
 }
 TEST_P(Emulated, BlocksAreWholeWarps) {
   EXPECT_EQ(0, half_a_warp(nullptr));

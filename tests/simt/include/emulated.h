@@ -57,8 +57,9 @@ typedef struct emulated_control {
   /* From now on, until the next reset, launches, copies and fills are only written down: they may name any address, and
    * nothing runs. Grids are as large as on the GPU. */
   void (*only_record)(void);
-  /* What was written down since it was last taken, a line each: "scatter<T> <<<12x3, 256, 4096>>>(128, 5)", with those
-   * arguments that are integers, "copy 4096", "fill 64". Valid until the next call. */
+  /* What was written down since it was last taken, a line each: "scatter<T> <<<12x3, 256, 4096>>>(128, 5, {3f0c11ab})",
+   * with those arguments that are integers and digests of structs of integers, "copy 4096", "fill 64". Valid until the next
+   * call. */
   const char *(*take_records)(void);
 } emulated_control;
 

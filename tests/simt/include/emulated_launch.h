@@ -17,8 +17,13 @@ namespace emulated {
 struct Arg {
   const void *at;
   size_t size;
-  bool pointer, integer;
+  bool pointer, integer, integers; // integers: a struct of these and of pointers, without padding
 };
+
+template <class A> Arg arg_of(const A &a) {
+  return {&a, sizeof a, std::is_pointer_v<A>, std::is_integral_v<A>,
+          std::is_class_v<A> && std::has_unique_object_representations_v<A>};
+}
 
 struct Launch {
   const char *name;
@@ -50,9 +55,7 @@ int launch_call(const char *name, bool cooperative, dim3 grid, dim3 block, size_
       [](const auto &...a) {
         struct {
           Arg list[sizeof...(a) + 1];
-        } all{{{&a, sizeof a, std::is_pointer_v<std::decay_t<decltype(a)>>,
-                std::is_integral_v<std::decay_t<decltype(a)>>}...,
-               {nullptr, 0, false, false}}};
+        } all{{arg_of(a)..., Arg{}}};
         return all;
       },
       call->args);

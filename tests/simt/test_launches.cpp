@@ -2,7 +2,7 @@
 // blocks and shared memory of its launches, held against launches.txt. Nothing runs. What is slower, and right, shows here
 // alone. Where a change is wanted, LAMINA_WRITE_LAUNCHES=FILE test_launches writes the file anew: its difference is what to
 // look at. A new case is a line of it. One with ? for numbers is tried with many: from which on are other kernels launched? What a
-// digest of it stands for is seen with a number in place of ?.
+// digest of it stands for is seen with a number in place of ?. One with ?? is about who offers itself up to which size.
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
@@ -110,9 +110,11 @@ protected:
   struct Way {
     std::string kernels, text;
   };
+  // For ?? nothing is launched: who offers itself?
   Way way_of(const std::string &line, int64_t size) {
-    std::string at;
-    for (char c : line) at += c == '?' ? std::to_string(size) : std::string(1, c);
+    const std::string mark = limits(line) ? "??" : "?";
+    std::string at = line;
+    for (size_t i; (i = at.find(mark)) != at.npos;) at.replace(i, mark.size(), std::to_string(size));
     lamina_case c = {};
     Way way;
     if (parse_case(at, &c)) return way;
@@ -120,6 +122,10 @@ protected:
     const auto name = [](const lamina_candidate &of) { return of.engine + std::string("/") + of.variant; };
     std::sort(list.begin(), list.end(), [&](const auto &a, const auto &b) { return name(a) < name(b); });
     for (const lamina_candidate &candidate : list) {
+      if (limits(line)) {
+        way.kernels += " " + std::string(candidate.engine) + (*candidate.variant ? "/" : "") + candidate.variant;
+        continue;
+      }
       std::istringstream text(text_of(c.problem, candidate, false));
       std::string record, kernels;
       std::getline(text, record);
@@ -133,6 +139,8 @@ protected:
     return way;
   }
 
+  static bool limits(const std::string &line) { return line.find("??") != line.npos; }
+
   // Each size from which on there are other kernels, which they are, and a digest of all that is launched from there on.
   // Tried are small sizes, those about powers of two and the emulation's limits (scaled() in kernels), and what lies
   // between two of them whose kernels are not the same.
@@ -140,7 +148,7 @@ protected:
     std::map<int64_t, Way> ways;
     for (int64_t size = 1; size < 34; size++) ways[size] = way_of(line, size);
     for (const int64_t size : {100, 101, 200, 201}) ways[size] = way_of(line, size);
-    for (int64_t power = 64; power <= most; power *= 2)
+    for (int64_t power = 64; power <= (limits(line) ? int64_t(1) << 33 : most); power *= 2)
       for (const int64_t size : {power * 3 / 4, power - 1, power, power + 1}) ways[size] = way_of(line, size);
     std::string text;
     for (auto from = ways.begin(); from != ways.end();) {
@@ -156,7 +164,10 @@ protected:
         for (char c : way->second.text) hash = (hash ^ uint8_t(c)) * 16777619u;
       char digest[16];
       snprintf(digest, sizeof digest, "{%08x}", hash);
-      if (!from->second.text.empty())
+      if (limits(line))
+        text +=
+            "  " + std::to_string(from->first) + (from->second.kernels.empty() ? " none" : from->second.kernels) + "\n";
+      else if (!from->second.text.empty())
         text += "  " + std::to_string(from->first) + " " + digest + from->second.kernels + "\n";
       from = other;
     }

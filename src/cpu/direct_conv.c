@@ -10,14 +10,13 @@
  * Taps that a row sees above or below x are left out. Weights come as [K/16][C][R][S][16] or are brought to it; the next
  * ones are asked for meanwhile. Data may lie in any way, as long as it has strides; bf16 is widened where x is copied and
  * weights are loaded, and y is narrowed at the end. A sum is one thread's, in an order that depends on the shape only. */
-#include "core/blocks.h"
+#include "cpu/conv_layout.h"
 #include "cpu/direct_kernel.h"
 #include "cpu/isa.h"
-#include "cpu/lanes_kernel.h"
 #include "cpu/loop_conv.h"
 
 enum {
-  BLOCK = LAMINA_DIRECT_BLOCK,
+  BLOCK = LAMINA_CONV_BLOCK,
   PAIR = 2,            /* blocks of a task, at most */
   NEAR = 20 << 10,     /* bytes of weights between which sums wait */
   SUMS = 128 << 10,    /* bytes of sums that wait, at most, where a row isn't more */
@@ -25,18 +24,12 @@ enum {
   PACKING = 16 * BLOCK /* rows of weights in a task */
 };
 
-/* Where a tensor's elements lie: steps over images, channels, rows and columns; over blocks of channels and inside. */
-typedef struct side {
-  int64_t image, block, inner, row, column, size; /* size: channels of a block */
-  bool bf16;
-} side;
-
 typedef struct state {
   size_t bytes;
   const lamina_direct_kernel *kernel;
   const lamina_lanes_kernel *lanes; /* of the same instructions, for its transposition */
   lamina_conv conv;
-  side x, y;
+  lamina_conv_side x, y;
   lamina_desc w;
   int64_t b_step;
   int64_t N, C, K, groups; /* channels of a group */
@@ -56,51 +49,19 @@ static int64_t ceiling(int64_t n, int64_t by) { return (n + by - 1) / by; }
 
 /* ---- What it takes ---------------------------------------------------------------------------------------------- */
 
-enum { X, FILTER, BIAS, Y };
-
-/* Blocks of channels where there are whole ones; weights in blocks of channels out; else row-major. */
-static void settle(lamina_problem *p) {
-  for (int i = X; i <= Y; i++) {
-    lamina_desc *desc = &p->arg[i];
-    if (desc->layout != LAMINA_LAYOUT_ANY || desc->dtype == LAMINA_NONE) continue;
-    const int axis = i == FILTER ? 0 : 1;
-    if (i == BIAS || desc->dims[axis] % BLOCK != 0) {
-      lamina_desc_settle(desc, NULL);
-      continue;
-    }
-    const int32_t align = desc->align;
-    *desc = lamina_blocked((lamina_dtype)desc->dtype, desc->rank, desc->dims, LAMINA_BLOCK(axis, 4));
-    desc->align = align;
-  }
-}
-
-/* Weights that lie as the kernel wants them? */
-static bool in_blocks(const lamina_desc *w) {
-  const lamina_desc whole = lamina_blocked((lamina_dtype)w->dtype, w->rank, w->dims, LAMINA_BLOCK(0, 4));
-  if (w->layout != LAMINA_BLOCK(0, 4)) return false;
-  for (int a = 0; a < w->rank; a++)
-    if (w->dims[a] > (a ? 1 : BLOCK) && w->strides[a] != whole.strides[a]) return false;
-  return true;
-}
-
 static const char *refusal(const lamina_problem *p) {
   const lamina_conv *conv = lamina_attr(p);
-  const lamina_desc *x = &p->arg[X], *w = &p->arg[FILTER], *y = &p->arg[Y];
+  const lamina_desc *x = &p->arg[LAMINA_CONV_X], *w = &p->arg[LAMINA_CONV_W], *y = &p->arg[LAMINA_CONV_Y];
+  const char *layouts = lamina_conv_layouts_refusal(p);
   int64_t places = (conv->dilation[0] + conv->dilation[1] + 1) * 4;
-  for (int i = X; i <= Y; i++) {
+  for (int i = LAMINA_CONV_X; i <= LAMINA_CONV_Y; i++) {
     const int32_t dtype = p->arg[i].dtype;
     if (dtype != LAMINA_NONE && dtype != LAMINA_F32 && dtype != LAMINA_BF16) return "it takes f32 and bf16";
   }
   if (x->rank > 4) return "it takes one or two spatial axes";
   if (conv->groups > 1 && y->dims[1] / conv->groups % BLOCK != 0)
     return "channels out of a group aren't a multiple of 16, the lanes";
-  for (int i = X; i <= Y; i += Y - X) {
-    const int32_t layout = p->arg[i].layout;
-    if (layout != 0 && (layout >> 4 != 1 || layout >> 8))
-      return "it takes data that is strided or has channels in blocks";
-  }
-  if (p->arg[BIAS].layout != 0) return "it takes a bias without blocks";
-  if (w->layout != 0 && !in_blocks(w)) return "it takes weights that are strided or have channels out in blocks of 16";
+  if (layouts) return layouts;
   for (int a = 2; a < x->rank; a++) {
     places *= x->dims[a] + y->dims[a] * conv->stride[a - 2] + w->dims[a] * conv->dilation[a - 2];
     if (places > INT32_MAX) return "an image is too large for its tables";
@@ -109,17 +70,6 @@ static const char *refusal(const lamina_problem *p) {
 }
 
 /* ---- Sizes ------------------------------------------------------------------------------------------------------ */
-
-static side side_of(const lamina_desc *d) {
-  side s = {.image = d->strides[0], .row = d->rank > 3 ? d->strides[2] : 0, .column = d->strides[d->rank - 1]};
-  s.bf16 = d->dtype == LAMINA_BF16;
-  s.size = d->layout ? lamina_block_of(d->layout, 1) : d->dims[1];
-  s.block = d->layout ? d->strides[1] : 0;
-  s.inner = d->layout ? 1 : d->strides[1];
-  return s;
-}
-
-static int64_t channel_at(const side *s, int64_t c) { return c / s->size * s->block + c % s->size * s->inner; }
 
 /* One row where there is one tap and columns go on from row to row. */
 static void make_one_row(state *s, bool padded) {
@@ -164,12 +114,12 @@ static size_t room(state *s, int threads) {
 
 /* Of a settled problem; without its table. */
 static state state_of(const lamina_problem *p, const lamina_direct_kernel *kernel, int threads) {
-  const lamina_desc *x = &p->arg[X], *w = &p->arg[FILTER], *y = &p->arg[Y];
+  const lamina_desc *x = &p->arg[LAMINA_CONV_X], *w = &p->arg[LAMINA_CONV_W], *y = &p->arg[LAMINA_CONV_Y];
   state s = {.kernel = kernel,
              .lanes = lamina_lanes_kernel_at(lamina_isa_index(kernel->name)),
              .w = *w,
-             .x = side_of(x),
-             .y = side_of(y)};
+             .x = lamina_conv_side_of(x),
+             .y = lamina_conv_side_of(y)};
   const int axes = x->rank - 2, last = x->rank - 1;
   memcpy(&s.conv, p->attr, sizeof s.conv);
   if (axes == 1) { /* an axis in front */
@@ -186,8 +136,8 @@ static state state_of(const lamina_problem *p, const lamina_direct_kernel *kerne
   s.phases = least(s.conv.stride[1], reach + 1);
   s.pitch = s.out_w + reach / s.conv.stride[1];
   s.row = s.phases * s.pitch, s.plane = s.H * s.row;
-  s.w16 = w->dtype == LAMINA_BF16, s.b16 = p->arg[BIAS].dtype == LAMINA_BF16;
-  s.b_step = p->arg[BIAS].strides[0];
+  s.w16 = w->dtype == LAMINA_BF16, s.b16 = p->arg[LAMINA_CONV_B].dtype == LAMINA_BF16;
+  s.b_step = p->arg[LAMINA_CONV_B].strides[0];
   s.packs = w->layout == 0;
   s.in_place = !s.y.bf16 && y->layout == LAMINA_BLOCK(1, 4) && s.y.column == BLOCK;
   s.relu = strcmp(lamina_op_at(p->op)->name, "conv_relu/forward") == 0;
@@ -206,7 +156,7 @@ static void fill_taps(state *s) {
 }
 
 static lamina_status prepare(lamina_plan *plan) {
-  settle(&plan->problem);
+  lamina_conv_settle(&plan->problem);
   const state shape = state_of(&plan->problem, lamina_direct_kernel_at(lamina_isa_index(plan->variant)), plan->threads);
   const size_t bytes = sizeof shape + (size_t)(shape.R * shape.S) * sizeof *shape.tap;
   state *s = lamina_host_alloc(plan->device, bytes);
@@ -249,9 +199,6 @@ LAMINA_CLONES static void spread_f32(const state *s, const void *x, int64_t at, 
 LAMINA_CLONES static void spread_bf16(const state *s, const void *x, int64_t at, float *to) {
   spread_row(s, x, at, to, true);
 }
-LAMINA_CLONES static void widen(int64_t n, const void *x, int64_t at, float *to) {
-  lamina_bf16_read(n, (const uint16_t *)x + at, to);
-}
 
 /* A row of `channels`, 16 at most, that lie side by side. */
 static void turn_row(const state *s, const void *x, int64_t at, int64_t channels, float *to) {
@@ -259,7 +206,7 @@ static void turn_row(const state *s, const void *x, int64_t at, int64_t channels
   const int64_t lo = least(s->conv.pad[1][0], s->pitch), n = most(0, least(s->W, s->pitch - lo));
   for (int64_t j = 0; j < n; j += 16) {
     const int columns = (int)least(16, n - j);
-    for (int i = 0; i < columns && s->x.bf16; i++) widen(channels, x, at + (j + i) * s->x.column, square + 16 * i);
+    for (int i = 0; i < columns && s->x.bf16; i++) lamina_conv_widen(channels, x, at + (j + i) * s->x.column, square + 16 * i);
     s->lanes->transpose(columns, (int)channels, s->x.bf16 ? square : (const float *)x + at + j * s->x.column,
                         s->x.bf16 ? 16 : s->x.column, to + lo + j, s->plane, columns);
   }
@@ -273,69 +220,11 @@ static void turn_row(const state *s, const void *x, int64_t at, int64_t channels
 static void copy_row(const state *s, const void *x, int64_t n, int64_t c, int64_t channels, int64_t h, float *to) {
   const int64_t at = n * s->x.image + h * s->x.row;
   if (s->x.inner == 1 && s->conv.stride[1] == 1 && channels > 1) {
-    turn_row(s, x, at + channel_at(&s->x, c), channels, to);
+    turn_row(s, x, at + lamina_conv_channel_at(&s->x, c), channels, to);
     return;
   }
   for (int64_t i = 0; i < channels; i++)
-    (s->x.bf16 ? spread_bf16 : spread_f32)(s, x, at + channel_at(&s->x, c + i), to + i * s->plane);
-}
-
-/* ---- Packing weights -------------------------------------------------------------------------------------------- */
-
-/* Rows i … of block `block` of w [K][C * R * S], to [C * R * S][16] of it; lanes without a channel become 0. */
-static void pack(const state *s, const void *w, int64_t block, int64_t i, int64_t n, float *to) {
-  const int64_t each = s->C * s->R * s->S, k = block * BLOCK;
-  const int lanes = (int)least(BLOCK, s->groups * s->K - k);
-  const bool dense = lamina_desc_is_dense(&s->w);
-  for (int64_t end = i + n; i < end; i += 16) {
-    float square[16 * BLOCK];
-    const int rows = (int)least(16, end - i);
-    if (!dense)
-      for (int l = 0; l < lanes; l++)
-        for (int r = 0; r < rows; r++)
-          square[l * 16 + r] = lamina_loop_get(w, lamina_desc_offset(&s->w, (k + l) * each + i + r), s->w16);
-    else if (s->w16)
-      for (int l = 0; l < lanes; l++) widen(rows, w, (k + l) * each + i, square + l * 16);
-    const bool there = dense && !s->w16;
-    s->lanes->transpose(lanes, rows, there ? (const float *)w + k * each + i : square, there ? each : 16,
-                        to + (block * each + i) * BLOCK, BLOCK, BLOCK);
-  }
-}
-
-/* ---- Sums on their way out -------------------------------------------------------------------------------------- */
-
-/* Columns of `channels` of a block, which lie at `at` in y. */
-LAMINA_INLINE void leave(int64_t columns, int64_t channels, const float *from, void *y, const int64_t *at,
-                         int64_t column, bool y16) {
-  const bool beside = channels == BLOCK && at[BLOCK - 1] - at[0] == BLOCK - 1;
-  for (int64_t j = 0; j < columns; j++, from += BLOCK)
-    if (beside)
-      for (int64_t c = 0; c < BLOCK; c++) lamina_loop_set(y, at[0] + j * column + c, from[c], y16);
-    else
-      for (int64_t c = 0; c < channels; c++) lamina_loop_set(y, at[c] + j * column, from[c], y16);
-}
-LAMINA_CLONES static void leave_f32(int64_t columns, int64_t channels, const float *from, void *y, const int64_t *at,
-                                    int64_t column) {
-  leave(columns, channels, from, y, at, column, false);
-}
-LAMINA_CLONES static void leave_bf16(int64_t columns, int64_t channels, const float *from, void *y, const int64_t *at,
-                                     int64_t column) {
-  leave(columns, channels, from, y, at, column, true);
-}
-
-/* Row h of channels k … of image n. */
-static void leave_row(const state *s, const float *from, int64_t n, int64_t k, int64_t channels, int64_t h, void *y) {
-  const int64_t begin = n * s->y.image + h * s->y.row;
-  int64_t at[BLOCK];
-  for (int64_t c = 0; c < channels; c++) at[c] = begin + channel_at(&s->y, k + c);
-  if (s->y.bf16 || s->y.column != 1 || s->y.block) {
-    (s->y.bf16 ? leave_bf16 : leave_f32)(s->out_w, channels, from, y, at, s->y.column);
-    return;
-  }
-  for (int64_t j = 0; j < s->out_w; j += 16) {
-    const int columns = (int)least(16, s->out_w - j);
-    s->lanes->transpose(columns, (int)channels, from + j * BLOCK, BLOCK, (float *)y + at[0] + j, s->y.inner, columns);
-  }
+    (s->x.bf16 ? spread_bf16 : spread_f32)(s, x, at + lamina_conv_channel_at(&s->x, c + i), to + i * s->plane);
 }
 
 /* ---- Sums ------------------------------------------------------------------------------------------------------- */
@@ -410,21 +299,22 @@ static void run_task(const state *s, const lamina_args *args, char *workspace, i
             .blocks = least(s->kernel->blocks, s->blocks - first)};
   t.h = s->out_h * part / s->parts, t.end = s->out_h * (part + 1) / s->parts;
   t.x = (const float *)(void *)workspace + (image * s->groups + group) * s->C * s->plane;
-  t.w = s->packs ? workspace + s->w_at : args->p[FILTER];
+  t.w = s->packs ? workspace + s->w_at : args->p[LAMINA_CONV_W];
   t.element = s->packs || !s->w16 ? 4 : 2;
   t.y = (float *)(void *)(workspace + s->own_at + (size_t)lamina_loop_thread() * s->own);
   t.y_row = s->out_w * BLOCK, t.y_block = (t.end - t.h) * t.y_row;
   if (s->in_place) {
-    t.y = (float *)args->p[Y] + t.n * s->y.image + channel_at(&s->y, t.block * BLOCK) + t.h * s->y.row;
+    t.y = (float *)args->p[LAMINA_CONV_Y] + t.n * s->y.image + lamina_conv_channel_at(&s->y, t.block * BLOCK) +
+          t.h * s->y.row;
     t.y_row = s->y.row, t.y_block = s->y.block;
   }
-  load_bias(&t, args->p[BIAS]);
+  load_bias(&t, args->p[LAMINA_CONV_B]);
   for (int64_t c = 0; c < s->C; c += s->near) add_channels(&t, c, least(s->near, s->C - c));
   for (int64_t b = 0; b < t.blocks && !s->in_place; b++)
     for (int64_t h = t.h; h < t.end; h++) {
       const int64_t k = (t.block + b) * BLOCK;
-      leave_row(s, t.y + b * t.y_block + (h - t.h) * t.y_row, t.n, k, least(BLOCK, s->groups * s->K - k), h,
-                args->p[Y]);
+      lamina_conv_leave(&s->y, s->lanes, t.y + b * t.y_block + (h - t.h) * t.y_row, t.n, k,
+                        least(BLOCK, s->groups * s->K - k), h, 0, s->out_w, args->p[LAMINA_CONV_Y]);
     }
 }
 
@@ -439,13 +329,14 @@ static lamina_status run(const lamina_plan *plan, const lamina_args *args, void 
   {
 #pragma omp for schedule(static) nowait
     for (int64_t i = 0; i < s->groups * s->blocks * pieces; i++)
-      pack(s, args->p[FILTER], i / pieces, i % pieces * PACKING, least(PACKING, depth - i % pieces * PACKING), packed);
+      lamina_conv_pack(&s->w, s->lanes, args->p[LAMINA_CONV_W], i / pieces, i % pieces * PACKING,
+                       least(PACKING, depth - i % pieces * PACKING), packed);
     for (int64_t n = 0; n < s->N; n += s->together) {
       const int64_t images = least(s->together, s->N - n);
 #pragma omp for schedule(static)
       for (int64_t i = 0; i < images * units * s->H; i++) {
         const int64_t h = i % s->H, c = i / s->H % units * unit, image = i / s->H / units;
-        copy_row(s, args->p[X], n + image, c, least(unit, all - c), h,
+        copy_row(s, args->p[LAMINA_CONV_X], n + image, c, least(unit, all - c), h,
                  room + (image * all + c) * s->plane + h * s->row);
       }
 #pragma omp for schedule(static)
@@ -483,7 +374,7 @@ static double seconds(lamina_device *device, const lamina_problem *problem, cons
 static void candidates(lamina_device *device, const lamina_problem *problem, const lamina_engine *engine,
                        lamina_candidate_fn *each, void *context) {
   lamina_problem settled = *problem;
-  settle(&settled);
+  lamina_conv_settle(&settled);
   const char *reason = refusal(&settled);
   const lamina_direct_kernel *kernel;
   (void)engine;

@@ -20,10 +20,10 @@ TEST_P(Winograd, IsRight) {
   for (const int threads : {1, 3}) expect_right("winograd", GetParam(), threads, kernels);
 }
 
-// Even and odd sizes, single places, more tiles in a row than are transformed at once, in several rounds, in several parts;
-// no pads, pads on one side, pads wider than the filter; channels in with a rest, in several rounds, channels out with an
-// odd block and with a rest; groups; flips; plain, channels last, with other strides and in blocks of 16 and 8; weights in
-// blocks and with strides.
+// Even and odd sizes, single places, more tiles in a row than are transformed at once, in several rounds, of which the
+// last has fewer, in several parts; no pads, pads on one side, pads wider than the filter; channels in with a rest, in
+// several rounds, channels out with an odd block and with a rest; groups; flips; plain, channels last, with other strides
+// and in blocks of 16 and 8; weights in blocks and with strides.
 INSTANTIATE_TEST_SUITE_P(
     Shapes, Winograd,
     testing::Values(
@@ -37,7 +37,7 @@ INSTANTIATE_TEST_SUITE_P(
         "conv/forward x=2x64x5x5_1x16 w=64x32x3x3_0x16 y=2x64x5x5_1x16 pad=1,1 groups=2 flip=1",
         "conv/forward x=1x16x3x4/384,-24,6,1+360 w=18x16x3x3/160,-9,3,1+135 y=1x18x3x4/600,2,200,40 pad=1,1",
         "conv/forward x=1x20x4x210 w=70x20x3x3 b=70 pad=1,1", "conv/forward x=4x18x61x62 w=4x18x3x3 b=4 pad=1,1",
-        "conv/forward x=2x48x30x3 w=16x48x3x3 pad=1,1"));
+        "conv/forward x=2x48x30x3 w=16x48x3x3 pad=1,1", "conv/forward x=1x64x14x440 w=2x64x3x3 pad=1,1"));
 
 TEST(WinogradEngine, DoesNotDependOnThreads) {
   std::vector<std::vector<float>> results;

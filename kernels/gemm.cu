@@ -132,6 +132,8 @@ size_t kernel_gemm_workspace(const kernel_gemm *g) {
   return size_t(g->splits) * size_t(gemm_product_of(*g, 0, g->kept)) * size_t(g->M) * size_t(g->N) * sizeof(float);
 }
 
+bool kernel_gemm_of_transposes(const kernel_gemm *g) { return gemm_b_along_k(*g) && !gemm_a_along_k(*g); }
+
 int kernel_gemm_run(const kernel_gemm *g, const kernel_gemm_pointers *p, kernel_stream stream) {
   if (g->type != KERNEL_F32) return cudaErrorInvalidValue;
   switch (g->tile) {

@@ -52,6 +52,9 @@ typedef struct kernel_gemm_pointers {
 
 /* Bytes that `partial` needs: [splits][z][M][N] f32, none where splits is 1. */
 KERNEL_API size_t kernel_gemm_workspace(const kernel_gemm *g);
+/* Are the columns of b without gaps, and the rows of a not? No kernel is made for that: the product of the transposes,
+ * c' = b' a', is to be asked for. */
+KERNEL_API bool kernel_gemm_of_transposes(const kernel_gemm *g);
 /* On the CUDA cores: products and sums in f32, of f32. */
 KERNEL_API int kernel_gemm_run(const kernel_gemm *g, const kernel_gemm_pointers *p, kernel_stream stream);
 

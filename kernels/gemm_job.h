@@ -33,7 +33,7 @@ inline bool gemm_on_vectors(const kernel_gemm &g, const void *data, const kernel
 
 // Do chunks lie along k? They lie along whichever axis has neighbours.
 inline bool gemm_a_along_k(const kernel_gemm &g) { return g.a.column == 1 && (g.a.row != 1 || g.K > 1); }
-inline bool gemm_b_along_k(const kernel_gemm &g) { return g.b.row == 1 && (g.b.column != 1 || g.N == 1); }
+inline bool gemm_b_along_k(const kernel_gemm &g) { return g.b.row == 1 && (g.b.column != 1 || g.K > 1); }
 
 inline bool gemm_a_on_vectors(const kernel_gemm &g, const void *a) {
   return gemm_a_along_k(g) ? gemm_on_vectors(g, a, g.a, g.a.column, g.a.row, g.K)
@@ -44,12 +44,13 @@ inline bool gemm_b_on_vectors(const kernel_gemm &g, const void *b) {
                            : gemm_on_vectors(g, b, g.b, g.b.column, g.b.row, g.N);
 }
 
-// Calls f with the two operands' along_k as types.
+// Calls f with the two operands' along_k as types. Not with b's alone: that is the product of two transposes.
 template <class F> int gemm_by_axes(const kernel_gemm &g, F f) {
   using yes = std::true_type;
   using no = std::false_type;
   const bool a = gemm_a_along_k(g), b = gemm_b_along_k(g);
-  return a ? (b ? f(yes{}, yes{}) : f(yes{}, no{})) : (b ? f(no{}, yes{}) : f(no{}, no{}));
+  if (b && !a) return cudaErrorInvalidValue;
+  return !a ? f(no{}, no{}) : b ? f(yes{}, yes{}) : f(yes{}, no{});
 }
 
 // False where there would be too many blocks.

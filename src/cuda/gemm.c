@@ -69,20 +69,26 @@ static int64_t tiles_of(const kernel_gemm *g, const tile *t) {
 
 static double elements_of(const kernel_gemm *g) { return (double)g->M * g->N * (double)count_of(g, 0, g->kept); }
 
-/* Rows of c should be neighbours: where its columns are, the transposes are multiplied. */
-static state state_of(const kernel_gemm *gemm) {
-  state s = {.gemm = *gemm};
-  if (gemm->c.column == 1 || gemm->c.row != 1) return s;
-  const kernel_gemm_steps *const from[] = {&gemm->b, &gemm->a, &gemm->c};
+/* c' = b' a' */
+static state transposed(const state *of) {
+  state s = {.gemm = of->gemm, .swapped = !of->swapped};
+  const kernel_gemm_steps *const from[] = {&of->gemm.b, &of->gemm.a, &of->gemm.c};
   kernel_gemm_steps *const to[] = {&s.gemm.a, &s.gemm.b, &s.gemm.c};
   for (int i = 0; i < 3; i++) {
     *to[i] = *from[i];
     to[i]->row = from[i]->column, to[i]->column = from[i]->row;
   }
-  s.gemm.M = gemm->N, s.gemm.N = gemm->M;
-  s.gemm.bias_row = gemm->bias_column, s.gemm.bias_column = gemm->bias_row;
-  s.swapped = true;
+  s.gemm.M = of->gemm.N, s.gemm.N = of->gemm.M;
+  s.gemm.bias_row = of->gemm.bias_column, s.gemm.bias_column = of->gemm.bias_row;
   return s;
+}
+
+/* Rows of c should be neighbours: where its columns are, the transposes are multiplied; and where there is no kernel for
+ * the product as it is. */
+static state state_of(const kernel_gemm *gemm) {
+  state s = {.gemm = *gemm};
+  if (gemm->c.column != 1 && gemm->c.row == 1) s = transposed(&s);
+  return kernel_gemm_of_transposes(&s.gemm) ? transposed(&s) : s;
 }
 
 /* ---- The choice ------------------------------------------------------------------------------------------------- */

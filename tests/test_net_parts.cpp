@@ -3,6 +3,7 @@
 #include <cmath>
 #include <functional>
 
+#include "lamina/tune.h"
 #include "net/trainer.h"
 #include "net_fixture.h"
 #include "temporary.h"
@@ -261,6 +262,33 @@ TEST(NetParts, AreToldOfWithTheirEngines) {
   EXPECT_GT(says.find("sgd/update"), together) << says;
   ASSERT_OK(lamina_net_explain(net, 1, true, &text));
   EXPECT_EQ(std::string(text).rfind("0.conv ", 0), 0u) << "one example is no part\n" << text;
+}
+
+// What is found for parts, on one thread, lies beside what is found for the whole batch, and is saved with it. (Whether a
+// net goes in parts then is for the times to say; they were tuned to find out.)
+TEST(NetParts, AreTuned) {
+  const Temporary folder;
+  const std::string cache = folder.path() + "/tune.txt", saved = folder.path() + "/saved.txt";
+  const Examples data(32, 1, 6, 4);
+  lamina_device_options how = {};
+  how.engine = cpu, how.threads = 2, how.tune_cache = cache.c_str(), how.tune = true, how.tune_seconds = 1e-3;
+  lamina_device *device = nullptr;
+  ASSERT_OK(lamina_device_open("cpu", &how, &device));
+  {
+    Net net(device, {1, 6, 6});
+    ASSERT_OK(lamina_net_init(net.fc(4), 3));
+    const Trainer trainer(net, options(data, 32));
+    ASSERT_OK(lamina_tune_save(device, saved.c_str()));
+  }
+  lamina_device_close(device);
+  for (const std::string &file : {cache, saved})
+    for (const char *const of : {"plan\tcpu: 1 thread, ", "plan\tcpu: 2 threads, "}) {
+      const std::string found = read_file(file);
+      const size_t at = found.find(std::string("\n") + of);
+      ASSERT_NE(at, std::string::npos) << file << ": " << of << "\n" << found;
+      EXPECT_NE(found.find("\tfc/forward x=" + std::string(of[10] == '1' ? "16" : "32") + "x36 "), std::string::npos)
+          << found;
+    }
 }
 
 TEST(NetParts, TakeTheMemoryThatWasPredicted) {

@@ -44,9 +44,9 @@ LAMINA_API void lamina_device_roofline(const lamina_device *device, lamina_roofl
  *  (Not at every opening, since a measurement differs from run to run, and the engines chosen with it.) */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_roofline_measure(lamina_device *device, lamina_roofline *roofline);
 
-/** Writes all that the device's choices rest on (its measured roofline, the records of its problems) to a file that
- *  options.tune_cache takes: who opens a device with it plans as this one did, whatever is found out meanwhile. A device
- *  without a cache gives an empty one. INVALID for NULL; IO; OUT_OF_MEMORY. */
+/** Writes all that the device's choices rest on (its measured roofline, the records of its problems, those included that
+ *  nets give to one thread) to a file that options.tune_cache takes: who opens a device with it plans as this one did,
+ *  whatever is found out meanwhile. A device without a cache gives an empty one. INVALID for NULL; IO; OUT_OF_MEMORY. */
 LAMINA_API LAMINA_NODISCARD lamina_status lamina_tune_save(lamina_device *device, const char *path);
 
 #ifdef __cplusplus

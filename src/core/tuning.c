@@ -12,11 +12,17 @@
 
 #define TUNE_SECONDS 0.25 /* for a problem, where the program doesn't say */
 
-struct lamina_tuning {
+/* What is known, of all problems. */
+typedef struct knowledge {
   lamina_records records;
   pthread_mutex_t lock; /* recursive: what packs arguments is planned, and tuned, meanwhile */
-  char *path;           /* NULL: records are for this device alone */
-  bool tune, unwritable;
+  char *path;           /* NULL: records are not kept */
+  bool unwritable;
+} knowledge;
+
+struct lamina_tuning {
+  knowledge own, *known; /* known: its own, or that of the device that shares it */
+  bool tune;
   double seconds;
   char machine[320], device[352]; /* the first field of keys; device: "" until it is needed */
 };
@@ -104,52 +110,72 @@ static void name_machine(lamina_device *device, struct lamina_tuning *tuning) {
 static void take_roofline(lamina_device *device, const struct lamina_tuning *tuning) {
   lamina_roofline *r = &device->roofline;
   const lamina_record *record =
-      lamina_records_find(&tuning->records, (const char *const[]){"machine", tuning->machine});
+      lamina_records_find(&tuning->known->records, (const char *const[]){"machine", tuning->machine});
   double *const number[] = {&r->flops, &r->flops_half, &r->read, &r->copy, &r->region};
   for (size_t i = 0; record && i < LAMINA_COUNT_OF(number); i++) /* (its numbers were read when it was made) */
     r->measured = lamina_read_real(record->field[2 + i], number[i]);
 }
 
-lamina_status lamina_tuning_open(lamina_device *device, const char *path, bool tune, double seconds) {
-  pthread_mutexattr_t recursive;
-  const bool file = path && *path;
-  if (!file && !tune) return LAMINA_OK;
+static lamina_status open_tuning(lamina_device *device, bool tune, double seconds, struct lamina_tuning **out) {
   struct lamina_tuning *tuning = lamina_alloc_zero(&device->allocator, sizeof *tuning);
   if (!tuning) return LAMINA_OUT_OF_MEMORY;
+  tuning->tune = tune, tuning->seconds = seconds;
+  name_machine(device, tuning);
+  device->tuning = *out = tuning;
+  return LAMINA_OK;
+}
+
+lamina_status lamina_tuning_open(lamina_device *device, const char *path, bool tune, double seconds) {
+  pthread_mutexattr_t recursive;
+  struct lamina_tuning *tuning;
+  const bool file = path && *path;
+  if (!file && !tune) return LAMINA_OK;
+  LAMINA_TRY(open_tuning(device, tune, seconds > 0 ? seconds : TUNE_SECONDS, &tuning));
+  knowledge *const own = tuning->known = &tuning->own;
   pthread_mutexattr_init(&recursive);
   pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
-  pthread_mutex_init(&tuning->lock, &recursive);
+  pthread_mutex_init(&own->lock, &recursive);
   pthread_mutexattr_destroy(&recursive);
-  device->tuning = tuning;
-  tuning->records.allocator = &device->allocator;
-  tuning->tune = tune, tuning->seconds = seconds > 0 ? seconds : TUNE_SECONDS;
-  name_machine(device, tuning);
+  own->records.allocator = &device->allocator;
   if (!file) return LAMINA_OK;
-  tuning->path = lamina_copy_text(&device->allocator, path);
-  if (!tuning->path) return LAMINA_OUT_OF_MEMORY;
-  const lamina_status status = lamina_records_load(path, &tuning->records);
+  own->path = lamina_copy_text(&device->allocator, path);
+  if (!own->path) return LAMINA_OUT_OF_MEMORY;
+  const lamina_status status = lamina_records_load(path, &own->records);
   if (status) return lamina_error_at(status, "the tuning cache: ");
   if (tune) LAMINA_TRY(lamina_records_check(path, &device->allocator)); /* not after minutes of tuning */
   take_roofline(device, tuning);
   return LAMINA_OK;
 }
 
+lamina_status lamina_tuning_share(lamina_device *device, const lamina_device *with) {
+  struct lamina_tuning *tuning;
+  if (!with->tuning) return LAMINA_OK;
+  LAMINA_TRY(open_tuning(device, with->tuning->tune, with->tuning->seconds, &tuning));
+  tuning->known = with->tuning->known;
+  pthread_mutex_lock(&tuning->known->lock);
+  take_roofline(device, tuning);
+  pthread_mutex_unlock(&tuning->known->lock);
+  return LAMINA_OK;
+}
+
 void lamina_tuning_close(lamina_device *device) {
   struct lamina_tuning *tuning = device->tuning;
   if (!tuning) return;
-  lamina_records_close(&tuning->records);
-  lamina_free(&device->allocator, tuning->path);
-  pthread_mutex_destroy(&tuning->lock);
+  if (tuning->known == &tuning->own) {
+    lamina_records_close(&tuning->own.records);
+    lamina_free(&device->allocator, tuning->own.path);
+    pthread_mutex_destroy(&tuning->own.lock);
+  }
   lamina_free(&device->allocator, tuning);
 }
 
 /* A cache that can't be written is said once; what was found out serves this device all the same. */
 static lamina_status save(lamina_device *device) {
-  struct lamina_tuning *tuning = device->tuning;
-  if (!tuning->path || tuning->unwritable) return LAMINA_OK;
-  const lamina_status status = lamina_records_save(tuning->path, &tuning->records);
+  knowledge *known = device->tuning->known;
+  if (!known->path || known->unwritable) return LAMINA_OK;
+  const lamina_status status = lamina_records_save(known->path, &known->records);
   if (!status || status == LAMINA_OUT_OF_MEMORY) return status;
-  tuning->unwritable = true;
+  known->unwritable = true;
   lamina_log(device, LAMINA_LOG_WARNING, "what tuning finds isn't kept: %s", lamina_last_error());
   return LAMINA_OK;
 }
@@ -180,7 +206,7 @@ lamina_status lamina_tuning_measured(lamina_device *device) {
   put_text(&l, tuning->machine);
   const double number[] = {r->flops, r->flops_half, r->read, r->copy, r->region};
   for (size_t i = 0; i < LAMINA_COUNT_OF(number); i++) put_number(&l, number[i]);
-  LAMINA_TRY(lamina_records_add(&tuning->records, l.field, l.fields, true));
+  LAMINA_TRY(lamina_records_add(&tuning->known->records, l.field, l.fields, true));
   take_roofline(device, tuning); /* with the digits that the file has: the same the next time */
   return save(device);
 }
@@ -220,7 +246,7 @@ static const lamina_record *find(const subject *s, const char *kind, const char 
   line l;
   begin(&l, kind, s);
   if (engine) put_text(&l, engine);
-  return lamina_records_find(&s->device->tuning->records, l.field);
+  return lamina_records_find(&s->device->tuning->known->records, l.field);
 }
 
 static lamina_status keep_wrong(void *user, const char *engine, const char *reason) {
@@ -234,7 +260,7 @@ static lamina_status keep_wrong(void *user, const char *engine, const char *reas
   begin(&l, "wrong", s);
   put_text(&l, engine);
   put_text(&l, text);
-  return lamina_records_add(&s->device->tuning->records, l.field, l.fields, true);
+  return lamina_records_add(&s->device->tuning->known->records, l.field, l.fields, true);
 }
 
 static lamina_status keep_winner(const subject *s, const lamina_tuned *t) {
@@ -248,7 +274,13 @@ static lamina_status keep_winner(const subject *s, const lamina_tuned *t) {
   put_text(&l, t->proof);
   put_number(&l, (double)t->elements);
   put_number(&l, t->worst);
-  return lamina_records_add(&s->device->tuning->records, l.field, l.fields, true);
+  return lamina_records_add(&s->device->tuning->known->records, l.field, l.fields, true);
+}
+
+/* Behind the number of threads, "2 threads, ": devices that share what is known differ in nothing else. */
+static const char *past_threads(const char *key) {
+  const char *at = strstr(key, " thread"), *comma = at ? strchr(at, ',') : NULL;
+  return comma ? comma : key;
 }
 
 lamina_status lamina_tune_save(lamina_device *device, const char *path) {
@@ -257,13 +289,14 @@ lamina_status lamina_tune_save(lamina_device *device, const char *path) {
   struct lamina_tuning *tuning = device->tuning;
   lamina_records mine = {.allocator = &device->allocator};
   lamina_status status = LAMINA_OK;
-  if (tuning) pthread_mutex_lock(&tuning->lock);
-  for (int i = 0; tuning && i < tuning->records.count && !status; i++) {
-    const lamina_record *record = &tuning->records.list[i];
-    if (strcmp(record->field[1], tuning->machine) == 0 || strcmp(record->field[1], device_key(device)) == 0)
+  if (tuning) pthread_mutex_lock(&tuning->known->lock);
+  for (int i = 0; tuning && i < tuning->known->records.count && !status; i++) {
+    const lamina_record *record = &tuning->known->records.list[i];
+    const char *key = past_threads(record->field[1]);
+    if (strcmp(key, past_threads(tuning->machine)) == 0 || strcmp(key, past_threads(device_key(device))) == 0)
       status = lamina_records_add(&mine, record->field, record->fields, false);
   }
-  if (tuning) pthread_mutex_unlock(&tuning->lock);
+  if (tuning) pthread_mutex_unlock(&tuning->known->lock);
   if (!status) status = lamina_records_replace(path, &mine);
   lamina_records_close(&mine);
   return status;
@@ -334,13 +367,13 @@ lamina_status lamina_tuning_apply(lamina_device *device, const lamina_problem *p
   lamina_status status = LAMINA_OK;
   subject s;
   if (!tuning || lamina_has_empty_input(problem) || leaves_open(problem)) return LAMINA_OK;
-  pthread_mutex_lock(&tuning->lock);
+  pthread_mutex_lock(&tuning->known->lock);
   if (subject_of(device, problem, &s)) {
     leave_out_wrong(&s, choices);
     if (tuning->tune && !find(&s, "plan", NULL)) status = tune(&s, problem, choices);
     const lamina_record *record = status ? NULL : find(&s, "plan", NULL);
     if (record) put_first(record, choices);
   }
-  pthread_mutex_unlock(&tuning->lock);
+  pthread_mutex_unlock(&tuning->known->lock);
   return status;
 }

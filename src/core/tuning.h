@@ -15,6 +15,8 @@
 /* Opens device->tuning, where there is a file or tuning is wanted, and takes the roofline from there. Warns in the log of a
  * file that can't be read. */
 lamina_status lamina_tuning_open(lamina_device *device, const char *path, bool tune, double seconds);
+/* The device, of fewer threads, takes what `with` knows and adds to it what it finds; `with` is closed behind it. */
+lamina_status lamina_tuning_share(lamina_device *device, const lamina_device *with);
 void lamina_tuning_close(lamina_device *device);
 /* The roofline has been measured. */
 lamina_status lamina_tuning_measured(lamina_device *device);

@@ -10,7 +10,7 @@
  *
  * Only where every op goes example by example, and the loss adds examples up: a mean over a part counts as much as the
  * part is of the batch. Sums of gradients are in the order of the parts, so a step's bits depend on the number of threads
- * alone. What is chosen follows from the engines' estimates, as everything. */
+ * alone. Whether it is done follows from the engines' times, estimated or tuned. */
 #include "net/parts.h"
 
 #include <stdio.h>
@@ -18,6 +18,7 @@
 #include "core/device.h"
 #include "core/plan.h"
 #include "core/problem.h"
+#include "core/tuning.h"
 #include "lamina/loss.h"
 
 typedef struct part {
@@ -125,7 +126,7 @@ static bool gains(const lamina_net *net, const lamina_executor *whole, const lam
 
 /* ---- Opening ---------------------------------------------------------------------------------------------------- */
 
-/* A device as the net's, for one thread; it goes by estimates, whatever has been tuned. */
+/* A device as the net's, for one thread; what is tuned for it lies beside the net's. */
 static lamina_status open_solo(lamina_net *net) {
   lamina_device *device = net->device, *solo;
   const lamina_device_options options = {.threads = 1, .allocator = &device->allocator, .tune_cache = ""};
@@ -133,10 +134,13 @@ static lamina_status open_solo(lamina_net *net) {
   LAMINA_TRY(lamina_device_open(device->name, &options, &solo));
   lamina_free(&solo->allocator, solo->overrides); /* those of the options, too */
   solo->overrides = NULL, solo->override_count = 0;
+  solo->log = device->log, solo->log_user = device->log_user;
   const size_t bytes = (size_t)device->override_count * sizeof *device->overrides;
-  if (bytes && !(solo->overrides = lamina_alloc(&solo->allocator, bytes))) {
+  lamina_status status = lamina_tuning_share(solo, device);
+  if (!status && bytes && !(solo->overrides = lamina_alloc(&solo->allocator, bytes))) status = LAMINA_OUT_OF_MEMORY;
+  if (status) {
     lamina_device_close(solo);
-    return LAMINA_OUT_OF_MEMORY;
+    return status;
   }
   if (bytes) memcpy(solo->overrides, device->overrides, bytes);
   solo->override_count = device->override_count;

@@ -206,7 +206,8 @@ static void turn_row(const state *s, const void *x, int64_t at, int64_t channels
   const int64_t lo = least(s->conv.pad[1][0], s->pitch), n = most(0, least(s->W, s->pitch - lo));
   for (int64_t j = 0; j < n; j += 16) {
     const int columns = (int)least(16, n - j);
-    for (int i = 0; i < columns && s->x.bf16; i++) lamina_conv_widen(channels, x, at + (j + i) * s->x.column, square + 16 * i);
+    for (int i = 0; i < columns && s->x.bf16; i++)
+      lamina_conv_widen(channels, x, at + (j + i) * s->x.column, square + 16 * i);
     s->lanes->transpose(columns, (int)channels, s->x.bf16 ? square : (const float *)x + at + j * s->x.column,
                         s->x.bf16 ? 16 : s->x.column, to + lo + j, s->plane, columns);
   }

@@ -9,6 +9,7 @@
 #include "lamina/conv.h"
 #include "lamina/io.h"
 #include "lamina/verify.h"
+#include "temporary.h"
 
 namespace {
 
@@ -175,7 +176,8 @@ TEST(Grammar, AliasesAndFlags) {
 }
 
 TEST(Grammar, FilesGiveTheirShapeAndType) {
-  const std::string path = testing::TempDir() + "grammar_x.npy";
+  const Temporary folder;
+  const std::string path = folder / "x.npy";
   std::vector<int32_t> data(15, 2);
   const int64_t dims[] = {3, 5};
   const lamina_tensor tensor = lamina_tensor_of(lamina_dense(LAMINA_I32, 2, dims), data.data());

@@ -11,6 +11,7 @@
 
 #include "case.h"
 #include "lamina/lamina.h"
+#include "temporary.h"
 
 extern "C" {
 #include "core/verify.h"
@@ -261,7 +262,8 @@ TEST_F(Verify, BackwardInputsComeFromTheForwardPass) {
 }
 
 TEST_F(Verify, FilesAreReadAndConverted) {
-  const std::string path = testing::TempDir() + "verify_x.npy";
+  const Temporary folder;
+  const std::string path = folder / "x.npy";
   const int64_t dims[] = {2, 3};
   double values[] = {1, 2, 3, 4, 5, 1.01};
   const lamina_tensor tensor = lamina_tensor_of(lamina_dense(LAMINA_F64, 2, dims), values);

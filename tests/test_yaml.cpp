@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "failing_allocator.h"
+#include "temporary.h"
 
 extern "C" {
 #include "core/document.h"
@@ -258,18 +259,17 @@ TEST(Yaml, FilesAreRead) {
   EXPECT_EQ(lamina_yaml_read("/", nullptr, &d), LAMINA_IO);
   EXPECT_STREQ(lamina_last_error(), "/: can't be read: Is a directory");
   EXPECT_EQ(lamina_yaml_read("/dev/zero", nullptr, &d), LAMINA_CORRUPT);
-  const std::string path = testing::TempDir() + "lamina_test.yaml";
+  const Temporary folder;
+  const std::string path = folder / "wrong.yaml";
   FILE *file = fopen(path.c_str(), "w");
   ASSERT_NE(file, nullptr);
   fputs("a: {b: 1]\n", file);
   fclose(file);
   EXPECT_EQ(lamina_yaml_read(path.c_str(), nullptr, &d), LAMINA_CORRUPT);
   EXPECT_THAT(lamina_last_error(), StartsWith(path + ":1:9: "));
-  remove(path.c_str());
 }
 
-// ---- Overrides
-// --------------------------------------------------------------------------------------------------------
+// ---- Overrides -----------------------------------------------------------------------------------------------------
 
 std::string set_error(const std::string &assignment) {
   const Document d = yaml(recipe);
@@ -340,8 +340,7 @@ TEST(Override, LaterErrorsPointAtIt) {
   EXPECT_STREQ(lamina_last_error(), "override \"train.sede=3\": train: unknown key \"sede\"; did you mean \"seed\"?");
 }
 
-// ---- Numbers and text
-// -------------------------------------------------------------------------------------------------
+// ---- Numbers and text ----------------------------------------------------------------------------------------------
 
 TEST(Text, NumbersDontDependOnTheLocale) {
   const char *const locales[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "C"};

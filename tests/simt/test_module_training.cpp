@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "module_fixture.h"
+#include "temporary.h"
 
 namespace {
 
@@ -310,7 +311,7 @@ protected:
       if (!done([&] { return lamina_trainer_step(trainer); })) return false;
       lamina_trainer_progress(trainer, &now);
     }
-    if (!done([&] { return lamina_trainer_save(trainer, path().c_str()); })) return false;
+    if (!done([&] { return lamina_trainer_save(trainer, path_.c_str()); })) return false;
     control()->fail(GetParam().kind, 0);
     for (int64_t i = now.total; i < STEPS + MORE && !HasFailure(); i++) EXPECT_OK(lamina_trainer_step(trainer));
     return true;
@@ -340,7 +341,8 @@ protected:
     EXPECT_STREQ(control()->leaks(), "") << "at " << nth;
     return parameters;
   }
-  static std::string path() { return testing::TempDir() + "faults.safetensors"; }
+  const Temporary folder_;
+  const std::string path_ = folder_ / "faults.safetensors";
   unsigned failures_ = 0;
   bool struck_ = false;
 };

@@ -12,7 +12,7 @@ __global__ void fill_kernel(float *y, float v, int n) {
 __global__ void add_kernel(float *y, int n) {
   if (element() < n) y[element()] += 1;
 }
-__global__ void view_kernel(View from, View to) {
+template <class V> __global__ void view_kernel(V from, V to) {
   if (element() < to.n) to.p[element()] = from.p[element()];
 }
 __global__ void past_kernel(float *y, int at) {
@@ -50,7 +50,10 @@ dim3 blocks(int n) { return dim3(static_cast<unsigned>(n + 63) / 64); }
 int fill_value(float *y, float v, int n, cudaStream_t s) { return LAUNCH(fill_kernel, blocks(n), 64, 0, s, y, v, n); }
 int add_one(float *y, int n, cudaStream_t s) { return LAUNCH(add_kernel, blocks(n), 64, 0, s, y, n); }
 int copy_view(View from, View to, cudaStream_t s) {
-  return LAUNCH(view_kernel, blocks(static_cast<int>(to.n)), 64, 0, s, from, to);
+  return LAUNCH(view_kernel<View>, blocks(to.n), 64, 0, s, from, to);
+}
+int copy_long_view(LongView from, LongView to, cudaStream_t s) {
+  return LAUNCH(view_kernel<LongView>, blocks(static_cast<int>(to.n)), 64, 0, s, from, to);
 }
 int write_past(float *y, int at, cudaStream_t s) { return LAUNCH(past_kernel, 1, 32, 0, s, y, at); }
 int reverse_shared(float *y, size_t smem, cudaStream_t s) { return LAUNCH(shared_kernel, 1, 32, smem, s, y); }

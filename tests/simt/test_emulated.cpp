@@ -54,7 +54,7 @@ TEST_P(Emulated, WhatIsOnlyRecordedDoesNotRun) {
                                         "fill 20\nshared_kernel <<<1, 32, 128>>>()\n");
   EXPECT_STREQ(control->take_records(), "");
   const auto view = [&](float *p, int64_t n) {
-    EXPECT_EQ(0, copy_view({p, n}, {nowhere, n}, nullptr));
+    EXPECT_EQ(0, copy_long_view({p, n}, {nowhere, n}, nullptr));
     return std::string(control->take_records());
   };
   EXPECT_EQ(view(nowhere, 9), view(nowhere, 9));

@@ -142,6 +142,31 @@ TEST_F(PoolShapes, AnyIndexInThePlaneCountsInBlocks) {
     }
 }
 
+// The first element behind a plane is the next one's, and behind the last one there is none.
+TEST_F(PoolShapes, UnpoolingLeavesOutWhatIsOutsideThePlane) {
+  const int64_t narrow[] = {1, 3, 2, 2}, wide[] = {1, 3, 3, 3};
+  const std::vector<int32_t> indices = {9, 0, -1, 8, 10, 3, INT32_MAX, 9, 4, INT32_MIN, 8, 9};
+  std::vector<float> x(12), y(27, -1), want_y(27, 0), dy(27), dx(12, -1), want_dx(12, 0);
+  for (size_t i = 0; i < dy.size(); i++) dy[i] = static_cast<float>(i + 1);
+  for (size_t o = 0; o < x.size(); o++) {
+    x[o] = static_cast<float>(o) + 0.5F;
+    if (indices[o] < 0 || indices[o] >= 9) continue;
+    const size_t at = o / 4 * 9 + static_cast<size_t>(indices[o]);
+    want_y[at] = x[o], want_dx[o] = dy[at];
+  }
+  const lamina_desc small = lamina_dense(LAMINA_F32, 4, narrow), large = lamina_dense(LAMINA_F32, 4, wide);
+  const lamina_tensor it = tensor(lamina_dense(LAMINA_I32, 4, narrow), indices), xt = tensor(small, x);
+  const lamina_tensor yt = tensor(large, y), dyt = tensor(large, dy), dxt = tensor(small, dx);
+  ASSERT_EQ(lamina_max_unpool_forward(device, &xt, &it, &yt, nullptr), LAMINA_OK) << lamina_last_error();
+  ASSERT_EQ(lamina_max_unpool_backward(device, &dyt, &it, &dxt, nullptr), LAMINA_OK) << lamina_last_error();
+  ASSERT_EQ(lamina_copy(device, y.data(), yt.data, y.size() * sizeof(float), nullptr), LAMINA_OK);
+  ASSERT_EQ(lamina_copy(device, dx.data(), dxt.data, dx.size() * sizeof(float), nullptr), LAMINA_OK);
+  EXPECT_EQ(y, want_y);
+  EXPECT_EQ(dx, want_dx);
+  for (const lamina_tensor &t : {it, xt, yt, dyt, dxt})
+    lamina_memory_free(device, t.data, static_cast<size_t>(lamina_desc_bytes(&t.desc)));
+}
+
 // Lanes that don't fill vectors, fewer of them than a vector has, row-major behind a pool in blocks, and many planes.
 TEST_F(PoolShapes, Lanes) {
   verify("relu_max_pool/forward x=2x20x9x11/1980,1,220,20 y=2x20x4x5/400,1,100,20 indices=2x20x4x5/400,1,100,20:i32 "

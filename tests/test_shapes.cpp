@@ -113,6 +113,7 @@ const char *const tiles[] = {
     "sum/forward x=3x5x64 axes=0,2",
     "max/forward x=3x5x7x64 axes=0,2,3 dtype=bf16",
     "conv/matrix w=2x3x2 size=4 pad=0:4 dilation=3",
+    "lrn/forward x=2x3x4x5x6 size=3 within=1",
     "sum/forward x=2x3x2x3x2x3x2x3 axes=0,2,4,6",
     "max/forward x=5x40x300 axes=1 dtype=bf16",
     "mean/forward x=7x3000 axes=1",
